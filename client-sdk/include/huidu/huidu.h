@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libhuidu: the device side of huidu.  It enrols, polls, verifies what it is served, fetches and
+ * hashes the build it may have, has it installed, and reports how that went.
+ *
+ * The library is a state machine without threads, sockets, clocks or files: all of those are the
+ * platform's, behind hooks.  It allocates nothing: the caller gives the memory once, in
+ * huidu_init().  One huidu_t is used by one thread at a time; different ones are independent.
+ *
+ * A device's life with it:
+ *
+ *     huidu_init() at every start  ->  huidu_step() whenever the time it named has come
+ *       -> http hook: the platform sends the request and answers with huidu_data()/huidu_response()
+ *       -> apply hook: a verified build is in the file; write it to the inactive slot
+ *          (huidu_applied() when that is done)
+ *       -> poll again: is it still on offer?  -> activate hook: switch slots and restart
+ *     next start: huidu_init() with the new build's id  ->  huidu_boot_ok() once it works
+ *
+ * Errors are negative: -errno of a hook, or enum huidu_err.  Strings given to the library are
+ * copied; strings it gives are valid until the function that got them returns.
+ */
+#ifndef HUIDU_H
+#define HUIDU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HUIDU_VERSION "0.1.0"
+#define HUIDU_API     __attribute__((visibility("default")))
+
+/* Bytes huidu_init() needs for a device, and for scratch (shared by any number of devices that
+ * are driven by one thread; nothing in it outlives a call). */
+#define HUIDU_MEMORY  ((size_t)12 * 1024)
+#define HUIDU_SCRATCH ((size_t)192 * 1024)
+
+typedef struct huidu huidu_t;
+
+/* What went wrong; numbers never change.  huidu_strerror() has the sentences. */
+enum huidu_err {
+	HUIDU_ETOOBIG = -1001,
+	HUIDU_ETRUNCATED = -1002,
+	HUIDU_EMALFORMED = -1003,
+	HUIDU_EUNKNOWN_FIELD = -1004,
+	HUIDU_EREPEATED_FIELD = -1005,
+	HUIDU_EBAD_STRING = -1006,
+	HUIDU_EBAD_RANGE = -1007,
+	HUIDU_EMISSING_FIELD = -1008,
+	HUIDU_ENOMEM = -1009,
+	HUIDU_EWRONG_TYPE = -1020,
+	HUIDU_EDUPLICATE_KEYID = -1021,
+	HUIDU_EBELOW_THRESHOLD = -1022,
+	HUIDU_EBAD_KEY = -1023,
+	HUIDU_EBAD_MAC = -1024,
+	HUIDU_ECRYPTO = -1025,
+	HUIDU_EBAD_SIGNATURE = -1026,
+	HUIDU_EWRONG_REPOSITORY = -1040,
+	HUIDU_EWRONG_PRODUCT = -1041,
+	HUIDU_EEXPIRED = -1042,
+	HUIDU_EROLLBACK = -1043,
+	HUIDU_EMISMATCH = -1044,
+	HUIDU_ENOT_SELECTED = -1045,
+	HUIDU_EPLAN_EXCEEDED = -1046,
+	HUIDU_ETOO_EARLY = -1047,
+	HUIDU_EBAD_HASH = -1048,
+	HUIDU_EOFFER_ENDED = -1049,
+	HUIDU_EWRONG_RING = -1050,
+	HUIDU_EBUILD_HALTED = -1051,
+	HUIDU_EUNREACHABLE = -1084,
+	HUIDU_ECORRUPT = -1085
+};
+
+/* Innermost first; a device sees what its own and every outer ring is offered. */
+enum huidu_ring { HUIDU_CORE, HUIDU_HONOUR, HUIDU_DEV, HUIDU_STABLE };
+
+/* Why there is, or is not, an update now. */
+enum huidu_answer {
+	HUIDU_ANSWER_NONE = 0, /* not polled yet */
+	HUIDU_UP_TO_DATE = 1,
+	HUIDU_OFFERED = 2,
+	HUIDU_STAGED_OUT = 3, /* the share that is open does not contain this device yet */
+	HUIDU_WAIT_ADMISSION = 4,
+	HUIDU_WAIT_PAUSED = 5,
+	HUIDU_FAILED_HERE = 6, /* this build failed on this device before */
+	HUIDU_WAIT_YOUNG = 7,
+	HUIDU_HALTED = 8
+};
+
+enum huidu_phase {
+	HUIDU_ENROLLING,
+	HUIDU_IDLE,       /* next poll at next_ms */
+	HUIDU_FETCHING,
+	HUIDU_APPLYING,   /* waits for huidu_applied() */
+	HUIDU_CONFIRMING, /* polls once more before the switch */
+	HUIDU_ACTIVATING, /* the platform was told to switch slots and restart */
+	HUIDU_PROVING     /* the new build runs; waits for huidu_boot_ok() */
+};
+
+enum huidu_event {
+	HUIDU_EVENT_BOOT_FAILED = 6,
+	HUIDU_EVENT_CRASH = 8,
+	HUIDU_EVENT_SYMPTOM = 9,
+	HUIDU_EVENT_ALIVE = 10,
+	HUIDU_EVENT_DEFERRED = 11,
+	HUIDU_EVENT_LEAVE = 12,
+	HUIDU_EVENT_CRASH_LOOP = 14
+};
+
+/* A request to send.  Valid until it is answered. */
+struct huidu_request {
+	const char *method;  /* "POST" or "GET" */
+	const char *path;    /* "/v1/poll"; to be put behind the server's address */
+	const void *body;    /* application/x-protobuf; NULL for GET */
+	size_t body_len;
+	uint64_t range_from; /* GET: ask for bytes from here on (Range: bytes=N-) when > 0 */
+	size_t max_response; /* answer HUIDU_ETOOBIG, as if the network had failed, beyond it */
+	int stream;          /* not 0: pass the body to huidu_data() as it comes */
+};
+
+/* The build the device may have. */
+struct huidu_offer {
+	const char *build_id;
+	uint64_t release_counter;
+	uint64_t length; /* of the file, bytes */
+	const uint8_t *sha256;
+	/* What Android's UpdateEngine.applyPayload() is handed; payload_size 0: no payload. */
+	uint64_t payload_offset, payload_size, metadata_size;
+	const uint8_t *payload_hash, *metadata_hash; /* 32 bytes each */
+};
+
+/*
+ * The platform.  Hooks are called from inside huidu_step(), huidu_data(), huidu_response(),
+ * huidu_applied() or huidu_init(), never under a lock; they may call huidu_status() and, where said,
+ * the functions that answer them.  Those that return int: 0, or -errno.
+ */
+struct huidu_platform {
+	uint32_t size; /* sizeof(struct huidu_platform) */
+	void *ctx;     /* handed to every hook */
+
+	/* Starts a request, which is answered once by huidu_response(), here or later. */
+	int (*http)(void *ctx, const struct huidu_request *request);
+	/*
+	 * Reads or replaces the device's state, at most 8 KiB.  `save` must be atomic and durable:
+	 * after a crash either the old bytes or the new are there.  `load` returns -ENOENT on the
+	 * first start.  `*len` is the room on entry, the length on return.
+	 */
+	int (*load)(void *ctx, void *state, size_t *len);
+	int (*save)(void *ctx, const void *state, size_t len);
+	/*
+	 * The file a build is fetched into.  `write` at offset 0 starts a new file.  `read` is for
+	 * resuming after a restart: *len is the room on entry, what was there on return (0: the end).
+	 */
+	int (*file_write)(void *ctx, uint64_t offset, const void *data, size_t len);
+	int (*file_read)(void *ctx, uint64_t offset, void *data, size_t *len);
+	/* Writes the fetched, verified file to the inactive slot; then huidu_applied(). */
+	int (*apply)(void *ctx, const struct huidu_offer *offer);
+	/* Switches slots and restarts.  Returns 0 when the restart is under way. */
+	int (*activate)(void *ctx, const struct huidu_offer *offer);
+	uint64_t (*now_ms)(void *ctx); /* unix milliseconds */
+	int (*random)(void *ctx, void *out, size_t len);
+	/* Optional.  `what` is one line: "offer refused: ...". */
+	void (*log)(void *ctx, int err, const char *what);
+};
+
+/*
+ * Cryptography, when the device has its own (a keystore, a hardware engine).  All hooks are
+ * needed; return 0, or HUIDU_ECRYPTO (verify: HUIDU_EBAD_SIGNATURE).
+ */
+struct huidu_crypto {
+	uint32_t size; /* sizeof(struct huidu_crypto) */
+	void *ctx;
+	int (*sha256)(void *ctx, const void *data, size_t len, uint8_t out[32]);
+	int (*hmac_sha256)(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data,
+		size_t len, uint8_t out[32]);
+	/* scheme 1: Ed25519, 32-byte key; 2: ECDSA P-256 with SHA-256, 65-byte point, r||s */
+	int (*verify)(void *ctx, uint32_t scheme, const uint8_t *key, size_t key_len,
+		const uint8_t *message, size_t len, const uint8_t sig[64]);
+	/* SHA-256 of bytes that come in pieces; one at a time per huidu_t. */
+	int (*hash_start)(void *ctx);
+	int (*hash_add)(void *ctx, const void *data, size_t len);
+	int (*hash_end)(void *ctx, uint8_t out[32]);
+	/* The device key, P-256, made once and kept: its point, and a signature r||s. */
+	int (*device_key)(void *ctx, uint8_t point[65]);
+	int (*device_sign)(void *ctx, const uint8_t *message, size_t len, uint8_t sig[64]);
+};
+
+struct huidu_config {
+	uint32_t size;          /* sizeof(struct huidu_config) */
+	const char *repository; /* of the deployment, as in its Root; at most 63 characters */
+	const char *product;    /* compiled in; at most 63 */
+	const char *build_id;   /* what runs now; at most 63 */
+	uint64_t release_counter;
+	uint64_t rollback_index;
+	const void *root;       /* Envelope of the Root this device was made with; must stay valid */
+	size_t root_len;
+	enum huidu_ring wish;   /* innermost ring the user opted in to */
+	int reports;            /* 0: poll without an id, report nothing */
+	uint32_t poll_min_s;    /* the server's interval is held within these; 0: 60 s and 24 h */
+	uint32_t poll_max_s;
+	uint32_t stale_after_s; /* no fresh answer for so long: status.stale; 0: 3 days */
+};
+
+struct huidu_status {
+	enum huidu_phase phase;
+	enum huidu_ring ring;
+	enum huidu_answer answer;
+	uint8_t device_id[16];
+	int enrolled;
+	int last_error;         /* of the last request or check; 0: fine */
+	uint64_t last_fresh_ms; /* when metadata was last shown to be fresh; 0: never */
+	int stale;
+	uint64_t next_ms;       /* when huidu_step() is due */
+	uint64_t fetched, length; /* bytes of the build under way */
+	char build_id[64];      /* of the build under way; "" when none is */
+	uint32_t unsent;        /* events not yet acknowledged by the server */
+};
+
+/*
+ * Prepares a device in `memory` (HUIDU_MEMORY bytes, aligned for any type) and reads its state.
+ * `crypto` NULL: OpenSSL's, with a device key that is kept in the state.  Returns NULL with `*err`
+ * set.  No memory is allocated after this; what OpenSSL keeps is given back by huidu_fini().
+ */
+HUIDU_API huidu_t *huidu_init(void *memory, void *scratch, const struct huidu_platform *platform,
+	const struct huidu_crypto *crypto, const struct huidu_config *config, int *err);
+HUIDU_API void huidu_fini(huidu_t *h);
+
+/*
+ * Does what is due and says in *next_ms (unix milliseconds) when to call again: sooner than that it
+ * does no harm.  0, or the error of what was tried; the library has noted it and goes on by itself.
+ */
+HUIDU_API int huidu_step(huidu_t *h, uint64_t *next_ms);
+
+/*
+ * The answer to a request: a piece of its body (only when request->stream), and its end.  `status`
+ * is the HTTP status, or negative when there was no answer.  `retry_after_s` is the header's value,
+ * 0 when absent.  huidu_data() returns an error when the rest is of no use: stop and answer with it.
+ */
+HUIDU_API int huidu_data(huidu_t *h, const void *data, size_t len);
+HUIDU_API void huidu_response(
+	huidu_t *h, int status, uint32_t retry_after_s, const void *body, size_t len);
+
+/* The apply hook is done: 0, or why it failed (the build is then reported and not tried again). */
+HUIDU_API void huidu_applied(huidu_t *h, int err);
+/* The new build works: reported, and the rollback index is raised. */
+HUIDU_API int huidu_boot_ok(huidu_t *h);
+/*
+ * Something happened on the build that runs.  `signature` (32 bytes) for a crash, `code` for a
+ * symptom; NULL and 0 otherwise.  Saved before it returns; sent with the next request.
+ */
+HUIDU_API int huidu_report(
+	huidu_t *h, enum huidu_event event, const uint8_t *signature, uint32_t code);
+/* Polls at the next huidu_step(), whatever the interval ("check now"). */
+HUIDU_API void huidu_poll_now(huidu_t *h);
+
+HUIDU_API void huidu_status(const huidu_t *h, struct huidu_status *out);
+HUIDU_API const char *huidu_strerror(int err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
