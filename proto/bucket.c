@@ -46,3 +46,8 @@ uint64_t bucket_seat(const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN])
 {
 	return hash("seat", seed, id, "");
 }
+
+uint64_t hash64(const void *p, size_t n)
+{
+	return XXH3_64bits(p, n);
+}

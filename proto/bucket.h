@@ -27,3 +27,6 @@ uint32_t bucket_admission(
 
 /* Order of devices waiting for a seat: the lowest gets it. */
 uint64_t bucket_seat(const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN]);
+
+/* XXH3_64 of any bytes, for tables and caches: neither keyed nor for anything an attacker may choose. */
+uint64_t hash64(const void *p, size_t n);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config/config.h"
+
+#include <libgen.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/names.h"
+#include "server/base/mem.h"
+
+#define MINUTE 60000ull
+#define DAY    (24 * 60 * MINUTE)
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define AT(member) offsetof(struct config, member)
+#define LINE_AT(member) offsetof(struct config_line, member)
+
+/* clang-format off */
+static const struct yaml_field ring_fields[] = {
+	{ .key = "core",   .type = YAML_U32, .at = 0, .def = "100",    .max = 100000000 },
+	{ .key = "honour", .type = YAML_U32, .at = 4, .def = "1000",   .max = 100000000 },
+	{ .key = "dev",    .type = YAML_U32, .at = 8, .def = "100000", .max = 100000000 },
+};
+static const struct yaml_schema rings = { ring_fields, COUNT(ring_fields), 12 };
+
+static const char *const fills[] = { "hash", "invite", NULL };
+
+static const struct yaml_field line_fields[] = {
+	{ .type = YAML_LINE, .at = LINE_AT(line) },
+	{ .key = "name",       .type = YAML_STRING, .at = LINE_AT(name), .def = "default" },
+	{ .key = "products",   .type = YAML_LIST,   .at = LINE_AT(products),
+	  .count_at = LINE_AT(n_products) },
+	{ .key = "rings",      .type = YAML_MAP,    .at = LINE_AT(rings), .of = &rings, .def = "" },
+	{ .key = "fill",       .type = YAML_WORD,   .at = LINE_AT(fill), .words = fills,
+	  .def = "hash" },
+	{ .key = "fill_every", .type = YAML_DURATION, .at = LINE_AT(fill_every_ms), .def = "10m",
+	  .min = 100, .max = 7 * DAY },
+};
+static const struct yaml_schema lines = {
+	line_fields, COUNT(line_fields), sizeof(struct config_line) };
+
+static const struct yaml_field tls_fields[] = {
+	{ .key = "cert", .type = YAML_STRING, .at = 0, .def = "" },
+	{ .key = "key",  .type = YAML_STRING, .at = sizeof(char *), .def = "" },
+};
+static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 2 * sizeof(char *) };
+
+static const struct yaml_field poll_fields[] = {
+	{ .key = "interval", .type = YAML_DURATION, .at = 0, .def = "4h", .min = 100, .max = 7 * DAY },
+	{ .key = "jitter",   .type = YAML_PPM, .at = 8, .def = "20 %", .max = 500000 },
+};
+static const struct yaml_schema poll = { poll_fields, COUNT(poll_fields), 16 };
+
+static const struct yaml_field config_fields[] = {
+	{ .key = "repository", .type = YAML_STRING,   .at = AT(repository) },
+	{ .key = "data",       .type = YAML_STRING,   .at = AT(data),    .def = "data" },
+	{ .key = "listen",     .type = YAML_STRING,   .at = AT(listen),  .def = "[::]:8443" },
+	{ .key = "plain",      .type = YAML_BOOL,     .at = AT(plain),   .def = "false" },
+	{ .key = "admin",      .type = YAML_STRING,   .at = AT(admin),   .def = "admin.sock" },
+	{ .key = "metrics",    .type = YAML_STRING,   .at = AT(metrics), .def = "127.0.0.1:9464" },
+	{ .key = "workers",    .type = YAML_U32,      .at = AT(workers), .def = "0", .max = 256 },
+	{ .key = "tls",        .type = YAML_MAP,      .at = AT(tls),     .of = &tls, .def = "" },
+	{ .key = "root",       .type = YAML_STRING,   .at = AT(root),    .def = "root.env" },
+	{ .key = "online",     .type = YAML_STRING,   .at = AT(online),  .def = "online" },
+	{ .key = "store_size", .type = YAML_SIZE,     .at = AT(store_size), .def = "16 GiB",
+	  .min = 1 << 20, .max = 1ull << 46 },
+	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
+	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "0s",
+	  .max = 365 * DAY },
+	{ .key = "lines",      .type = YAML_LIST,     .at = AT(lines),   .of = &lines,
+	  .count_at = AT(n_lines) },
+};
+/* clang-format on */
+static const struct yaml_schema schema = { config_fields, COUNT(config_fields),
+	sizeof(struct config) };
+
+static bool is_loopback(const char *listen)
+{
+	return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 ||
+	       strncmp(listen, "localhost:", 10) == 0;
+}
+
+static bool has_port(const char *listen)
+{
+	const char *colon = strrchr(listen, ':');
+
+	return colon != NULL && colon[1] != '\0' && colon != listen;
+}
+
+static bool product_twice(const struct config *c, const char *product)
+{
+	unsigned seen = 0;
+
+	for (size_t l = 0; l < c->n_lines; l++)
+		for (size_t p = 0; p < c->lines[l].n_products; p++)
+			seen += strcmp(c->lines[l].products[p], product) == 0;
+	return seen > 1;
+}
+
+static bool line_twice(const struct config *c, const char *name)
+{
+	unsigned seen = 0;
+
+	for (size_t l = 0; l < c->n_lines; l++)
+		seen += strcmp(c->lines[l].name, name) == 0;
+	return seen > 1;
+}
+
+static int bad(const char *path, uint32_t line, char *error, const char *what)
+{
+	(void)snprintf(error, YAML_ERROR_MAX, "%s:%u: %s", path, line, what);
+	return ERR_CONFIG;
+}
+
+static int check_line(
+	const struct config *c, const struct config_line *l, const char *path, char *error)
+{
+	if (!name_ok(l->name))
+		return bad(path, l->line, error, "lines: name: letters, digits, . _ -");
+	if (line_twice(c, l->name))
+		return bad(path, l->line, error, "lines: name: stands here twice");
+	if (l->n_products == 0)
+		return bad(path, l->line, error, "lines: products: name at least one");
+	for (size_t p = 0; p < l->n_products; p++) {
+		if (!name_ok(l->products[p]))
+			return bad(path, l->line, error,
+				"lines: products: letters, digits, . _ -");
+		if (product_twice(c, l->products[p]))
+			return bad(path, l->line, error,
+				"lines: products: one product belongs to one line, once");
+	}
+	return 0;
+}
+
+static int check(const struct config *c, const char *path, char *error)
+{
+	if (!name_ok(c->repository))
+		return bad(path, 1, error, "repository: letters, digits, . _ -");
+	if (c->n_lines == 0)
+		return bad(path, 1, error, "lines: name at least one");
+	if (!has_port(c->listen))
+		return bad(path, 1, error, "listen: is HOST:PORT");
+	if (c->metrics[0] != '\0' && !has_port(c->metrics))
+		return bad(path, 1, error, "metrics: is HOST:PORT");
+	if (c->plain && !is_loopback(c->listen))
+		return bad(path, 1, error,
+			"plain: only on a loopback address: devices need TLS");
+	if (!c->plain && (c->tls.cert[0] == '\0' || c->tls.key[0] == '\0'))
+		return bad(path, 1, error, "tls: name cert and key, or set plain: true");
+	for (size_t l = 0; l < c->n_lines; l++) {
+		int err = check_line(c, &c->lines[l], path, error);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/* Paths in the file are meant relative to it, wherever the server is started. */
+static void resolve(char **path, const char *dir)
+{
+	char *full;
+
+	if (**path == '\0' || **path == '/')
+		return;
+	full = mem_printf("%s/%s", dir, *path);
+	free(*path);
+	*path = full;
+}
+
+int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX])
+{
+	int err = yaml_load(path, &schema, out, error);
+	char *copy, *dir;
+
+	if (err != 0)
+		return err;
+	err = check(out, path, error);
+	if (err != 0) {
+		config_release(out);
+		return err;
+	}
+	copy = mem_strdup(path);
+	dir = dirname(copy);
+	resolve(&out->data, dir);
+	resolve(&out->admin, dir);
+	resolve(&out->tls.cert, dir);
+	resolve(&out->tls.key, dir);
+	resolve(&out->root, dir);
+	resolve(&out->online, dir);
+	free(copy);
+	return 0;
+}
+
+void config_release(struct config *c)
+{
+	yaml_free(&schema, c);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/core/eproc.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdint.h>
+
+#define MIX_MAX 160
+
+static const double halt_g[EPROC_HALT_POINTS] = { 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0,
+	10.0, 20.0, 50.0, 200.0 };
+static const double halt_p[EPROC_HALT_POINTS] = { .12, .15, .22, .10, .09, .08, .07, .06,
+	.05, .03, .02, .01 };
+
+static const double signature_g[] = { 5.0, 20.0, 100.0, 1000.0 };
+static const double signature_p[] = { .2, .3, .3, .2 };
+
+static double log_sum_exp(const double *v, size_t n)
+{
+	double max = -INFINITY, sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		max = fmax(max, v[i]);
+	if (max == -INFINITY)
+		return max;
+	for (size_t i = 0; i < n; i++)
+		sum += exp(v[i] - max);
+	return max + log(sum);
+}
+
+static bool says_something(const struct batch *b)
+{
+	return b->ec > 0 && b->ek > 0 && b->xc + b->xk > 0;
+}
+
+/* Log likelihood ratio of "the ratio is r0 * g" to "the ratio is r0". */
+static double two_sample(const struct batch *b, double r0, double g)
+{
+	double w = b->ec / b->ek;
+
+	return b->xc * log(g) - (b->xc + b->xk) * (log1p(r0 * g * w) - log1p(r0 * w));
+}
+
+void eproc_halt_add(struct eproc_halt *e, const struct batch *b, double r0)
+{
+	if (!says_something(b))
+		return;
+	for (size_t j = 0; j < EPROC_HALT_POINTS; j++)
+		e->l[j] += two_sample(b, r0, halt_g[j]);
+}
+
+double eproc_halt_log(const struct eproc_halt *e)
+{
+	double v[EPROC_HALT_POINTS];
+
+	for (size_t j = 0; j < EPROC_HALT_POINTS; j++)
+		v[j] = log(halt_p[j]) + e->l[j];
+	return log_sum_exp(v, EPROC_HALT_POINTS);
+}
+
+double eproc_restart_log(
+	const struct eproc_halt *total, const struct eproc_halt *before, size_t days)
+{
+	double sum = -INFINITY, spent = 0;
+
+	assert(days >= 1);
+	for (size_t d = 0; d < days; d++) {
+		double share = d == 0 ? .8 : .2 / (double)(d * (d + 1));
+		struct eproc_halt since;
+		for (size_t j = 0; j < EPROC_HALT_POINTS; j++)
+			since.l[j] = total->l[j] - (d == 0 ? 0 : before[d].l[j]);
+		double pair[] = { sum, log(share) + eproc_halt_log(&since) };
+		sum = log_sum_exp(pair, 2);
+		spent += share;
+	}
+	double pair[] = { sum, log(1 - spent) };
+	return spent < 1 ? log_sum_exp(pair, 2) : sum;
+}
+
+/* theta_j = 0.02 sinh(j ln2 / 8), j = -64..64: fine near ratio 1, wide at the ends. */
+struct grid {
+	double theta[EPROC_CS_POINTS], log_prior[EPROC_CS_POINTS];
+};
+
+static double grid_theta(int j)
+{
+	return 0.02 * sinh(j * log(2.0) / 8);
+}
+
+static double grid_prior(int j)
+{
+	double t = grid_theta(j) / 0.2;
+
+	return cosh(j * log(2.0) / 8) / (1 + t * t);
+}
+
+static double log_prior_sum(void)
+{
+	double sum = 0;
+
+	for (int j = -64; j <= 64; j++)
+		sum += grid_prior(j);
+	return log(sum);
+}
+
+static double log_mix(const double ll[EPROC_CS_POINTS])
+{
+	double v[EPROC_CS_POINTS], norm = log_prior_sum();
+
+	for (int j = 0; j < EPROC_CS_POINTS; j++)
+		v[j] = log(grid_prior(j - 64)) - norm + ll[j];
+	return log_sum_exp(v, EPROC_CS_POINTS);
+}
+
+static double loglik_at(const struct batch *b, double theta)
+{
+	double w = b->ec / b->ek;
+
+	return b->xc * theta -
+	       (b->xc + b->xk) * (log1p(exp(theta) * w) - log1p(w));
+}
+
+static double score_at(const struct batch *b, double theta)
+{
+	double rw = exp(theta) * b->ec / b->ek;
+
+	return b->xc - (b->xc + b->xk) * rw / (1 + rw);
+}
+
+void eproc_cs_add(struct eproc_cs *cs, const struct batch *b, double tolerance)
+{
+	if (!says_something(b))
+		return;
+	for (int j = 0; j < EPROC_CS_POINTS; j++)
+		cs->ll[j] += loglik_at(b, grid_theta(j - 64));
+	cs->tol_ll += loglik_at(b, log(tolerance));
+	cs->tol_score += score_at(b, log(tolerance));
+}
+
+double eproc_cs_log(const struct eproc_cs *cs)
+{
+	return log_mix(cs->ll) - cs->tol_ll;
+}
+
+/* The log likelihood is concave: falling at the tolerance means its peak lies before it. */
+bool eproc_cs_below(const struct eproc_cs *cs)
+{
+	return cs->tol_score < 0;
+}
+
+double eproc_loglik(const struct batch *b, size_t n, double theta)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (says_something(&b[i]))
+			sum += loglik_at(&b[i], theta);
+	return sum;
+}
+
+static double score(const struct batch *b, size_t n, double theta)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (says_something(&b[i]))
+			sum += score_at(&b[i], theta);
+	return sum;
+}
+
+#define THETA_MAX 12.0
+#define BISECTIONS 200
+
+static double mle_theta(const struct batch *b, size_t n)
+{
+	double low = -THETA_MAX, high = THETA_MAX;
+
+	if (score(b, n, low) <= 0)
+		return low;
+	if (score(b, n, high) >= 0)
+		return high;
+	for (int i = 0; i < BISECTIONS; i++) {
+		double middle = .5 * (low + high);
+		if (score(b, n, middle) > 0)
+			low = middle;
+		else
+			high = middle;
+	}
+	return .5 * (low + high);
+}
+
+/* Where the log likelihood falls below `floor` between the peak and `outside`. */
+static double crossing(
+	const struct batch *b, size_t n, double floor, double peak, double outside)
+{
+	double inside = peak;
+
+	if (eproc_loglik(b, n, outside) > floor)
+		return outside;
+	for (int i = 0; i < BISECTIONS; i++) {
+		double middle = .5 * (inside + outside);
+		if (eproc_loglik(b, n, middle) > floor)
+			inside = middle;
+		else
+			outside = middle;
+	}
+	return .5 * (inside + outside);
+}
+
+struct eproc_interval eproc_cs_interval(const struct batch *b, size_t n, double alpha)
+{
+	double ll[EPROC_CS_POINTS], peak, floor;
+	struct eproc_interval r;
+
+	for (int j = 0; j < EPROC_CS_POINTS; j++)
+		ll[j] = eproc_loglik(b, n, grid_theta(j - 64));
+	r.log_mix = log_mix(ll);
+	peak = mle_theta(b, n);
+	floor = r.log_mix - log(1 / alpha);
+	r.mle = exp(peak);
+	r.lower = exp(crossing(b, n, floor, peak, -THETA_MAX));
+	r.upper = exp(crossing(b, n, floor, peak, THETA_MAX));
+	return r;
+}
+
+double eproc_limit_log(double x, double n, double q0)
+{
+	static const double weight[] = { .25, .30, .15, .15, .15 };
+	const double point[] = { fmin(2 * q0, .95), fmin(5 * q0, .95), fmin(20 * q0, .95),
+		fmax(.25, fmin(2 * q0, .95)), fmax(.90, fmin(2 * q0, .95)) };
+	double v[5];
+
+	assert(q0 > 0 && q0 < 1);
+	for (size_t i = 0; i < 5; i++)
+		v[i] = log(weight[i]) + x * log(point[i] / q0) +
+		       (n - x) * (log1p(-point[i]) - log1p(-q0));
+	return log_sum_exp(v, 5);
+}
+
+double eproc_safe_log(double x, double n, double q0)
+{
+	static const double multiple[] = { .5, .2, .05 }, weight[] = { .5, .3, .2 };
+	double v[3];
+
+	assert(q0 > 0 && q0 < 1);
+	for (size_t i = 0; i < 3; i++)
+		v[i] = log(weight[i]) + x * log(multiple[i]) +
+		       (n - x) * (log1p(-multiple[i] * q0) - log1p(-q0));
+	return log_sum_exp(v, 3);
+}
+
+double eproc_signature_log(const struct batch *b)
+{
+	double v[4];
+
+	for (size_t j = 0; j < 4; j++)
+		v[j] = log(signature_p[j]) +
+		       (says_something(b) ? two_sample(b, 1, signature_g[j]) : 0);
+	return log_sum_exp(v, 4);
+}
+
+double eproc_signatures_log(const double *loges, size_t n)
+{
+	/* Cash for signatures not seen yet: 1 - sum of 1/(k(k+1)). */
+	double sum = -log((double)n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		double k = (double)(i + 1);
+		double pair[] = { sum, loges[i] - log(k * (k + 1)) };
+		sum = log_sum_exp(pair, 2);
+	}
+	return sum;
+}
+
+size_t eproc_ebh(const double *loges, size_t n, double delta, double *threshold)
+{
+	for (size_t k = n; k > 0; k--) {
+		size_t reached = 0;
+		*threshold = log((double)n / ((double)k * delta));
+		for (size_t i = 0; i < n; i++)
+			reached += loges[i] >= *threshold;
+		if (reached >= k)
+			return reached;
+	}
+	*threshold = INFINITY;
+	return 0;
+}
+
+double eproc_average_log(const double *logs, const double *weights, size_t n)
+{
+	double v[MIX_MAX], rest = 1;
+
+	assert(n < MIX_MAX);
+	for (size_t i = 0; i < n; i++) {
+		v[i] = weights[i] > 0 ? log(weights[i]) + logs[i] : -INFINITY;
+		rest -= weights[i];
+	}
+	assert(rest > -1e-9);
+	v[n] = rest > 1e-15 ? log(rest) : -INFINITY;
+	return log_sum_exp(v, n + 1);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the devices of a stage tell about its build, and nothing else: per arm and stream, how many
+ * are at risk and how many had their first event.
+ *
+ * One device, one vote: the first later event of a device in a stream counts, all others change
+ * nothing.  Events are counted in batches; at-risk numbers are frozen when a batch opens, and an
+ * event of a device that entered after that is not compared (its arm's share of the risk set is not
+ * in the frozen numbers), though it is in the totals.  Pure; times in unix ms.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum arm { ARM_CANARY, ARM_CONTROL, ARM__COUNT, ARM_NONE };
+
+/* Numbers are on disk. */
+enum stream {
+	STREAM_CRASH = 0,
+	STREAM_CRASH_LOOP = 1,
+	STREAM_BOOT = 2,     /* boot failed */
+	STREAM_INSTALL = 3,  /* install failed */
+	STREAM_ROLLBACK = 4, /* rolled back */
+	STREAM_S1 = 5,       /* no boot_ok in time after `installing` */
+	STREAM_SILENT = 6,   /* no contact at a milestone */
+	STREAM_SYMPTOM = 7,  /* .. 14: the config's table */
+	STREAM_DOWNLOADED = 15,
+	STREAM_INSTALLING = 16,
+	STREAM_INSTALLED = 17,
+	STREAM_BOOT_OK = 18,
+	STREAM_RESOLVED = 19, /* boot_ok or any failure, whichever came first */
+	STREAM_ENTERED = 20,  /* devices that entered their arm */
+	STREAM_HELD = 21,     /* polls, not devices: canaries told to wait for admission */
+	STREAM__COUNT = 24
+};
+
+/*
+ * Control devices leave the risk set when their bucket opens.  They are kept in groups by the step
+ * of their ring that will open them, so that a whole group leaves at once.
+ */
+#define EVIDENCE_GROUPS      8u
+#define EVIDENCE_MAX_EVENTS  1000u /* a batch closes after so many */
+
+/* One device in one stage. */
+struct evidence_device {
+	enum arm arm;
+	uint32_t group;         /* of a control device */
+	uint32_t seq;           /* its last event before it entered */
+	uint32_t entered_batch;
+	uint32_t seen;          /* streams that had their first event, a bit each */
+	uint64_t entered_ms;
+	bool gone;              /* consent withdrawn, or ring changed */
+};
+
+/* One stage and stratum (product). */
+struct evidence {
+	uint32_t batch;     /* number of the open one, from 0 */
+	uint64_t opened_ms; /* when it opened */
+	uint32_t events;    /* counted in it */
+	uint32_t closed_groups; /* control groups that left, a bit each */
+	uint32_t entered[ARM__COUNT];                  /* devices, ever */
+	uint32_t total[ARM__COUNT][STREAM__COUNT];     /* devices with a first event, ever */
+	uint32_t risk[1 + EVIDENCE_GROUPS][STREAM__COUNT]; /* [0] canary, [1 + group] */
+	uint32_t frozen[ARM__COUNT][STREAM__COUNT];    /* at risk when the batch opened */
+	uint32_t open[ARM__COUNT][STREAM__COUNT];      /* first events in the open batch */
+};
+
+/*
+ * One stream of a closed batch.  Rows without events are left out, but STREAM_ENTERED is always
+ * there: it tells that, and when, the batch closed.
+ */
+struct evidence_row {
+	uint32_t batch;
+	enum stream stream;
+	uint64_t closed_ms;
+	uint32_t xc, xk, ec, ek;
+};
+
+/* Opens the first batch. */
+void evidence_start(struct evidence *e, uint64_t now_ms);
+/* A device enters its arm; `seq` is the last event number it has used. */
+void evidence_enter(struct evidence *e, struct evidence_device *d, enum arm arm,
+	uint32_t group, uint32_t seq, uint64_t now_ms);
+/* True when this event is the device's first of the stream and was taken. */
+bool evidence_event(struct evidence *e, struct evidence_device *d, enum stream stream,
+	uint32_t seq);
+/* The device is not to be followed any more. */
+void evidence_leave(struct evidence *e, struct evidence_device *d);
+/* The step of this ring that opens the buckets of `group` has opened. */
+void evidence_close_group(struct evidence *e, uint32_t group);
+
+bool evidence_due(const struct evidence *e, uint64_t now_ms, uint64_t batch_ms);
+/*
+ * Closes the batch and opens the next; returns how many rows it had.  `held` is how many polls of
+ * canaries the admission made wait meanwhile.
+ */
+size_t evidence_close(struct evidence *e, uint64_t now_ms, uint32_t held,
+	struct evidence_row rows[STREAM__COUNT]);
+
+/* Devices of the arm that are followed now and had no event of the stream. */
+uint32_t evidence_at_risk(const struct evidence *e, enum arm arm, enum stream stream);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All devices in memory: what a poll needs to know of one, in at most 24 bytes.
+ *
+ * Looking up and changing a device's word take no lock and are for any thread.  Adding is for one
+ * thread at a time (the writer, or the start).  A device is never moved or removed while the table
+ * lives, so its word may be kept.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "proto/bytes.h"
+#include "server/core/ring.h"
+
+#define FLEET_SLOTS 8u /* stages a ring is followed in at one time */
+
+struct fleet;
+typedef _Atomic uint64_t fleet_word;
+
+/* What the word holds; fleet_pack() and fleet_unpack() are the only ones to know how. */
+struct fleet_device {
+	uint16_t product;      /* number in the store, below 2 048 */
+	enum ring ring, wish;
+	bool left;             /* consent withdrawn: in no arm */
+	uint8_t failed_tag;    /* of the build that last failed here */
+	uint8_t entered;       /* followed in these stages, a bit each slot */
+	uint32_t enrolled_day; /* days since 1970, below 65 536 */
+};
+
+uint64_t fleet_pack(const struct fleet_device *d);
+struct fleet_device fleet_unpack(uint64_t word);
+
+/* Room for `expected` devices from the start; it grows. */
+struct fleet *fleet_new(uint64_t expected);
+void fleet_free(struct fleet *f);
+
+/* NULL when there is no such device. */
+fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN]);
+/* False when the first half of the id is taken: draw another. */
+bool fleet_add(struct fleet *f, const uint8_t id[ID_LEN], const struct fleet_device *d);
+uint64_t fleet_count(const struct fleet *f);
+
+/* Sets or clears the slot's bit; true when that changed it. */
+bool fleet_enter(fleet_word *w, unsigned slot);
+void fleet_leave(fleet_word *w, unsigned slot);
+/* Replaces everything but the entered bits in `keep`. */
+void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep);
+/* Clears the slot's bit in all devices. */
+void fleet_clear_slot(struct fleet *f, unsigned slot);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept of a device: 60 bytes behind its id. */
+#pragma once
+
+#include "server/core/ring.h"
+#include "server/store/store.h"
+
+struct device {
+	uint8_t id[ID_LEN];
+	uint8_t public_key[33]; /* P-256, compressed */
+	uint16_t product;       /* number in the store's product table */
+	enum ring ring, wish;
+	bool left;              /* consent withdrawn */
+	uint8_t failed_tag;     /* of the build that last failed here; 0: none */
+	uint32_t enrolled_day;  /* days since 1970 */
+	uint32_t last_seq;      /* highest event number taken */
+	uint64_t build;         /* device_build_hash() of the build it last booted; 0: not told */
+};
+
+/* How a build id is remembered; never compared across deployments. */
+uint64_t device_build_hash(const char *build_id);
+
+bool device_get(struct store_txn *t, const uint8_t id[ID_LEN], struct device *out);
+void device_put(struct store_txn *t, const struct device *d);
+
+/* The device that enrolled with this public key (65 bytes), if any. */
+bool device_of_key(
+	struct store_txn *t, const uint8_t key_hash[SHA256_LEN], uint8_t id[ID_LEN]);
+void device_key_put(struct store_txn *t, const uint8_t key_hash[SHA256_LEN],
+	const uint8_t id[ID_LEN]);
+
+/* Devices that opted in to a ring inside the one they are in. */
+void waiting_put(
+	struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN], enum ring wish);
+void waiting_delete(struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN]);
+/* Reads what store_foreach over STORE_WAITING found. */
+enum ring waiting_read(const struct store_cursor *c, uint8_t id[ID_LEN]);
+/* The prefix of a line's waiting devices; `key` is scratch. */
+struct bytes waiting_prefix(uint16_t line, uint8_t key[2]);
+
+/* Reads what store_foreach over STORE_DEVICE found. */
+bool device_read(const struct store_cursor *c, struct device *out);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <lmdb.h>
+
+#include "server/base/mem.h"
+
+#define FORMAT      1u
+#define ERROR_MAX   256
+#define MAX_READERS 64
+
+struct store {
+	MDB_env *env;
+	MDB_dbi table[STORE__COUNT];
+};
+
+static const char *const table_name[STORE__COUNT] = {
+	[STORE_META] = "meta",
+	[STORE_LOG] = "log",
+	[STORE_ENVELOPE] = "envelope",
+	[STORE_DEVICE] = "device",
+	[STORE_KEY] = "key",
+	[STORE_WAITING] = "waiting",
+	[STORE_ARM] = "arm",
+	[STORE_STAGE] = "stage",
+	[STORE_ROW] = "row",
+};
+
+static MDB_val val(struct bytes b)
+{
+	union {
+		const void *in;
+		void *out; /* LMDB does not write through it */
+	} u = { b.p };
+	return (MDB_val){ b.n, u.out };
+}
+
+/* LMDB's own codes are one to us: what matters is whether space ran out. */
+static int err_of(int rc)
+{
+	if (rc == MDB_SUCCESS)
+		return 0;
+	if (rc == MDB_MAP_FULL || rc == ENOSPC)
+		return -ENOSPC;
+	return ERR_STORE;
+}
+
+static int open_tables(struct store *s, MDB_txn *txn)
+{
+	int rc = 0;
+
+	for (unsigned t = 0; rc == 0 && t < STORE__COUNT; t++)
+		rc = mdb_dbi_open(txn, table_name[t], MDB_CREATE, &s->table[t]);
+	return rc;
+}
+
+/* A new environment gets our number; an old one must have it. */
+static int check_format(struct store *s, char *error)
+{
+	struct store_txn t;
+	struct bytes have;
+	uint8_t number[4];
+
+	put_be32(number, FORMAT);
+	store_begin(s, &t, true);
+	if (!store_get(&t, STORE_META, bytes_str("format"), &have)) {
+		store_put(&t, STORE_META, bytes_str("format"), bytes_of(number, 4));
+	} else if (have.n != 4 || get_be32(have.p) != FORMAT) {
+		(void)snprintf(error, ERROR_MAX,
+			"store: written by another version (format %u, this is %u)",
+			have.n == 4 ? get_be32(have.p) : 0, FORMAT);
+		store_abort(&t);
+		return ERR_STORE;
+	}
+	return store_commit(&t);
+}
+
+static int open_env(struct store *s, const char *path, uint64_t map_bytes)
+{
+	MDB_txn *txn = NULL;
+	int rc = mdb_env_create(&s->env);
+
+	if (rc == 0)
+		rc = mdb_env_set_maxdbs(s->env, STORE__COUNT);
+	if (rc == 0)
+		rc = mdb_env_set_maxreaders(s->env, MAX_READERS);
+	if (rc == 0)
+		rc = mdb_env_set_mapsize(s->env, map_bytes);
+	if (rc == 0)
+		rc = mdb_env_open(s->env, path, MDB_NOTLS, 0600);
+	if (rc == 0)
+		rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+	if (rc == 0)
+		rc = open_tables(s, txn);
+	if (rc == 0)
+		rc = mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+	return rc;
+}
+
+int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+	int rc = mkdir(path, 0700) != 0 && errno != EEXIST ? errno : 0;
+
+	if (rc == 0)
+		rc = open_env(s, path, map_bytes);
+	if (rc != 0)
+		(void)snprintf(error, ERROR_MAX, "store: %s: %s", path, mdb_strerror(rc));
+	else
+		rc = check_format(s, error);
+	if (rc != 0) {
+		store_close(s);
+		return ERR_STORE;
+	}
+	*out = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	mdb_env_close(s->env);
+	free(s);
+}
+
+void store_begin(struct store *s, struct store_txn *t, bool write)
+{
+	MDB_txn *txn = NULL;
+
+	*t = (struct store_txn){ .store = s };
+	t->err = err_of(mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn));
+	t->mdb = txn;
+}
+
+int store_commit(struct store_txn *t)
+{
+	if (t->err != 0)
+		store_abort(t);
+	else
+		t->err = err_of(mdb_txn_commit(t->mdb));
+	t->mdb = NULL;
+	return t->err;
+}
+
+void store_abort(struct store_txn *t)
+{
+	if (t->mdb != NULL)
+		mdb_txn_abort(t->mdb);
+	t->mdb = NULL;
+}
+
+bool store_get(
+	struct store_txn *t, enum store_table table, struct bytes key, struct bytes *value)
+{
+	MDB_val k = val(key), v;
+	int rc;
+
+	if (t->err != 0)
+		return false;
+	rc = mdb_get(t->mdb, t->store->table[table], &k, &v);
+	if (rc == MDB_NOTFOUND)
+		return false;
+	t->err = err_of(rc);
+	*value = bytes_of(v.mv_data, v.mv_size);
+	return t->err == 0;
+}
+
+void store_put(
+	struct store_txn *t, enum store_table table, struct bytes key, struct bytes value)
+{
+	MDB_val k = val(key), v = val(value);
+
+	assert(key.n > 0 && key.n <= 511);
+	if (t->err == 0)
+		t->err = err_of(mdb_put(t->mdb, t->store->table[table], &k, &v, 0));
+}
+
+void store_delete(struct store_txn *t, enum store_table table, struct bytes key)
+{
+	MDB_val k = val(key);
+	int rc;
+
+	if (t->err != 0)
+		return;
+	rc = mdb_del(t->mdb, t->store->table[table], &k, NULL);
+	if (rc != MDB_NOTFOUND)
+		t->err = err_of(rc);
+}
+
+uint64_t store_count(struct store_txn *t, enum store_table table)
+{
+	MDB_stat st = { 0 };
+
+	if (t->err == 0)
+		t->err = err_of(mdb_stat(t->mdb, t->store->table[table], &st));
+	return st.ms_entries;
+}
+
+void store_seek(struct store_cursor *c, struct store_txn *t, enum store_table table,
+	struct bytes prefix)
+{
+	store_seek_from(c, t, table, prefix, prefix);
+}
+
+void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_table table,
+	struct bytes prefix, struct bytes from)
+{
+	MDB_cursor *cursor = NULL;
+
+	*c = (struct store_cursor){ .txn = t, .prefix = prefix, .from = from };
+	if (t->err == 0)
+		t->err = err_of(
+			mdb_cursor_open(t->mdb, t->store->table[table], &cursor));
+	c->mdb = cursor;
+}
+
+bool store_next(struct store_cursor *c)
+{
+	MDB_val k = val(c->from), v;
+	/* No key is empty: one that was read says where to go on. */
+	MDB_cursor_op op = c->key.n > 0    ? MDB_NEXT
+			   : c->from.n > 0 ? MDB_SET_RANGE
+					   : MDB_FIRST;
+	int rc;
+
+	if (c->mdb == NULL)
+		return false;
+	rc = mdb_cursor_get(c->mdb, &k, &v, op);
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		c->txn->err = err_of(rc);
+	if (rc != 0 || k.mv_size < c->prefix.n ||
+		(c->prefix.n > 0 && memcmp(k.mv_data, c->prefix.p, c->prefix.n) != 0)) {
+		store_cursor_close(c);
+		return false;
+	}
+	c->key = bytes_of(k.mv_data, k.mv_size);
+	c->value = bytes_of(v.mv_data, v.mv_size);
+	return true;
+}
+
+void store_cursor_close(struct store_cursor *c)
+{
+	if (c->mdb != NULL)
+		mdb_cursor_close(c->mdb);
+	c->mdb = NULL;
+}

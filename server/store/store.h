@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The LMDB environment, and nothing of what is in it: the record kinds have files of their own.
+ *
+ * Errors are sticky: once an operation of a transaction fails, the rest do nothing, and
+ * store_commit() says what happened.  Bytes got from a transaction point into the map and are valid
+ * until its next write or its end.  One write transaction at a time, by the writer thread; read
+ * transactions by any thread, each by one.
+ */
+#pragma once
+
+#include "proto/bytes.h"
+#include "proto/err.h"
+
+/* Numbers and names are on disk. */
+enum store_table {
+	STORE_META,     /* name -> value */
+	STORE_LOG,      /* u64 index -> LogEntry */
+	STORE_ENVELOPE, /* metadata name -> Envelope as it is served */
+	STORE_DEVICE,   /* device id -> struct device */
+	STORE_KEY,      /* SHA-256 of the device key, first half -> device id */
+	STORE_WAITING,  /* u16 line, device id -> u8 wish: opted in, not there yet */
+	STORE_ARM,      /* u32 rollout, u8 step, device id -> struct evidence_device */
+	STORE_STAGE,    /* u32 rollout, u8 step, u16 product -> struct evidence */
+	STORE_ROW,      /* u32 rollout, u64 number -> struct stored_row */
+	STORE__COUNT
+};
+
+#define STORE_KEY_MAX 32u
+
+struct store;
+
+struct store_txn {
+	struct store *store;
+	void *mdb;
+	int err; /* sticky */
+};
+
+/*
+ * Opens or creates the environment in the directory `path`; the file may grow to `map_bytes`.
+ * ERR_STORE with a line in `error` (at least 256 bytes): another format, no permission, in use.
+ */
+WARN_UNUSED int store_open(
+	const char *path, uint64_t map_bytes, struct store **out, char *error);
+void store_close(struct store *s);
+
+void store_begin(struct store *s, struct store_txn *t, bool write);
+/* 0: durable.  Otherwise nothing of the transaction has happened: -ENOSPC or ERR_STORE. */
+WARN_UNUSED int store_commit(struct store_txn *t);
+void store_abort(struct store_txn *t);
+
+/* False when there is no such key, or on an error. */
+bool store_get(struct store_txn *t, enum store_table table, struct bytes key,
+	struct bytes *value);
+void store_put(
+	struct store_txn *t, enum store_table table, struct bytes key, struct bytes value);
+/* No error when there is no such key. */
+void store_delete(struct store_txn *t, enum store_table table, struct bytes key);
+uint64_t store_count(struct store_txn *t, enum store_table table);
+
+/* All records whose key begins with `prefix`, in order of key; the bytes of both must stay. */
+struct store_cursor {
+	struct bytes key, value;
+	struct bytes prefix, from;
+	struct store_txn *txn;
+	void *mdb;
+};
+
+void store_seek(struct store_cursor *c, struct store_txn *t, enum store_table table,
+	struct bytes prefix);
+/* The same from the first key at or behind `from`, which begins with the prefix. */
+void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_table table,
+	struct bytes prefix, struct bytes from);
+/* False at the end, and then the cursor is closed. */
+bool store_next(struct store_cursor *c);
+void store_cursor_close(struct store_cursor *c);
+
+/* Leave the loop with store_cursor_close(), not with break alone. */
+#define store_foreach(cursor, txn, table, prefix) \
+	for (store_seek((cursor), (txn), (table), (prefix)); store_next(cursor);)

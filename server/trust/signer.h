@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process that holds the online keys.  It is forked before huidud opens a socket, talks over
+ * one socketpair, and does not take huidud's word: it checks approvals against the root itself,
+ * signs no directive beyond an approved plan, and no version at or below one it has signed before
+ * (its floor file lies outside the store, so a restored backup cannot roll phones back).
+ *
+ * One thread of huidud talks to it, one request at a time; calls block until it answers.
+ */
+#pragma once
+
+#include "proto/envelope.h"
+#include "server/base/buf.h"
+
+struct signer;
+
+struct signer_config {
+	const char *online_dir; /* director.pem, snapshot.pem, timestamp.pem */
+	const char *floor_path;
+	struct bytes root;      /* Envelope of the Root, verified by the caller too */
+};
+
+/* Forks.  On failure `error` (at least 256 bytes) holds the line for a person. */
+WARN_UNUSED int signer_start(
+	const struct signer_config *config, struct signer **out, char *error);
+/* Ends the child and waits for it. */
+void signer_stop(struct signer *s);
+/* Becomes readable when the child has died: then huidud must end. */
+int signer_fd(const struct signer *s);
+
+/* Checks both envelopes against the root; afterwards directives may offer the build. */
+WARN_UNUSED int signer_admit(struct signer *s, struct bytes plan, struct bytes targets);
+
+struct signer_item {
+	enum envelope_type type; /* timestamp, snapshot, director or decision */
+	struct bytes payload;
+};
+
+/*
+ * Signs all items or none; out[i] gets the Envelope of items[i], to be released by the caller.
+ * Refusals: ERR_FLOOR, ERR_PLAN_EXCEEDED, ERR_TOO_EARLY, ERR_BUILD_HALTED, ERR_SIGNER.
+ */
+WARN_UNUSED int signer_sign(struct signer *s, const struct signer_item *items, size_t n,
+	struct buf *out);
+
+/* The highest version signed under a name, 0 when none was: see metadata_name(). */
+WARN_UNUSED int signer_floor(struct signer *s, const char *name, uint64_t *version);
