@@ -76,8 +76,9 @@ static bool ratio(const char *s, uint32_t *out)
 	if (strlen(s) > 16 || snprintf(percent, sizeof(percent), "%s%%", s) < 0 ||
 		!text_ppm(percent, &v) || v > UINT32_MAX / 100)
 		return false;
+	/* "0" could mean "none at all" or "not the least": only the word says it. */
 	*out = v * 100;
-	return true;
+	return v > 0;
 }
 
 static bool word(const char *s, const char *const *words, uint32_t *out)

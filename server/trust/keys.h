@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private keys: where they lie, and which of the root's keys they are.
+ *
+ * People's keys are files PERSON.ROLE.pem; the server's own are ROLE.pem in one folder,
+ * beside device.key, the secret that devices' report keys are derived from.
+ */
+#pragma once
+
+#include "proto/envelope.h"
+
+enum key_role {
+	KEY_ROOT,
+	KEY_RELEASE,
+	KEY_APPROVER,
+	/* Online: held by the server. */
+	KEY_DIRECTOR,
+	KEY_SNAPSHOT,
+	KEY_TIMESTAMP,
+	KEY_LOG,
+	KEY_ROLE__COUNT
+};
+#define KEY_ONLINE_FIRST KEY_DIRECTOR
+#define KEYS_ONLINE      (KEY_ROLE__COUNT - KEY_ONLINE_FIRST)
+
+/* "root", "release", ... as in file names. */
+const char *key_role_str(enum key_role role);
+/* The role's entry in the root; NULL for the log's key, which signs no metadata. */
+const Pb__Role *key_role_of(const Pb__Root *root, enum key_role role);
+/* "FOLDER/PERSON.ROLE.pem", or "FOLDER/ROLE.pem" when `person` is NULL.  Owned by the
+ * caller. */
+char *key_path(const char *folder, const char *person, enum key_role role);
+
+/* A private key and who it is according to a root, which must outlive it. */
+struct held_key {
+	struct crypto_key *key;
+	const Pb__Key *entry;
+	uint8_t id[SHA256_LEN];
+};
+
+/* Finds `key`, which it does not take, among the root's keys; ERR_NOT_FOUND. */
+WARN_UNUSED int key_find(
+	const Pb__Root *root, const struct crypto_key *key, struct held_key *out);
+/*
+ * The key in a file; ERR_NOT_FOUND when it is not of this root, ERR_NOT_AUTHORISED when
+ * it is but has another role.  On 0 to be given back with key_release.
+ */
+WARN_UNUSED int key_load(const char *path, const Pb__Root *root, enum key_role role,
+	struct held_key *out);
+/* True when the role lists it. */
+bool key_is_in(const struct held_key *key, const Pb__Root *root, enum key_role role);
+void key_release(struct held_key *key);
+
+#define DEVICE_SECRET_LEN 32u
+
+struct online_keys {
+	struct held_key key[KEYS_ONLINE]; /* by role - KEY_ONLINE_FIRST */
+	uint8_t device_secret[DEVICE_SECRET_LEN];
+	uint32_t epoch; /* of the device secret */
+};
+
+static inline const struct held_key *online_key(
+	const struct online_keys *o, enum key_role role)
+{
+	return &o->key[role - KEY_ONLINE_FIRST];
+}
+
+/*
+ * All keys of the server, each the one its root names.  On an error `failed` (if not
+ * NULL) gets the path it is about, owned by the caller.  Give back with
+ * online_keys_release.
+ */
+WARN_UNUSED int online_keys_load(const char *folder, const Pb__Root *root,
+	struct online_keys *out, char **failed);
+void online_keys_release(struct online_keys *o);
