@@ -2,12 +2,12 @@
 #include "server/trust/signer_proc.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
-#include <unistd.h>
 
+#include "server/base/file.h"
 #include "server/base/mem.h"
+
+#define FILE_MAX ((size_t)4 * 1024 * 1024)
 
 struct floor {
 	char *name;
@@ -60,74 +60,50 @@ static void mark_saved(struct floors *f)
 }
 
 /* One line each: version, space, name.  A file that cannot be read as a whole is not trusted. */
-static int load(struct floors *f, FILE *file)
+static int load(struct floors *f, const char *text)
 {
 	unsigned long long version;
-	char name[256];
-	int got;
+	char name[METADATA_NAME_MAX];
+	int used;
 
-	while ((got = fscanf(file, "%20llu %255s", &version, name)) == 2)
+	while (*text != '\0') {
+		if (sscanf(text, "%20llu %159s%n", &version, name, &used) != 2 ||
+			text[used] != '\n')
+			return ERR_CORRUPT;
 		floors_set(f, name, version);
+		text += used + 1;
+	}
 	mark_saved(f);
-	return got == EOF && !ferror(file) ? 0 : ERR_CORRUPT;
+	return 0;
 }
 
 int floors_open(const char *path, struct floors **out)
 {
 	struct floors *f = mem_zalloc(sizeof(*f));
-	FILE *file = fopen(path, "re");
-	int err = file == NULL && errno != ENOENT ? -errno : 0;
+	struct buf text = { 0 };
+	int err = file_read(path, FILE_MAX, &text);
 
 	f->path = mem_strdup(path);
-	if (file != NULL) {
-		err = load(f, file);
-		(void)fclose(file); /* only read */
-	}
+	if (err == 0)
+		err = load(f, buf_text(&text));
+	else if (err == -ENOENT)
+		err = 0;
+	buf_release(&text);
 	*out = f;
-	return err;
-}
-
-static int sync_directory(const char *path)
-{
-	char *copy = mem_strdup(path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = fd < 0 || fsync(fd) != 0 ? -errno : 0;
-
-	if (fd >= 0)
-		(void)close(fd);
-	free(copy);
-	return err;
-}
-
-static int write_list(const struct floors *f, const char *path)
-{
-	FILE *file = fopen(path, "we");
-	int err = 0;
-
-	if (file == NULL)
-		return -errno;
-	for (size_t i = 0; i < f->n; i++)
-		if (fprintf(file, "%llu %s\n", (unsigned long long)f->list[i].version,
-			    f->list[i].name) < 0)
-			err = -EIO;
-	if (fflush(file) != 0 || fsync(fileno(file)) != 0)
-		err = -errno;
-	if (fclose(file) != 0 && err == 0)
-		err = -errno;
 	return err;
 }
 
 int floors_save(struct floors *f)
 {
-	char *next = mem_printf("%s.next", f->path);
-	int err = write_list(f, next);
+	struct buf text = { 0 };
+	int err;
 
-	if (err == 0 && rename(next, f->path) != 0)
-		err = -errno;
-	if (err == 0)
-		err = sync_directory(f->path);
+	for (size_t i = 0; i < f->n; i++)
+		buf_printf(&text, "%llu %s\n", (unsigned long long)f->list[i].version,
+			f->list[i].name);
+	err = file_replace(f->path, buf_bytes(&text), 0600);
 	if (err == 0)
 		mark_saved(f);
-	free(next);
+	buf_release(&text);
 	return err;
 }

@@ -2,6 +2,7 @@
 /* The child's side of signer.h, and what both sides share.  Private to this folder. */
 #pragma once
 
+#include "proto/names.h"
 #include "server/trust/signer.h"
 
 #define SIGNER_MESSAGE_MAX ((size_t)8 * 1024 * 1024)

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/service/state.h"
+
+#include <assert.h>
+
+#include "proto/names.h"
+#include "server/base/mem.h"
+
+void state_init(struct state *s, const Pb__Root *root, struct bytes root_envelope)
+{
+	*s = (struct state){ .root = root };
+	buf_add(&s->root_envelope, root_envelope.p, root_envelope.n);
+}
+
+static void build_free(struct build *b)
+{
+	buf_release(&b->targets);
+	free(b->product);
+	free(b->build_id);
+	free(b->release);
+	free(b);
+}
+
+static void rollout_free(struct rollout *r)
+{
+	for (size_t i = 0; i < r->n_builds; i++) {
+		buf_release(&r->builds[i].plan);
+		buf_release(&r->builds[i].payload);
+		buf_release(&r->builds[i].pending);
+	}
+	free(r->builds);
+	buf_release(&r->spec_bytes);
+	free(r->spec_arena.base);
+	free(r->release);
+	free(r->line);
+	free(r->proposer);
+	free(r);
+}
+
+void state_release(struct state *s)
+{
+	for (size_t i = 0; i < s->n_builds; i++)
+		build_free(s->builds[i]);
+	for (size_t i = 0; i < s->n_rollouts; i++)
+		rollout_free(s->rollouts[i]);
+	free(s->builds);
+	free(s->rollouts);
+	free(s->nonces);
+	free(s->roots);
+	buf_release(&s->root_envelope);
+}
+
+const uint8_t *state_root(const struct state *s)
+{
+	assert(s->log.size > 0);
+	return s->roots[s->log.size - 1];
+}
+
+struct build *state_build(const struct state *s, const char *product, const char *build_id)
+{
+	for (size_t i = 0; i < s->n_builds; i++)
+		if (strcmp(s->builds[i]->product, product) == 0 &&
+			strcmp(s->builds[i]->build_id, build_id) == 0)
+			return s->builds[i];
+	return NULL;
+}
+
+static bool is_named(const struct rollout *r, const char *name)
+{
+	if (strcmp(r->release, name) == 0)
+		return true;
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (strcmp(r->builds[i].build->build_id, name) == 0)
+			return true;
+	return false;
+}
+
+struct rollout *state_rollout(const struct state *s, const char *name)
+{
+	for (size_t i = s->n_rollouts; i > 0; i--)
+		if (is_named(s->rollouts[i - 1], name))
+			return s->rollouts[i - 1];
+	return NULL;
+}
+
+struct rollout *state_rollout_id(const struct state *s, const uint8_t id[ID_LEN])
+{
+	for (size_t i = 0; i < s->n_rollouts; i++)
+		if (memcmp(s->rollouts[i]->id, id, ID_LEN) == 0)
+			return s->rollouts[i];
+	return NULL;
+}
+
+enum ring rollout_ring(const struct rollout *r)
+{
+	return (enum ring)r->steps[r->step].ring;
+}
+
+bool rollout_is_live(const struct rollout *r)
+{
+	return r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED ||
+	       r->state == ROLLOUT_COMPLETE;
+}
+
+bool rollout_is_pending(const struct rollout *r)
+{
+	return r->state == ROLLOUT_PROPOSED || r->state == ROLLOUT_PAUSED ||
+	       r->state == ROLLOUT_HALTED;
+}
+
+uint64_t rollout_watch_ms(const struct rollout *r)
+{
+	return r->spec->watch_ms;
+}
+
+/* Stages without a share of their own divide what is left in equal parts. */
+static double budget_of(const Pb__PlanSpec *spec, size_t stage)
+{
+	double left = 1;
+	size_t without = 0;
+
+	for (size_t i = 0; i < spec->n_stages; i++) {
+		if (spec->stages[i]->has_budget_ppm)
+			left -= spec->stages[i]->budget_ppm / 1e6;
+		else
+			without++;
+	}
+	if (spec->stages[stage]->has_budget_ppm)
+		return spec->stages[stage]->budget_ppm / 1e6;
+	return left > 0 ? left / (double)without : 0;
+}
+
+/* A holdback opens under the limits of its ring's last stage, with no soak of its own. */
+static size_t stage_of(const struct rollout *r, size_t step)
+{
+	size_t found = 0;
+
+	if (r->steps[step].stage >= 0)
+		return (size_t)r->steps[step].stage;
+	for (size_t i = 0; i < r->spec->n_stages; i++)
+		if (r->spec->stages[i]->ring == r->steps[step].ring)
+			found = i;
+	return found;
+}
+
+struct gate_rules rollout_rules(const struct rollout *r, size_t step)
+{
+	size_t stage = stage_of(r, step);
+	const Pb__StageSpec *s = r->spec->stages[stage];
+	bool holdback = r->steps[step].stage < 0;
+
+	return (struct gate_rules){
+		.tolerance = holdback ? 0 : s->tolerance_ppm / 1e6,
+		.limit = { [GATE_BOOT] = s->boot_ppm / 1e6,
+			[GATE_INSTALL] = s->install_ppm / 1e6,
+			[GATE_ROLLBACK] = s->rollback_ppm / 1e6 },
+		.budget = holdback ? 0 : budget_of(r->spec, stage),
+		.soak_ms = holdback ? 0 : s->soak_ms,
+		.max_soak_ms = s->max_soak_ms,
+	};
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the log says: builds and rollouts.  The state is a fold over the log's entries and nothing
+ * else; commands are checked against it before they become an entry, and applying an entry cannot
+ * fail.  Owned by the control thread.
+ */
+#pragma once
+
+#include "proto/envelope.h"
+#include "proto/merkle.h"
+#include "server/base/buf.h"
+#include "server/core/gate.h"
+#include "server/core/plan.h"
+#include "server/core/ring.h"
+#include "server/core/rollout.h"
+
+#define STATE_TEXT 192 /* a line for a person */
+
+struct build {
+	char *product, *build_id, *release;
+	uint64_t release_counter, rollback_index;
+	struct buf targets; /* Envelope */
+	uint8_t targets_sha256[SHA256_LEN];
+	uint64_t targets_version, expires;
+	uint8_t sha256[SHA256_LEN]; /* of the file */
+	uint64_t length;
+	uint64_t published_ms;
+	uint8_t tag;        /* 1..255, for a device to remember which build failed on it */
+};
+
+/* A build in a rollout: its product's stratum. */
+struct rollout_build {
+	const struct build *build;
+	uint8_t seed[SEED_LEN];
+	struct buf plan;    /* Envelope of the RolloutPlan in force; empty: not approved yet */
+	uint8_t plan_sha256[SHA256_LEN];
+	struct buf payload; /* of the next version: what approvers sign */
+	struct buf pending; /* its Envelope with the signatures so far */
+};
+
+struct rollout {
+	uint32_t no;        /* log index of the proposal */
+	uint8_t id[ID_LEN];
+	char *release, *line, *proposer;
+	struct buf spec_bytes;
+	struct arena spec_arena;
+	const Pb__PlanSpec *spec;
+	uint64_t proposed_ms;
+	uint8_t audit_root[SHA256_LEN]; /* of the log with the proposal in it */
+	struct plan_step steps[LADDER_STEPS_MAX];
+	size_t n_steps;
+	struct rollout_build *builds;
+	size_t n_builds;
+	uint64_t plan_version; /* in force; 0: none */
+	uint64_t last_entry;   /* of the log that touched it */
+	enum rollout_state state;
+	uint64_t since_ms;
+	uint32_t step;      /* the open one, or the last that was */
+	uint64_t opened_ms[LADDER_STEPS_MAX];
+	uint64_t resumed_ms; /* evidence closed before does not count against it; 0: never */
+	char why[STATE_TEXT]; /* of the last change */
+};
+
+struct nonce {
+	uint8_t nonce[ID_LEN];
+	uint64_t expires_s;
+};
+
+struct state {
+	const Pb__Root *root;
+	struct buf root_envelope;
+	struct merkle log;
+	uint8_t (*roots)[SHA256_LEN]; /* roots[i]: of the first i + 1 entries */
+	struct build **builds; /* by release_counter within a product, oldest first */
+	size_t n_builds;
+	struct rollout **rollouts; /* oldest first */
+	size_t n_rollouts;
+	struct nonce *nonces; /* of commands that have not expired */
+	size_t n_nonces;
+	bool (*has_file)(void *ctx, const uint8_t sha256[SHA256_LEN]);
+	bool (*knows_product)(void *ctx, const char *line, const char *product);
+	void *ctx;
+};
+
+/* `root` must outlive the state. */
+void state_init(struct state *s, const Pb__Root *root, struct bytes root_envelope);
+void state_release(struct state *s);
+
+/* Somebody's signed wish, opened and checked as far as the log is not needed. */
+struct command {
+	const Pb__AdminCommand *message;
+	struct signers who;
+	bool releaser, approver; /* roles of the signers */
+	const char *name;        /* of the first signer */
+};
+
+/*
+ * Opens a command's envelope: signatures of people of the root, repository, time.  `text` (at least
+ * STATE_TEXT) gets the line for a person when it is refused.
+ */
+WARN_UNUSED int command_open(const struct state *s, struct bytes envelope, uint64_t now_ms,
+	struct arena *a, struct command *out, char *text);
+/* 0 when the command may become the next entry of the log. */
+WARN_UNUSED int command_check(const struct state *s, const struct command *c,
+	struct arena *a, char *text);
+
+/*
+ * Takes the entry at index s->log.size.  Entries come from the log, or have passed command_check:
+ * one that cannot be applied is ERR_CORRUPT.
+ */
+WARN_UNUSED int state_apply(struct state *s, struct bytes entry, struct arena *a);
+
+/* The log's root now. */
+const uint8_t *state_root(const struct state *s);
+
+/* NULL when there is none.  A rollout is named by its release or one of its builds: the newest. */
+struct build *state_build(const struct state *s, const char *product, const char *build_id);
+struct rollout *state_rollout(const struct state *s, const char *name);
+struct rollout *state_rollout_id(const struct state *s, const uint8_t id[ID_LEN]);
+
+/* The ring of the rollout's open step. */
+enum ring rollout_ring(const struct rollout *r);
+/* Opens something to phones: running, paused or complete. */
+bool rollout_is_live(const struct rollout *r);
+/* May be approved now: a proposal, or one that was paused or halted and is to go on. */
+bool rollout_is_pending(const struct rollout *r);
+/* Who approved the pending version of the first build: indexes of root keys, each of them counted. */
+struct signers rollout_approvers(
+	const struct state *s, const struct rollout *r, struct bytes plan, struct arena *a);
+/* What the plan says of a step's gate. */
+struct gate_rules rollout_rules(const struct rollout *r, size_t step);
+/* Evidence of a step is collected until it has been passed for so long. */
+uint64_t rollout_watch_ms(const struct rollout *r);
