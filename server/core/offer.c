@@ -33,7 +33,7 @@ static bool is_asked(const struct offer_rules *rules, const struct offer_device 
 {
 	const struct offer_rule *r = &rules->offers[rules->stage.offer];
 
-	return bucket_admission(r->seed, d->id, d->product) < rules->stage.admit_ppm;
+	return bucket_admission(r->seed, d->id, d->product) < d->admit_ppm;
 }
 
 /* The arm of the open stage this device belongs to. */

@@ -44,7 +44,6 @@ struct offer_stage {
 	size_t offer;
 	uint32_t lower;        /* canary: [lower, upper of the offer) */
 	uint32_t control_from; /* control: [control_from, 1 000 000); at least upper */
-	uint32_t admit_ppm;
 	uint32_t group_upper[EVIDENCE_GROUPS]; /* where the ring's later steps open up to, rising */
 	uint32_t n_groups;
 };
@@ -65,6 +64,7 @@ struct offer_device {
 	uint32_t enrolled_day;
 	uint8_t failed_tag;
 	bool entered; /* is in an arm of the open stage already */
+	uint32_t admit_ppm; /* of the open stage, now */
 };
 
 struct offer_decision {

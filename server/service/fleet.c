@@ -43,7 +43,7 @@ struct fleet {
 
 uint64_t fleet_pack(const struct fleet_device *d)
 {
-	assert(d->product < 2048 && d->enrolled_day <= UINT16_MAX);
+	assert(d->product < FLEET_PRODUCTS && d->enrolled_day <= UINT16_MAX);
 	return (uint64_t)d->entered | (uint64_t)d->failed_tag << FAILED_AT |
 	       (uint64_t)d->product << PRODUCT_AT | (uint64_t)d->ring << RING_AT |
 	       (uint64_t)d->wish << WISH_AT | (uint64_t)d->left << LEFT_AT |
@@ -193,10 +193,15 @@ void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep)
 		;
 }
 
-void fleet_clear_slot(struct fleet *f, unsigned slot)
+void fleet_clear_slot(
+	struct fleet *f, unsigned slot, enum ring ring, const struct fleet_products *products)
 {
 	uint64_t n = fleet_count(f);
 
-	for (uint32_t i = 0; i < n; i++)
-		fleet_leave(&device_at(f, i)->word, slot);
+	for (uint32_t i = 0; i < n; i++) {
+		fleet_word *w = &device_at(f, i)->word;
+		struct fleet_device d = fleet_unpack(atomic_load(w));
+		if (d.ring == ring && products->bits[d.product / 64] >> d.product % 64 & 1)
+			fleet_leave(w, slot);
+	}
 }

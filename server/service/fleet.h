@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All devices in memory: what a poll needs to know of one, in at most 24 bytes.
+ * All devices in memory: what a poll needs to know of one, in about 24 bytes.
  *
  * Looking up and changing a device's word take no lock and are for any thread.  Adding is for one
  * thread at a time (the writer, or the start).  A device is never moved or removed while the table
@@ -20,7 +20,7 @@ typedef _Atomic uint64_t fleet_word;
 
 /* What the word holds; fleet_pack() and fleet_unpack() are the only ones to know how. */
 struct fleet_device {
-	uint16_t product;      /* number in the store, below 2 048 */
+	uint16_t product;      /* number in the store, below FLEET_PRODUCTS */
 	enum ring ring, wish;
 	bool left;             /* consent withdrawn: in no arm */
 	uint8_t failed_tag;    /* of the build that last failed here */
@@ -46,5 +46,10 @@ bool fleet_enter(fleet_word *w, unsigned slot);
 void fleet_leave(fleet_word *w, unsigned slot);
 /* Replaces everything but the entered bits in `keep`. */
 void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep);
-/* Clears the slot's bit in all devices. */
-void fleet_clear_slot(struct fleet *f, unsigned slot);
+/* Clears the slot's bit in the devices of a ring whose product is in the set (a bit each). */
+#define FLEET_PRODUCTS 2048u
+struct fleet_products {
+	uint64_t bits[FLEET_PRODUCTS / 64];
+};
+void fleet_clear_slot(
+	struct fleet *f, unsigned slot, enum ring ring, const struct fleet_products *products);

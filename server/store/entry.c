@@ -36,21 +36,22 @@ void envelope_put(struct store_txn *t, const char *name, struct bytes envelope)
 	store_put(t, STORE_ENVELOPE, bytes_str(name), envelope);
 }
 
-uint16_t product_number(struct store_txn *t, const char *product)
+uint16_t name_number(struct store_txn *t, const char *kind, const char *name)
 {
-	char name[96];
+	char key[96], last[32];
 	struct bytes v;
 	uint8_t number[2];
 	uint16_t next = 0;
 
-	(void)snprintf(name, sizeof(name), "product/%s", product);
-	if (store_get(t, STORE_META, bytes_str(name), &v) && v.n == 2)
+	(void)snprintf(key, sizeof(key), "%s/%s", kind, name);
+	(void)snprintf(last, sizeof(last), "%s", kind);
+	if (store_get(t, STORE_META, bytes_str(key), &v) && v.n == 2)
 		return get_be16(v.p);
-	if (store_get(t, STORE_META, bytes_str("products"), &v) && v.n == 2)
+	if (store_get(t, STORE_META, bytes_str(last), &v) && v.n == 2)
 		next = get_be16(v.p);
 	put_be16(number, next);
-	store_put(t, STORE_META, bytes_str(name), bytes_of(number, 2));
+	store_put(t, STORE_META, bytes_str(key), bytes_of(number, 2));
 	put_be16(number, (uint16_t)(next + 1));
-	store_put(t, STORE_META, bytes_str("products"), bytes_of(number, 2));
+	store_put(t, STORE_META, bytes_str(last), bytes_of(number, 2));
 	return next;
 }

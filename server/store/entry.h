@@ -13,5 +13,5 @@ uint64_t entry_count(struct store_txn *t);
 bool envelope_get(struct store_txn *t, const char *name, struct bytes *out);
 void envelope_put(struct store_txn *t, const char *name, struct bytes envelope);
 
-/* The number a product has in this store; a new one gets the next number. */
-uint16_t product_number(struct store_txn *t, const char *product);
+/* The number a name of a kind ("product", "line") has in this store; a new one gets the next. */
+uint16_t name_number(struct store_txn *t, const char *kind, const char *name);

@@ -200,11 +200,11 @@ bool row_read(const struct store_cursor *c, uint64_t *number, struct stored_row 
 
 uint64_t row_count(struct store_txn *t, uint32_t rollout)
 {
-	struct store_cursor c;
-	uint8_t key[ROW_KEY];
-	uint64_t n = 0;
+	uint8_t prefix[4];
+	struct bytes last;
 
-	store_foreach(&c, t, STORE_ROW, bytes_of(row_key(rollout, 0, key).p, 4))
-		n = get_be64(c.key.p + 4) + 1;
-	return n;
+	put_be32(prefix, rollout);
+	if (!store_last(t, STORE_ROW, bytes_of(prefix, 4), &last) || last.n != ROW_KEY)
+		return 0;
+	return get_be64(last.p + 4) + 1;
 }

@@ -204,6 +204,33 @@ uint64_t store_count(struct store_txn *t, enum store_table table)
 	return st.ms_entries;
 }
 
+bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix,
+	struct bytes *key)
+{
+	uint8_t behind[STORE_KEY_MAX + 1];
+	MDB_cursor *cursor = NULL;
+	MDB_val k, v;
+	int rc;
+
+	assert(prefix.n < STORE_KEY_MAX);
+	if (t->err != 0)
+		return false;
+	memset(behind, 0xff, sizeof(behind));
+	memcpy(behind, prefix.p, prefix.n);
+	k = val(bytes_of(behind, sizeof(behind)));
+	rc = mdb_cursor_open(t->mdb, t->store->table[table], &cursor);
+	if (rc == 0) {
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+		rc = mdb_cursor_get(cursor, &k, &v, rc == 0 ? MDB_PREV : MDB_LAST);
+		mdb_cursor_close(cursor);
+	}
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		t->err = err_of(rc);
+	*key = bytes_of(k.mv_data, k.mv_size);
+	return rc == 0 && k.mv_size >= prefix.n &&
+	       memcmp(k.mv_data, prefix.p, prefix.n) == 0;
+}
+
 void store_seek(struct store_cursor *c, struct store_txn *t, enum store_table table,
 	struct bytes prefix)
 {

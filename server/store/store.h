@@ -58,6 +58,10 @@ void store_put(
 void store_delete(struct store_txn *t, enum store_table table, struct bytes key);
 uint64_t store_count(struct store_txn *t, enum store_table table);
 
+/* The last key that begins with `prefix`. */
+bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix,
+	struct bytes *key);
+
 /* All records whose key begins with `prefix`, in order of key; the bytes of both must stay. */
 struct store_cursor {
 	struct bytes key, value;

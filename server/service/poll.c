@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/service/poll.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "server/metrics/metrics.h"
+#include "server/service/arm.h"
+#include "server/service/seat.h"
+
+static_assert((int)ANSWER_HALTED == (int)PB__ANSWER__ANSWER_HALTED &&
+		      (int)ANSWER_UP_TO_DATE == (int)PB__ANSWER__ANSWER_UP_TO_DATE,
+	"core and wire number answers alike");
+static_assert(METRIC_POLL_HALTED - METRIC_POLL_UP_TO_DATE ==
+		      ANSWER_HALTED - ANSWER_UP_TO_DATE,
+	"metrics list answers in their order");
+
+int poll_ask_of(const struct request *r, struct poll_ask *out)
+{
+	*out = (struct poll_ask){
+		.anonymous = r->anonymous,
+		.word = r->word,
+		.release_counter = r->poll->release_counter,
+		.snapshot_version = r->poll->snapshot_version,
+		.seq = r->poll->seq,
+		.wish = r->poll->has_wish ? (enum ring)r->poll->wish : RING_STABLE,
+	};
+	if (r->product == NULL)
+		return ERR_NOT_FOUND;
+	out->product = r->product->number;
+	memcpy(out->id, r->id, ID_LEN);
+	if (snprintf(out->build_id, sizeof(out->build_id), "%s", r->poll->build_id) >=
+		(int)sizeof(out->build_id))
+		return ERR_BAD_RANGE;
+	return 0;
+}
+
+/* The interval with its jitter: phones that came together do not come together again. */
+static uint32_t next_poll_s(struct desk *d)
+{
+	const struct config *c = d->server->config;
+	uint64_t span = c->poll.interval_ms * c->poll.jitter_ppm / 1000000;
+	uint64_t ms = c->poll.interval_ms - span;
+
+	/* xorshift64: nobody gains by guessing it */
+	d->jitter ^= d->jitter << 13;
+	d->jitter ^= d->jitter >> 7;
+	d->jitter ^= d->jitter << 17;
+	ms += d->jitter % (2 * span + 1);
+	return ms < 1000 ? 1 : (uint32_t)(ms / 1000);
+}
+
+static uint8_t *put_field(uint8_t *p, uint32_t id, uint32_t value)
+{
+	uint32_t tag = id << 3;
+
+	for (; tag > 127; tag >>= 7)
+		*p++ = (uint8_t)(tag | 128);
+	*p++ = (uint8_t)tag;
+	for (; value > 127; value >>= 7)
+		*p++ = (uint8_t)(value | 128);
+	*p++ = (uint8_t)value;
+	return p;
+}
+
+static Pb__RingWhy why_ring(const struct poll_ask *ask, const struct fleet_device *f)
+{
+	if (ask->anonymous)
+		return PB__RING_WHY__RING_WHY_ANONYMOUS;
+	if (f->wish < f->ring && !f->left)
+		return PB__RING_WHY__RING_WHY_WAITING;
+	return f->ring == RING_STABLE ? PB__RING_WHY__RING_WHY_OPEN
+				      : PB__RING_WHY__RING_WHY_SEATED;
+}
+
+static void write_tail(struct desk *d, const struct poll_ask *ask,
+	const struct fleet_device *f, struct poll_answer *out)
+{
+	uint8_t *p = out->tail;
+
+	/* The fields of PollReply that are required, in their order. */
+	p = put_field(p, 16, (uint32_t)f->ring);
+	p = put_field(p, 17, (uint32_t)why_ring(ask, f));
+	p = put_field(p, 18, (uint32_t)out->answer);
+	p = put_field(p, 19, next_poll_s(d));
+	out->tail_len = (size_t)(p - out->tail);
+	assert(out->tail_len <= POLL_TAIL_MAX);
+}
+
+/* Enters the device into its arm; false when it needs a token and there is none. */
+static bool enter(struct desk *d, const struct poll_ask *ask, const struct image_ring *r,
+	const struct offer_decision *decision, uint64_t now_ms)
+{
+	struct arm_entry entry = {
+		.stage = r->stage,
+		.arm = decision->enters,
+		.group = decision->group,
+		.product = ask->product,
+		.seq = ask->seq,
+		.live = r->live,
+		.word = ask->word,
+		.slot = r->slot,
+	};
+
+	/* The control enters only while the canary can: both at the same time of day. */
+	if (decision->enters == ARM_CONTROL &&
+		atomic_load(&r->live->granted) >= atomic_load(&r->live->allowed))
+		return true;
+	if (!fleet_enter(ask->word, r->slot))
+		return true; /* another poll of this device was first */
+	if (decision->needs_token && !stage_take_token(r->live)) {
+		fleet_leave(ask->word, r->slot);
+		return false;
+	}
+	memcpy(entry.id, ask->id, ID_LEN);
+	arm_enter(d->server, &entry, now_ms);
+	return true;
+}
+
+static enum answer decide(struct desk *d, const struct poll_ask *ask,
+	const struct image_product *product, const struct fleet_device *f, uint64_t now_ms)
+{
+	const struct image_ring *r = &product->ring[f->ring];
+	struct offer_device device = {
+		.id = ask->anonymous ? NULL : ask->id,
+		.product = product->name,
+		.build_id = ask->build_id,
+		.release_counter = ask->release_counter,
+		.enrolled_day = f->enrolled_day,
+		.failed_tag = f->failed_tag,
+		.entered = f->entered >> r->slot & 1,
+		.admit_ppm = r->live != NULL ? atomic_load(&r->live->admit_ppm) : 0,
+	};
+	struct offer_decision decision = offer_decide(&r->rules, &device);
+
+	/* Who reports nothing is no canary: it waits until the stage has passed. */
+	if (f->left && decision.needs_token)
+		decision.answer = ANSWER_ADMISSION;
+	else if (decision.enters != ARM_NONE && !f->left &&
+		 !enter(d, ask, r, &decision, now_ms))
+		decision.answer = ANSWER_ADMISSION;
+	if (decision.answer == ANSWER_ADMISSION)
+		atomic_fetch_add(&r->live->held, 1);
+	return decision.answer;
+}
+
+void poll_answer(struct desk *d, const struct poll_ask *ask, uint64_t now_ms,
+	struct poll_answer *out)
+{
+	const struct image_product *product = image_number(d->image, ask->product);
+	struct fleet_device f = { .ring = RING_STABLE, .wish = RING_STABLE };
+	const struct image_ring *r;
+
+	assert(product != NULL); /* products do not change while the server runs */
+	if (!ask->anonymous)
+		f = fleet_unpack(atomic_load(ask->word));
+	if (!ask->anonymous && f.wish != ask->wish && !f.left)
+		seat_wish(d->server, ask->id, ask->wish, now_ms);
+	out->answer = decide(d, ask, product, &f, now_ms);
+	r = &product->ring[f.ring];
+	out->shared = buf_bytes(
+		ask->snapshot_version == product->snapshot_version ? &r->fresh : &r->full);
+	write_tail(d, ask, &f, out);
+	metric_add(METRIC_POLL_UP_TO_DATE + (enum metric)(out->answer - 1), 1);
+}

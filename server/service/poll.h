@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a poll is answered: from the image, with no lock, store or signature. */
+#pragma once
+
+#include "server/service/request.h"
+
+#define POLL_TAIL_MAX 32u
+
+/* What of a poll matters for its answer; may outlive the request. */
+struct poll_ask {
+	bool anonymous;
+	uint8_t id[ID_LEN];
+	fleet_word *word;
+	uint16_t product; /* number */
+	char build_id[64];
+	uint64_t release_counter, snapshot_version;
+	uint32_t seq;
+	enum ring wish;
+};
+
+struct poll_answer {
+	struct bytes shared;          /* the image's */
+	uint8_t tail[POLL_TAIL_MAX];  /* the device's own fields */
+	size_t tail_len;
+	enum answer answer;
+};
+
+/* ERR_NOT_FOUND: no such product; ERR_BAD_RANGE: an id that is too long. */
+WARN_UNUSED int poll_ask_of(const struct request *r, struct poll_ask *out);
+
+/*
+ * Decides and answers.  A device that enters an arm, or changed its wish, is handed to the writer;
+ * the answer does not wait for it.
+ */
+void poll_answer(struct desk *d, const struct poll_ask *ask, uint64_t now_ms,
+	struct poll_answer *out);

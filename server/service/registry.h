@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines and products of the configuration, with their numbers in the store. */
+#pragma once
+
+#include "server/config/config.h"
+#include "server/service/fleet.h"
+#include "server/store/store.h"
+
+struct product {
+	const char *name;
+	uint16_t number;
+	size_t line; /* index into registry.lines */
+};
+
+struct line {
+	const struct config_line *config;
+	uint16_t number;
+	struct fleet_products products;
+	/* Devices in each ring; kept by the writer, read by anybody. */
+	_Atomic uint64_t devices[RING__COUNT];
+	_Atomic uint64_t waiting;
+};
+
+struct registry {
+	struct product *products; /* by name */
+	size_t n_products;
+	struct line *lines;
+	size_t n_lines;
+};
+
+/* Names new in the configuration get their numbers now.  `config` must outlive the registry. */
+WARN_UNUSED int registry_open(
+	struct store *s, const struct config *config, struct registry *out);
+void registry_release(struct registry *r);
+
+/* NULL when the configuration has none of this name, or number. */
+const struct product *registry_product(const struct registry *r, const char *name);
+const struct product *registry_number(const struct registry *r, uint16_t number);
+struct line *registry_line(const struct registry *r, const char *name);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/service/report.h"
+
+#include <assert.h>
+
+#include "server/metrics/metrics.h"
+#include "server/store/device.h"
+
+/* What each kind of event means. */
+static const struct {
+	bool known;      /* a device may send it */
+	bool is_outcome; /* counts only for the stage whose build it is about */
+	int stream;      /* -1: none */
+	bool is_failure; /* the build is not offered to this device again */
+} kinds[] = {
+	[PB__EVENT_KIND__EVENT_OFFERED] = { true, true, -1, false },
+	[PB__EVENT_KIND__EVENT_DOWNLOADED] = { true, true, STREAM_DOWNLOADED, false },
+	[PB__EVENT_KIND__EVENT_INSTALLING] = { true, true, STREAM_INSTALLING, false },
+	[PB__EVENT_KIND__EVENT_INSTALLED] = { true, true, STREAM_INSTALLED, false },
+	[PB__EVENT_KIND__EVENT_BOOT_OK] = { true, true, STREAM_BOOT_OK, false },
+	[PB__EVENT_KIND__EVENT_BOOT_FAILED] = { true, true, STREAM_BOOT, true },
+	[PB__EVENT_KIND__EVENT_ROLLED_BACK] = { true, true, STREAM_ROLLBACK, true },
+	[PB__EVENT_KIND__EVENT_CRASH] = { true, false, STREAM_CRASH, false },
+	[PB__EVENT_KIND__EVENT_SYMPTOM] = { true, false, -1, false },
+	[PB__EVENT_KIND__EVENT_ALIVE] = { true, false, -1, false },
+	[PB__EVENT_KIND__EVENT_DEFERRED] = { true, false, -1, false },
+	[PB__EVENT_KIND__EVENT_LEAVE] = { true, false, -1, false },
+	[PB__EVENT_KIND__EVENT_INSTALL_FAILED] = { true, true, STREAM_INSTALL, true },
+	[PB__EVENT_KIND__EVENT_CRASH_LOOP] = { true, false, STREAM_CRASH_LOOP, false },
+	[PB__EVENT_KIND__EVENT_REFUSED] = { true, false, -1, false },
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static_assert(METRIC_EVENT_REFUSED - METRIC_EVENT_OFFERED ==
+		      (int)PB__EVENT_KIND__EVENT_REFUSED -
+			      (int)PB__EVENT_KIND__EVENT_OFFERED,
+	"metrics list kinds of events in their order");
+
+/* ---- in the transaction ---- */
+
+static void count_in_stage(struct report *r, struct writer *w, struct stage *stage,
+	uint16_t product, const struct report_event *e, uint32_t seq)
+{
+	struct stratum *stratum = stage_stratum(stage, product);
+	struct evidence_device d;
+
+	if (stratum == NULL || kinds[e->kind].stream < 0 ||
+		(kinds[e->kind].is_outcome && stratum->build != e->build))
+		return;
+	if (!arm_get(&w->txn, stage->key, r->id, &d))
+		return;
+	if (!evidence_event(&stratum->evidence, &d, (enum stream)kinds[e->kind].stream, seq))
+		return;
+	arm_put(&w->txn, stage->key, r->id, &d);
+	stratum->dirty = true;
+}
+
+static void leave_stage(
+	struct report *r, struct writer *w, struct stage *stage, uint16_t product)
+{
+	struct stratum *stratum = stage_stratum(stage, product);
+	struct evidence_device d;
+
+	if (stratum == NULL || !arm_get(&w->txn, stage->key, r->id, &d))
+		return;
+	evidence_leave(&stratum->evidence, &d);
+	arm_put(&w->txn, stage->key, r->id, &d);
+	stratum->dirty = true;
+}
+
+static void take_event(struct report *r, struct writer *w, struct device *d,
+	const struct report_event *e, uint32_t seq)
+{
+	const struct product *p = registry_number(w->registry, d->product);
+	bool leaves = e->kind == PB__EVENT_KIND__EVENT_LEAVE;
+
+	/* The product may have been taken out of the configuration: there are no stages then. */
+	for (struct stage *g = p == NULL ? NULL : w->stages.list; g != NULL; g = g->next) {
+		if (g->line != p->line || g->ring != d->ring)
+			continue;
+		count_in_stage(r, w, g, d->product, e, seq);
+		if (leaves)
+			leave_stage(r, w, g, d->product);
+	}
+	if (e->kind == PB__EVENT_KIND__EVENT_BOOT_OK)
+		d->build = e->build;
+	if (kinds[e->kind].is_failure && e->tag != 0)
+		d->failed_tag = e->tag;
+	if (leaves && p != NULL && d->wish < d->ring && !d->left) {
+		waiting_delete(&w->txn, w->registry->lines[p->line].number, d->id);
+		r->stopped_waiting = true;
+	}
+	d->left |= leaves;
+}
+
+static void run(struct job *job, struct writer *w)
+{
+	struct report *r = (struct report *)job;
+	struct device d;
+
+	r->changed = r->stopped_waiting = false;
+	r->taken = 0;
+	if (!device_get(&w->txn, r->id, &d)) {
+		job->err = w->txn.err != 0 ? w->txn.err : ERR_BAD_MAC;
+		return;
+	}
+	for (size_t i = 0; i < r->n; i++) {
+		uint32_t seq = r->first_seq + (uint32_t)i;
+		if (seq <= d.last_seq)
+			continue; /* it was sent again, or replayed */
+		d.last_seq = seq;
+		r->taken++;
+		take_event(r, w, &d, &r->events[i], seq);
+	}
+	if (r->taken == 0)
+		return;
+	device_put(&w->txn, &d);
+	r->changed = true;
+	r->keep = d.left ? 0 : UINT8_MAX;
+	r->device = (struct fleet_device){
+		.product = d.product,
+		.ring = d.ring,
+		.wish = d.wish,
+		.left = d.left,
+		.failed_tag = d.failed_tag,
+		.enrolled_day = d.enrolled_day,
+	};
+}
+
+/* ---- before and after ---- */
+
+int report_of(struct desk *d, const struct request *r, uint64_t now_ms, struct report *out)
+{
+	const Pb__ReportRequest *m = r->report;
+
+	if (m == NULL || m->n_events == 0 || m->n_events > REPORT_EVENTS_MAX ||
+		m->first_seq == 0 || m->first_seq > UINT32_MAX - REPORT_EVENTS_MAX)
+		return ERR_BAD_RANGE;
+	*out = (struct report){
+		.job = { .now_ms = now_ms, .run = run },
+		.server = d->server,
+		.word = r->word,
+		.first_seq = m->first_seq,
+		.n = m->n_events,
+	};
+	memcpy(out->id, r->id, ID_LEN);
+	for (size_t i = 0; i < m->n_events; i++) {
+		const Pb__Event *e = m->events[i];
+		if ((size_t)e->kind >= KINDS || !kinds[e->kind].known ||
+			(e->has_signature && e->signature.len != SHA256_LEN))
+			return ERR_BAD_RANGE;
+		uint64_t hash = device_build_hash(e->build_id);
+		out->events[i] = (struct report_event){
+			.kind = (uint8_t)e->kind,
+			.build = hash,
+			.tag = r->product != NULL ? image_tag(r->product, hash) : 0,
+		};
+	}
+	return 0;
+}
+
+void report_taken(struct report *r)
+{
+	const struct product *p;
+
+	metric_add(METRIC_REPORTS, 1);
+	for (size_t i = r->n - r->taken; i < r->n; i++)
+		metric_add(METRIC_EVENT_OFFERED + (enum metric)(r->events[i].kind - 1), 1);
+	if (r->changed)
+		fleet_update(r->word, &r->device, r->keep);
+	p = registry_number(&r->server->registry, r->device.product);
+	if (r->stopped_waiting && p != NULL)
+		r->server->registry.lines[p->line].waiting--;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/service/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/store/device.h"
+
+#define DESK_ARENA ((size_t)96 * 1024)
+#define ERROR_MAX  256
+
+int desk_open(struct desk *d, struct server *server)
+{
+	*d = (struct desk){ .server = server };
+	d->mac = crypto_mac_new();
+	d->arena = (struct arena){ mem_alloc(DESK_ARENA), DESK_ARENA, 0 };
+	if (d->mac == NULL || crypto_random(&d->jitter, sizeof(d->jitter)) != 0)
+		return ERR_CRYPTO;
+	(void)desk_refresh(d);
+	return 0;
+}
+
+void desk_release(struct desk *d)
+{
+	crypto_mac_free(d->mac);
+	free(d->arena.base);
+	*d = (struct desk){ 0 };
+}
+
+bool desk_refresh(struct desk *d)
+{
+	const struct image *newest = atomic_load(&d->server->image);
+	bool other = newest != d->image;
+
+	d->image = newest;
+	return other;
+}
+
+/* ---- start ---- */
+
+static void take_in(struct server *s, const struct device *d)
+{
+	const struct product *p = registry_number(&s->registry, d->product);
+	struct fleet_device f = {
+		.product = d->product,
+		.ring = d->ring,
+		.wish = d->wish,
+		.left = d->left,
+		.failed_tag = d->failed_tag,
+		.enrolled_day = d->enrolled_day,
+	};
+
+	if (!fleet_add(s->fleet, d->id, &f))
+		log_warn("store: a device id is there twice");
+	if (p == NULL)
+		return; /* of a product the configuration does not name any more */
+	s->registry.lines[p->line].devices[d->ring]++;
+	if (d->wish < d->ring && !d->left)
+		s->registry.lines[p->line].waiting++;
+}
+
+static int load_fleet(struct server *s)
+{
+	struct store_cursor c;
+	struct store_txn t;
+	int err;
+
+	store_begin(s->store, &t, false);
+	s->fleet = fleet_new(store_count(&t, STORE_DEVICE));
+	store_foreach(&c, &t, STORE_DEVICE, bytes_of(NULL, 0))
+	{
+		struct device d;
+		if (!device_read(&c, &d))
+			t.err = ERR_CORRUPT;
+		else
+			take_in(s, &d);
+	}
+	err = t.err;
+	store_abort(&t);
+	return err;
+}
+
+static int open_parts(struct server *s, char *error)
+{
+	char *path = mem_printf("%s/store", s->config->data);
+	int err = store_open(path, s->config->store_size, &s->store, error);
+
+	free(path);
+	if (err != 0)
+		return err;
+	path = mem_printf("%s/artifacts", s->config->data);
+	err = artifacts_open(path, &s->artifacts);
+	(void)snprintf(error, ERROR_MAX, "%.200s: %s", path, err_str(err));
+	free(path);
+	if (err != 0)
+		return err;
+	err = registry_open(s->store, s->config, &s->registry);
+	if (err == 0)
+		err = load_fleet(s);
+	if (err == 0)
+		err = writer_open(&s->writer, s->store, s->fleet, &s->registry);
+	if (err != 0)
+		(void)snprintf(error, ERROR_MAX, "store: %s", err_str(err));
+	return err;
+}
+
+int server_open(
+	struct server *s, const struct config *config, struct bytes secret, char *error)
+{
+	int err;
+
+	assert(secret.n == DEVICE_SECRET_LEN);
+	*s = (struct server){ .config = config, .epoch = 1, .writer.wake = -1 };
+	memcpy(s->device_secret, secret.p, secret.n);
+	if (mkdir(config->data, 0700) != 0 && errno != EEXIST) {
+		(void)snprintf(error, ERROR_MAX, "%.200s: %s", config->data, strerror(errno));
+		return -errno;
+	}
+	err = open_parts(s, error);
+	if (err != 0)
+		server_close(s);
+	return err;
+}
+
+void server_close(struct server *s)
+{
+	if (s->writer.store != NULL)
+		writer_close(&s->writer);
+	image_free(atomic_load(&s->image));
+	fleet_free(s->fleet);
+	registry_release(&s->registry);
+	artifacts_close(s->artifacts);
+	store_close(s->store);
+	crypto_wipe(s->device_secret, sizeof(s->device_secret));
+	*s = (struct server){ .writer.wake = -1 };
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the services share.  Set up by server_open(), then read-only but for what says otherwise. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "proto/crypto.h"
+#include "server/artifact/artifact.h"
+#include "server/config/config.h"
+#include "server/service/image.h"
+#include "server/service/registry.h"
+#include "server/service/writer.h"
+#include "server/trust/keys.h"
+
+struct control;
+
+struct server {
+	const struct config *config;
+	struct store *store;
+	struct artifacts *artifacts;
+	struct fleet *fleet;
+	struct registry registry;
+	struct writer writer;
+	struct control *control;
+	uint8_t device_secret[DEVICE_SECRET_LEN]; /* report keys derive from it */
+	uint32_t epoch;
+	_Atomic(struct image *) image; /* the newest */
+	/*
+	 * Returns when every worker holds the newest image.  NULL while there are no workers, and in
+	 * tests that call the services themselves.
+	 */
+	void (*adopt)(void *ctx);
+	void *adopt_ctx;
+};
+
+/* One thread's tools for answering devices. */
+struct desk {
+	struct server *server;
+	const struct image *image; /* taken at the top of the loop */
+	struct crypto_mac *mac;
+	struct arena arena;        /* of the request under way */
+	uint64_t jitter;           /* state of its random numbers */
+};
+
+WARN_UNUSED int desk_open(struct desk *d, struct server *server);
+void desk_release(struct desk *d);
+/* Takes the newest image; true when it is another one than before. */
+bool desk_refresh(struct desk *d);
+
+/*
+ * Opens store, artifacts, fleet and writer in config->data.  `error` (at least 256 bytes) gets the
+ * line for a person.  The writer is not started, and there is no control yet.
+ */
+WARN_UNUSED int server_open(
+	struct server *s, const struct config *config, struct bytes secret, char *error);
+void server_close(struct server *s);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/service/stages.h"
+
+#include <assert.h>
+
+#include "server/base/log.h"
+#include "server/base/mem.h"
+
+bool stage_take_token(struct stage_live *live)
+{
+	uint32_t taken = atomic_load(&live->granted);
+
+	while (taken < atomic_load(&live->allowed))
+		if (atomic_compare_exchange_weak(&live->granted, &taken, taken + 1))
+			return true;
+	return false;
+}
+
+struct stage *stages_find(const struct stages *s, struct stage_key key)
+{
+	for (struct stage *g = s->list; g != NULL; g = g->next)
+		if (g->key.rollout == key.rollout && g->key.step == key.step)
+			return g;
+	return NULL;
+}
+
+struct stage *stages_in_slot(
+	const struct stages *s, size_t line, enum ring ring, unsigned slot)
+{
+	for (struct stage *g = s->list; g != NULL; g = g->next)
+		if (g->line == line && g->ring == ring && g->slot == slot)
+			return g;
+	return NULL;
+}
+
+struct stratum *stage_stratum(struct stage *s, uint16_t product)
+{
+	for (size_t i = 0; i < s->n_strata; i++)
+		if (s->strata[i].product == product)
+			return &s->strata[i];
+	return NULL;
+}
+
+void stages_add(
+	struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms)
+{
+	uint32_t granted = 0;
+
+	for (size_t i = 0; i < stage->n_strata; i++) {
+		struct stratum *u = &stage->strata[i];
+		if (!stage_get(t, stage->key, u->product, &u->evidence)) {
+			evidence_start(&u->evidence, now_ms);
+			u->dirty = true;
+		}
+		granted += u->evidence.entered[ARM_CANARY];
+	}
+	atomic_store(&stage->live->granted, granted);
+	stage->next = s->list;
+	s->list = stage;
+	stages_show(s);
+}
+
+void stages_remove(struct stages *s, struct stage_key key)
+{
+	for (struct stage **p = &s->list; *p != NULL; p = &(*p)->next) {
+		struct stage *g = *p;
+		if (g->key.rollout != key.rollout || g->key.step != key.step)
+			continue;
+		*p = g->next;
+		free(g);
+		return;
+	}
+}
+
+static bool is_due(const struct stage *g, uint64_t now_ms)
+{
+	for (size_t i = 0; i < g->n_strata; i++)
+		if (evidence_due(&g->strata[i].evidence, now_ms, g->batch_ms))
+			return true;
+	return false;
+}
+
+/* All strata of a stage close together, so that their batches have the same numbers. */
+static void close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
+{
+	uint64_t number = row_count(t, g->key.rollout);
+	uint32_t held = atomic_exchange(&g->live->held, 0);
+
+	for (size_t i = 0; i < g->n_strata; i++) {
+		struct stratum *u = &g->strata[i];
+		struct evidence_row rows[STREAM__COUNT];
+		size_t n = evidence_close(&u->evidence, now_ms, i == 0 ? held : 0, rows);
+		u->dirty = true;
+		for (size_t r = 0; r < n; r++) {
+			struct stored_row row = { g->key, u->product, rows[r] };
+			row_put(t, number++, &row);
+		}
+	}
+}
+
+void stages_close_batches(
+	struct stages *s, struct store_txn *t, uint64_t now_ms, bool all)
+{
+	for (struct stage *g = s->list; g != NULL; g = g->next)
+		if (all || is_due(g, now_ms))
+			close_batch(g, t, now_ms);
+}
+
+void stages_save(struct stages *s, struct store_txn *t)
+{
+	for (struct stage *g = s->list; g != NULL; g = g->next)
+		for (size_t i = 0; i < g->n_strata; i++)
+			if (g->strata[i].dirty) {
+				stage_put(t, g->key, g->strata[i].product,
+					&g->strata[i].evidence);
+				g->strata[i].dirty = false;
+			}
+}
+
+void stages_show(struct stages *s)
+{
+	for (struct stage *g = s->list; g != NULL; g = g->next) {
+		uint32_t resolved = 0, boot_ok = 0, arm[ARM__COUNT] = { 0 };
+		for (size_t i = 0; i < g->n_strata; i++) {
+			const struct evidence *e = &g->strata[i].evidence;
+			resolved += e->total[ARM_CANARY][STREAM_RESOLVED];
+			boot_ok += e->total[ARM_CANARY][STREAM_BOOT_OK];
+			arm[ARM_CANARY] += e->entered[ARM_CANARY];
+			arm[ARM_CONTROL] += e->entered[ARM_CONTROL];
+		}
+		atomic_store(&g->live->resolved, resolved);
+		atomic_store(&g->live->boot_ok, boot_ok);
+		atomic_store(&g->live->enrolled[ARM_CANARY], arm[ARM_CANARY]);
+		atomic_store(&g->live->enrolled[ARM_CONTROL], arm[ARM_CONTROL]);
+	}
+}
+
+void stages_reload(struct stages *s, struct store *store)
+{
+	struct store_txn t;
+
+	store_begin(store, &t, false);
+	for (struct stage *g = s->list; g != NULL; g = g->next)
+		for (size_t i = 0; i < g->n_strata; i++) {
+			struct stratum *u = &g->strata[i];
+			u->dirty = false;
+			/* One that never reached the store begins again as it began. */
+			if (!stage_get(&t, g->key, u->product, &u->evidence)) {
+				evidence_start(&u->evidence, u->evidence.opened_ms);
+				u->dirty = true;
+			}
+		}
+	if (t.err != 0)
+		log_error("store: evidence cannot be read: %s", err_str(t.err));
+	store_abort(&t);
+}
+
+void stages_release(struct stages *s)
+{
+	while (s->list != NULL) {
+		struct stage *g = s->list;
+		s->list = g->next;
+		free(g);
+	}
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stages that collect evidence: the open ones, and those passed that are still watched.
+ * Owned by the writer; control opens and closes them with jobs.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "server/service/fleet.h"
+#include "server/store/stage.h"
+
+/*
+ * What workers and the writer share of a stage without a lock.  Lives until the server ends.
+ */
+struct stage_live {
+	_Atomic uint32_t granted;   /* tokens taken: devices offered to */
+	_Atomic uint32_t allowed;   /* tokens there are in all */
+	_Atomic uint32_t admit_ppm;
+	_Atomic uint32_t held;      /* polls made to wait since the batch opened */
+	_Atomic uint32_t resolved, boot_ok; /* canaries, as committed */
+	_Atomic uint32_t enrolled[ARM__COUNT];
+};
+
+/* Takes one if there is one. */
+bool stage_take_token(struct stage_live *live);
+
+struct stratum {
+	uint16_t product;
+	uint64_t build; /* device_build_hash() of the stage's build for this product */
+	struct evidence evidence;
+	bool dirty;
+};
+
+struct stage {
+	struct stage *next;
+	struct stage_key key;
+	size_t line;
+	enum ring ring;
+	unsigned slot;
+	uint64_t batch_ms;
+	struct stage_live *live;
+	size_t n_strata;
+	struct stratum strata[];
+};
+
+struct stages {
+	struct stage *list;
+};
+
+struct stage *stages_find(const struct stages *s, struct stage_key key);
+/* The stage that follows devices of this line and ring in this slot. */
+struct stage *stages_in_slot(
+	const struct stages *s, size_t line, enum ring ring, unsigned slot);
+struct stratum *stage_stratum(struct stage *s, uint16_t product);
+
+/* Takes the stage; reads its evidence, or starts it, as of `now_ms`. */
+void stages_add(
+	struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms);
+/* Stops following; what was collected stays in the store. */
+void stages_remove(struct stages *s, struct stage_key key);
+/* Closes batches that are due, or all of them. */
+void stages_close_batches(
+	struct stages *s, struct store_txn *t, uint64_t now_ms, bool all);
+/* Writes what changed; goes into every commit. */
+void stages_save(struct stages *s, struct store_txn *t);
+/* Publishes committed numbers in stage_live. */
+void stages_show(struct stages *s);
+/* After a failed commit: back to what is in the store. */
+void stages_reload(struct stages *s, struct store *store);
+void stages_release(struct stages *s);
