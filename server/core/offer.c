@@ -90,22 +90,24 @@ struct offer_decision offer_decide(
 	const struct offer_rules *rules, const struct offer_device *d)
 {
 	struct offer_decision out = { .enters = ARM_NONE };
-	enum arm arm = arm_of(rules, d);
 	const struct offer_rule *r;
+	enum arm arm;
 
-	/* 1. The control arm: offered nothing, entered like the canary. */
+	/* 1. What the device will find in its directive. */
+	out.offer = first_offer(rules, d);
+	r = out.offer < rules->n ? &rules->offers[out.offer] : NULL;
+	/* 2. Its arm; those a fix is for are outside both. */
+	arm = r != NULL && r->from_builds != NULL ? ARM_NONE : arm_of(rules, d);
 	if (arm == ARM_CONTROL && !d->entered && is_asked(rules, d)) {
 		out.enters = ARM_CONTROL;
 		out.group = group_of(rules, d);
 	}
-	/* 2. What the device will find in its directive. */
-	out.offer = first_offer(rules, d);
-	if (out.offer == rules->n) {
+	/* 3. Nothing. */
+	if (r == NULL) {
 		out.answer = why_nothing(rules, d);
 		return out;
 	}
-	r = &rules->offers[out.offer];
-	/* 3. "Not now", for good reasons first. */
+	/* 4. "Not now", for good reasons first. */
 	out.answer = ANSWER_OFFER;
 	if (d->failed_tag == r->tag && r->tag != 0)
 		out.answer = ANSWER_FAILED_HERE;
@@ -115,7 +117,7 @@ struct offer_decision offer_decide(
 		out.answer = ANSWER_YOUNG;
 	if (out.answer != ANSWER_OFFER)
 		return out;
-	/* 4. The canary of the open stage is taken in slowly; all others may go. */
+	/* 5. The canary of the open stage is taken in slowly; all others may go. */
 	if (arm != ARM_CANARY || out.offer != rules->stage.offer || d->entered)
 		return out;
 	if (!is_asked(rules, d)) {

@@ -81,7 +81,7 @@ static bool is_due(const struct stage *g, uint64_t now_ms)
 }
 
 /* All strata of a stage close together, so that their batches have the same numbers. */
-static void close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
+void stages_close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
 {
 	uint64_t number = row_count(t, g->key.rollout);
 	uint32_t held = atomic_exchange(&g->live->held, 0);
@@ -98,12 +98,11 @@ static void close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
 	}
 }
 
-void stages_close_batches(
-	struct stages *s, struct store_txn *t, uint64_t now_ms, bool all)
+void stages_close_due(struct stages *s, struct store_txn *t, uint64_t now_ms)
 {
 	for (struct stage *g = s->list; g != NULL; g = g->next)
-		if (all || is_due(g, now_ms))
-			close_batch(g, t, now_ms);
+		if (is_due(g, now_ms))
+			stages_close_batch(g, t, now_ms);
 }
 
 void stages_save(struct stages *s, struct store_txn *t)

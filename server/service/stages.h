@@ -59,9 +59,10 @@ void stages_add(
 	struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms);
 /* Stops following; what was collected stays in the store. */
 void stages_remove(struct stages *s, struct stage_key key);
-/* Closes batches that are due, or all of them. */
-void stages_close_batches(
-	struct stages *s, struct store_txn *t, uint64_t now_ms, bool all);
+/* Closes the stage's open batch. */
+void stages_close_batch(struct stage *stage, struct store_txn *t, uint64_t now_ms);
+/* Closes the batches that are due. */
+void stages_close_due(struct stages *s, struct store_txn *t, uint64_t now_ms);
 /* Writes what changed; goes into every commit. */
 void stages_save(struct stages *s, struct store_txn *t);
 /* Publishes committed numbers in stage_live. */

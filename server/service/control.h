@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread that decides: it folds the log, runs the gate, has metadata signed, and makes the
+ * image.  It may block for the writer, the signer and the workers; polls do not wait for it.
+ *
+ * Every change goes the same way: checked against the state, appended to the log (durable), applied
+ * to the state, signed, stored, put into an image, taken by every worker, answered.
+ */
+#pragma once
+
+#include "server/service/server.h"
+#include "server/service/state.h"
+#include "server/trust/rootfile.h"
+#include "server/trust/signer.h"
+
+struct control;
+
+/*
+ * Folds the log (a new one begins with the root), follows the stages that are open or watched and
+ * publishes.  `signer` and `root` must outlive it.  Sets server->control.
+ */
+WARN_UNUSED int control_open(struct server *s, struct signer *signer,
+	const struct rootfile *root, uint64_t now_ms, char *error);
+void control_close(struct server *s);
+
+/* A person's command; on refusal `text` (at least STATE_TEXT) has the line for them. */
+WARN_UNUSED int control_command(
+	struct server *s, struct bytes envelope, uint64_t now_ms, char *text);
+/* What is due: batches, the gate, admission, seats, the timestamp.  Call once a second or so. */
+void control_tick(struct server *s, uint64_t now_ms);
+
+const struct state *control_state(const struct server *s);

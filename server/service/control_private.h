@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of control share; nobody else includes it. */
+#pragma once
+
+#include "server/core/gate.h"
+#include "server/service/control.h"
+
+#define DAY_MS           86400000ull
+#define HOUR_MS          3600000ull
+#define DIRECTOR_LIFE_MS (7 * DAY_MS)
+#define TIMESTAMP_LIFE_MS DAY_MS
+#define TIMESTAMP_EVERY_MS 60000ull
+#define OFFERS_LIFE_MS   (6 * HOUR_MS)
+
+/* One signed piece of metadata in force. */
+struct signed_file {
+	struct buf envelope;
+	struct bytes payload; /* inside the envelope */
+	uint64_t version, expires_s;
+	uint8_t sha256[SHA256_LEN]; /* of the envelope */
+};
+
+struct product_files {
+	const struct product *product;
+	struct signed_file director[RING__COUNT], snapshot, timestamp;
+};
+
+/* A stage whose devices are followed: control's side of struct stage. */
+struct follow {
+	struct stage_key key;
+	size_t line;
+	enum ring ring;
+	unsigned slot;
+	uint64_t until_ms; /* UINT64_MAX while the step is open */
+	uint32_t closed_groups; /* of its control, the first so many have left */
+	struct stage_live *live;
+	uint64_t idle_since_ms; /* tokens have been left over since; 0: they are used up */
+};
+
+/* The gate of one rollout: all its closed rows, added up. */
+struct gate_run {
+	uint32_t rollout;
+	uint64_t rows; /* read so far */
+	bool forgot;   /* the evidence from before it was resumed */
+	struct gate_stage stage[LADDER_STEPS_MAX];
+	struct gate_judgement last;
+	double log_k;
+};
+
+struct control {
+	struct server *server;
+	struct signer *signer;
+	struct state state;
+	struct arena arena; /* of what is under way */
+	struct product_files *files;
+	size_t n_files;
+	struct follow *follows;
+	size_t n_follows;
+	struct stage_live **lives; /* all there ever were: workers may hold one until the end */
+	size_t n_lives;
+	struct gate_run *gates;
+	size_t n_gates;
+	uint64_t next_timestamp_ms;
+	uint64_t *next_fill_ms; /* by line */
+	uint64_t generation;
+};
+
+/* ---- control.c ---- */
+
+/* Signs a decision, appends it and applies it; the caller publishes. */
+WARN_UNUSED int control_decide(
+	struct control *c, Pb__Decision *decision, uint64_t now_ms);
+/* Packs the next log entry; its bytes are in the arena. */
+WARN_UNUSED int control_entry(
+	struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out);
+/* A signed Decision as an Envelope. */
+WARN_UNUSED int control_sign_decision(
+	struct control *c, Pb__Decision *decision, struct buf *out);
+
+/* ---- follow.c ---- */
+
+/* Opens and closes what the state says should be followed. */
+WARN_UNUSED int follow_update(struct control *c, uint64_t now_ms);
+/* The watch of some stage is over. */
+bool follow_is_over(const struct control *c, uint64_t now_ms);
+struct follow *follow_find(struct control *c, struct stage_key key);
+/* More tokens for stages that have earned them. */
+void follow_admit(struct control *c, uint64_t now_ms);
+
+/* ---- offers.c ---- */
+
+/* One offer of the directive for (product, ring), newest first. */
+struct chosen {
+	const struct rollout *rollout;
+	const struct rollout_build *build;
+	size_t step;
+	bool fix; /* for the devices the plan names, whatever their bucket */
+};
+
+size_t offers_choose(const struct state *s, const char *product, enum ring ring,
+	struct chosen out[OFFERS_MAX]);
+/* Builds of this product that were halted, newest first. */
+size_t offers_halted(const struct state *s, const char *product, const char **out, size_t max);
+
+/* ---- publish.c ---- */
+
+WARN_UNUSED int publish_open(struct control *c);
+void publish_close(struct control *c);
+/*
+ * Signs what changed (and always the timestamps when `freshen`), stores it and shows it.  What went
+ * wrong is logged; the image follows the state even then, so only the start need look at it.
+ */
+int publish(struct control *c, uint64_t now_ms, bool freshen);
+
+/* ---- image_make.c ---- */
+
+struct image *image_make(struct control *c);
+
+/* ---- gates.c ---- */
+
+/* Reads the rows that closed since, and acts on what the gate says. */
+void gates_run(struct control *c, uint64_t now_ms);
+struct gate_run *gates_of(struct control *c, const struct rollout *r);

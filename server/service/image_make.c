@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The image as the state, the metadata and the stages have it. */
+#include "proto/bucket.h"
+#include "proto/device.pb-c.h"
+#include "server/base/mem.h"
+#include "server/service/control_private.h"
+#include "server/store/device.h"
+
+#define CONTROL_TIMES 99u /* a control is at most so many times its canary */
+
+static const char *const *copy_strings(const char *const *list, size_t n)
+{
+	char **copy = mem_alloc(n * sizeof(*copy));
+
+	for (size_t i = 0; i < n; i++)
+		copy[i] = mem_strdup(list[i]);
+	return (const char *const *)copy;
+}
+
+/* The ring's rollout is complete: those too young for its arms may have it. */
+static bool ring_is_done(const struct rollout *r, enum ring ring)
+{
+	for (size_t i = r->step; r->state != ROLLOUT_COMPLETE && i < r->n_steps; i++)
+		if (r->steps[i].ring == (uint32_t)ring)
+			return false;
+	return true;
+}
+
+/* The last day on which an id could be made that is old enough for this plan. */
+static uint32_t last_day(const struct control *c, const struct rollout *r)
+{
+	uint64_t age_ms = c->server->config->min_id_age_ms;
+
+	if (age_ms == 0)
+		return 0;
+	if (r->proposed_ms < age_ms + 2 * DAY_MS)
+		return 1;
+	return (uint32_t)((r->proposed_ms - age_ms) / DAY_MS - 1);
+}
+
+static void make_rule(const struct control *c, const struct chosen *o, enum ring ring,
+	struct offer_rule *rule)
+{
+	const struct rollout *r = o->rollout;
+
+	*rule = (struct offer_rule){
+		.upper = o->fix ? PPM : r->steps[o->step].upper,
+		.release_counter = o->build->build->release_counter,
+		.tag = o->build->build->tag,
+		.paused = r->state == ROLLOUT_PAUSED,
+		.for_young = ring_is_done(r, ring),
+		.last_day = last_day(c, r),
+	};
+	memcpy(rule->seed, o->build->seed, SEED_LEN);
+	if (!o->fix)
+		return;
+	rule->from_builds =
+		copy_strings((const char *const *)r->spec->fixes, r->spec->n_fixes);
+	rule->n_from_builds = r->spec->n_fixes;
+}
+
+/* Where control begins: as many as there are, from the top, which opens last. */
+static uint32_t control_from(const struct plan_step *step)
+{
+	uint64_t most = (uint64_t)(step->upper - step->lower) * CONTROL_TIMES;
+
+	return most < PPM - step->upper ? PPM - (uint32_t)most : step->upper;
+}
+
+static void make_stage(struct control *c, const struct chosen *o, size_t offer,
+	enum ring ring, struct image_ring *out)
+{
+	const struct rollout *r = o->rollout;
+	const struct plan_step *step = &r->steps[o->step];
+	struct stage_key key = { r->no, (uint8_t)o->step };
+	const struct follow *f = follow_find(c, key);
+
+	/* An inner ring sees the offer too, but its devices are in no arm of an outer stage. */
+	if (o->fix || f == NULL || f->until_ms != UINT64_MAX || f->ring != ring)
+		return;
+	out->rules.has_stage = true;
+	out->rules.stage = (struct offer_stage){
+		.offer = offer,
+		.lower = step->lower,
+		.control_from = control_from(step),
+	};
+	for (size_t i = o->step + 1; i < r->n_steps; i++)
+		if (r->steps[i].ring == step->ring &&
+			out->rules.stage.n_groups < EVIDENCE_GROUPS)
+			out->rules.stage.group_upper[out->rules.stage.n_groups++] =
+				r->steps[i].upper;
+	out->live = f->live;
+	out->stage = key;
+	out->slot = f->slot;
+}
+
+static void put_bytes_field(struct buf *b, uint32_t id, const struct buf *value)
+{
+	uint8_t head[12], *p = head;
+	uint64_t n = value->len;
+
+	*p++ = (uint8_t)(id << 3 | 2);
+	for (; n > 127; n >>= 7)
+		*p++ = (uint8_t)(n | 128);
+	*p++ = (uint8_t)n;
+	buf_add(b, head, (size_t)(p - head));
+	buf_add(b, value->data, value->len);
+}
+
+/* A rollout with fixes has two offers, and one plan. */
+static bool comes_again(const struct chosen *offers, size_t i)
+{
+	return i > 0 && offers[i].rollout == offers[i - 1].rollout;
+}
+
+/* The fields 1 to 5 of PollReply. */
+static void make_bytes(const struct product_files *files, enum ring ring,
+	const struct chosen *offers, size_t n, struct image_ring *out)
+{
+	put_bytes_field(&out->fresh, 1, &files->timestamp.envelope);
+	put_bytes_field(&out->full, 1, &files->timestamp.envelope);
+	put_bytes_field(&out->full, 2, &files->snapshot.envelope);
+	put_bytes_field(&out->full, 3, &files->director[ring].envelope);
+	for (size_t i = 0; i < n; i++)
+		if (!comes_again(offers, i))
+			put_bytes_field(&out->full, 4, &offers[i].build->plan);
+	for (size_t i = 0; i < n; i++)
+		if (!comes_again(offers, i))
+			put_bytes_field(&out->full, 5, &offers[i].build->build->targets);
+}
+
+static void make_ring(struct control *c, const struct product_files *files, enum ring ring,
+	struct image_ring *out)
+{
+	struct chosen offers[OFFERS_MAX];
+	const char *halted[1];
+	size_t n = offers_choose(&c->state, files->product->name, ring, offers);
+
+	out->rules.n = n;
+	out->rules.halted =
+		offers_halted(&c->state, files->product->name, halted, 1) > 0;
+	for (size_t i = 0; i < n; i++) {
+		make_rule(c, &offers[i], ring, &out->rules.offers[i]);
+		if (!out->rules.has_stage)
+			make_stage(c, &offers[i], i, ring, out);
+	}
+	make_bytes(files, ring, offers, n, out);
+}
+
+static void make_builds(const struct state *s, struct image_product *out)
+{
+	for (size_t i = 0; i < s->n_builds; i++) {
+		const struct build *b = s->builds[i];
+		if (strcmp(b->product, out->name) != 0)
+			continue;
+		out->builds =
+			mem_resize(out->builds, out->n_builds + 1, sizeof(*out->builds));
+		out->builds[out->n_builds++] = (struct image_build){
+			.hash = device_build_hash(b->build_id), .tag = b->tag };
+	}
+}
+
+struct image *image_make(struct control *c)
+{
+	struct image *image = image_new(c->n_files);
+
+	image->generation = ++c->generation;
+	for (size_t i = 0; i < c->n_files; i++) {
+		const struct product_files *files = &c->files[i];
+		struct image_product *p = &image->product[i];
+		p->name = files->product->name;
+		p->number = files->product->number;
+		p->line = files->product->line;
+		p->snapshot_version = files->snapshot.version;
+		make_builds(&c->state, p);
+		for (unsigned r = 0; r < RING__COUNT; r++)
+			make_ring(c, files, (enum ring)r, &p->ring[r]);
+	}
+	return image;
+}

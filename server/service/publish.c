@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Directors, snapshots and timestamps: signed when they change, stored, shown. */
+#include <assert.h>
+
+#include "proto/bucket.h"
+#include "proto/names.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/service/control_private.h"
+#include "server/store/entry.h"
+
+#define HALTED_MAX 16u
+
+/* ---- what is in force ---- */
+
+static int take(struct signed_file *f, struct bytes envelope, struct arena *a)
+{
+	int err = crypto_sha256(&envelope, 1, f->sha256);
+	const Pb__Envelope *e;
+
+	f->envelope.len = 0;
+	buf_add(&f->envelope, envelope.p, envelope.n);
+	if (err != 0)
+		return err;
+	e = envelope_read(buf_bytes(&f->envelope), a, &err);
+	if (e == NULL)
+		return err;
+	/* The arena goes, the envelope's own bytes stay. */
+	size_t at = (size_t)((const uint8_t *)memmem(f->envelope.data, f->envelope.len,
+				     e->payload.data, e->payload.len) -
+			     f->envelope.data);
+	f->payload = bytes_of(f->envelope.data + at, e->payload.len);
+	return 0;
+}
+
+static void load_file(
+	struct control *c, struct store_txn *t, const char *name, struct signed_file *f)
+{
+	struct bytes envelope;
+
+	c->arena.used = 0;
+	if (signer_floor(c->signer, name, &f->version) != 0 ||
+		!envelope_get(t, name, &envelope) || take(f, envelope, &c->arena) != 0)
+		f->payload = bytes_of(NULL, 0);
+}
+
+/* Version and expiry of what was loaded, as far as it is to be used again. */
+static void read_director(struct control *c, struct signed_file *f)
+{
+	int err = 0;
+	const Pb__Director *d = f->payload.n == 0
+					? NULL
+					: wire_read(&pb__director__descriptor, f->payload,
+						  &wire_signed, &c->arena, &err);
+	/* Only what the signer remembers as its last is shown again. */
+	if (d != NULL && d->version == f->version)
+		f->expires_s = d->expires;
+}
+
+static void read_snapshot(struct control *c, struct signed_file *f)
+{
+	int err = 0;
+	const Pb__Snapshot *s = f->payload.n == 0
+					? NULL
+					: wire_read(&pb__snapshot__descriptor, f->payload,
+						  &wire_signed, &c->arena, &err);
+	if (s != NULL && s->version == f->version)
+		f->expires_s = s->expires;
+}
+
+int publish_open(struct control *c)
+{
+	const struct registry *r = &c->server->registry;
+	char name[METADATA_NAME_MAX];
+	struct store_txn t;
+	int err;
+
+	c->files = mem_zalloc(r->n_products * sizeof(*c->files));
+	c->n_files = r->n_products;
+	store_begin(c->server->store, &t, false);
+	for (size_t i = 0; i < c->n_files; i++) {
+		struct product_files *f = &c->files[i];
+		f->product = &r->products[i];
+		for (unsigned g = 0; g < RING__COUNT; g++) {
+			load_file(c, &t, metadata_director(name, f->product->name, g),
+				&f->director[g]);
+			read_director(c, &f->director[g]);
+		}
+		load_file(c, &t, metadata_snapshot(name, f->product->name), &f->snapshot);
+		read_snapshot(c, &f->snapshot);
+		load_file(
+			c, &t, metadata_timestamp(name, f->product->name), &f->timestamp);
+	}
+	err = t.err;
+	store_abort(&t);
+	return err;
+}
+
+static void file_release(struct signed_file *f)
+{
+	buf_release(&f->envelope);
+}
+
+void publish_close(struct control *c)
+{
+	for (size_t i = 0; i < c->n_files; i++) {
+		for (unsigned g = 0; g < RING__COUNT; g++)
+			file_release(&c->files[i].director[g]);
+		file_release(&c->files[i].snapshot);
+		file_release(&c->files[i].timestamp);
+	}
+	free(c->files);
+}
+
+/* ---- payloads ---- */
+
+/* A file's next version, on its way through the signer. */
+struct next_file {
+	struct signed_file *file;
+	uint64_t version, expires_s;
+	char name[METADATA_NAME_MAX];
+};
+
+static void meta_file(Pb__MetaFile *m, char *name, uint64_t version,
+	const struct buf *envelope, const uint8_t sha256[SHA256_LEN])
+{
+	*m = (Pb__MetaFile)PB__META_FILE__INIT;
+	m->name = name;
+	m->version = version;
+	m->length = (uint32_t)envelope->len;
+	m->sha256 = wire_data(sha256, SHA256_LEN);
+}
+
+/* An offer with all it points to. */
+struct offer_parts {
+	Pb__Offer offer;
+	Pb__Selector selector;
+	Pb__MetaFile targets, plan;
+	char targets_name[METADATA_NAME_MAX], plan_name[METADATA_NAME_MAX];
+};
+
+static void write_offer(const struct chosen *c, struct offer_parts *p)
+{
+	const struct rollout *r = c->rollout;
+	const struct build *b = c->build->build;
+
+	p->offer = (Pb__Offer)PB__OFFER__INIT;
+	p->selector = (Pb__Selector)PB__SELECTOR__INIT;
+	meta_file(&p->targets, metadata_targets(p->targets_name, b->product, b->build_id),
+		b->targets_version, &b->targets, b->targets_sha256);
+	meta_file(&p->plan, metadata_plan(p->plan_name, r->id, b->product), r->plan_version,
+		&c->build->plan, c->build->plan_sha256);
+	p->selector.seed = wire_data(c->build->seed, SEED_LEN);
+	p->selector.upper = c->fix ? PPM : r->steps[c->step].upper;
+	if (c->fix) {
+		p->selector.from_build_ids = r->spec->fixes;
+		p->selector.n_from_build_ids = r->spec->n_fixes;
+	}
+	p->offer.action = 1;
+	p->offer.selector = &p->selector;
+	p->offer.targets = &p->targets;
+	p->offer.plan = &p->plan;
+	p->offer.step = (uint32_t)c->step;
+	p->offer.rollout_id = wire_data(r->id, ID_LEN);
+	p->offer.release_counter = b->release_counter;
+}
+
+static int director_payload(struct control *c, const char *product, enum ring ring,
+	uint64_t version, uint64_t expires_s, struct bytes *out)
+{
+	struct chosen chosen[OFFERS_MAX];
+	struct offer_parts parts[OFFERS_MAX];
+	Pb__Offer *list[OFFERS_MAX];
+	const char *halted[HALTED_MAX];
+	Pb__Director d = PB__DIRECTOR__INIT;
+	size_t n = offers_choose(&c->state, product, ring, chosen);
+
+	for (size_t i = 0; i < n; i++) {
+		write_offer(&chosen[i], &parts[i]);
+		list[i] = &parts[i].offer;
+	}
+	d.spec_version = 1;
+	d.version = version;
+	d.expires = expires_s;
+	d.repository = c->state.root->repository;
+	d.product = product;
+	d.ring = (uint32_t)ring;
+	d.offers = list;
+	d.n_offers = n;
+	d.halted_build_ids = halted;
+	d.n_halted_build_ids = offers_halted(&c->state, product, halted, HALTED_MAX);
+	return wire_pack(&d, &c->arena, out);
+}
+
+static int snapshot_payload(struct control *c, const struct product_files *f,
+	uint64_t version, uint64_t expires_s, struct bytes *out)
+{
+	Pb__Snapshot s = PB__SNAPSHOT__INIT;
+	Pb__MetaFile file[RING__COUNT], *list[RING__COUNT];
+	char name[RING__COUNT][METADATA_NAME_MAX];
+
+	for (unsigned g = 0; g < RING__COUNT; g++) {
+		meta_file(&file[g], metadata_director(name[g], f->product->name, g),
+			f->director[g].version, &f->director[g].envelope,
+			f->director[g].sha256);
+		list[g] = &file[g];
+	}
+	s.spec_version = 1;
+	s.version = version;
+	s.expires = expires_s;
+	s.repository = c->state.root->repository;
+	s.product = f->product->name;
+	s.directors = list;
+	s.n_directors = RING__COUNT;
+	return wire_pack(&s, &c->arena, out);
+}
+
+static int timestamp_payload(struct control *c, const struct product_files *f,
+	const struct next_file *next, uint64_t now_ms, struct bytes *out)
+{
+	Pb__Timestamp t = PB__TIMESTAMP__INIT;
+	Pb__MetaFile snapshot;
+	char name[METADATA_NAME_MAX];
+
+	meta_file(&snapshot, metadata_snapshot(name, f->product->name), f->snapshot.version,
+		&f->snapshot.envelope, f->snapshot.sha256);
+	t.spec_version = 1;
+	t.version = next->version;
+	t.expires = next->expires_s;
+	t.issued_at = now_ms / 1000;
+	t.snapshot = &snapshot;
+	t.repository = c->state.root->repository;
+	t.product = f->product->name;
+	t.offers_until = (now_ms + OFFERS_LIFE_MS) / 1000;
+	return wire_pack(&t, &c->arena, out);
+}
+
+/* ---- signing ---- */
+
+/* Files to sign in one go; all three kinds go through it, one kind after the other. */
+struct batch_to_sign {
+	struct signer_item *items;
+	struct next_file *files;
+	size_t n;
+};
+
+static void batch_add(struct batch_to_sign *b, enum envelope_type type,
+	const struct next_file *file, struct bytes payload)
+{
+	b->items = mem_resize(b->items, b->n + 1, sizeof(*b->items));
+	b->files = mem_resize(b->files, b->n + 1, sizeof(*b->files));
+	b->items[b->n] = (struct signer_item){ type, payload };
+	b->files[b->n] = *file;
+	b->n++;
+}
+
+static void batch_release(struct batch_to_sign *b)
+{
+	free(b->items);
+	free(b->files);
+}
+
+struct store_job {
+	struct job job;
+	const struct batch_to_sign *batch;
+};
+
+static void store_run(struct job *job, struct writer *w)
+{
+	const struct batch_to_sign *b = ((struct store_job *)job)->batch;
+
+	for (size_t i = 0; i < b->n; i++)
+		envelope_put(&w->txn, b->files[i].name,
+			buf_bytes(&b->files[i].file->envelope));
+}
+
+static int sign_and_store(struct control *c, const struct batch_to_sign *b)
+{
+	struct store_job j = { .job = { .run = store_run }, .batch = b };
+	struct buf *out;
+	int err;
+
+	if (b->n == 0)
+		return 0;
+	out = mem_zalloc(b->n * sizeof(*out));
+	err = signer_sign(c->signer, b->items, b->n, out);
+	for (size_t i = 0; err == 0 && i < b->n; i++) {
+		b->files[i].file->version = b->files[i].version;
+		b->files[i].file->expires_s = b->files[i].expires_s;
+		err = take(b->files[i].file, buf_bytes(&out[i]), &c->arena);
+	}
+	for (size_t i = 0; i < b->n; i++)
+		buf_release(&out[i]);
+	free(out);
+	/* A restart signs anew what is not in the store: its disk being full stops no phone. */
+	if (err == 0 && writer_call(&c->server->writer, &j.job) != 0)
+		log_warn("publish: metadata is signed and served, but not stored");
+	return err;
+}
+
+/* The file as its next version, which lives `life_ms`. */
+static struct next_file next_of(struct signed_file *f, uint64_t now_ms, uint64_t life_ms)
+{
+	return (struct next_file){ .file = f,
+		.version = f->version + 1,
+		.expires_s = (now_ms + life_ms) / 1000 };
+}
+
+/* Half its life is left, and it says what it would say now. */
+static bool is_good(const struct signed_file *f, struct bytes payload, uint64_t now_ms)
+{
+	return f->expires_s * 1000 > now_ms + DIRECTOR_LIFE_MS / 2 &&
+	       bytes_eq(f->payload, payload);
+}
+
+static int add_director(struct control *c, struct batch_to_sign *b,
+	struct product_files *p, enum ring ring, uint64_t now_ms)
+{
+	struct signed_file *f = &p->director[ring];
+	struct next_file next = next_of(f, now_ms, DIRECTOR_LIFE_MS);
+	struct bytes payload;
+	int err = director_payload(
+		c, p->product->name, ring, f->version, f->expires_s, &payload);
+
+	if (err != 0 || is_good(f, payload, now_ms))
+		return err;
+	err = director_payload(
+		c, p->product->name, ring, next.version, next.expires_s, &payload);
+	(void)metadata_director(next.name, p->product->name, ring);
+	batch_add(b, ENVELOPE_DIRECTOR, &next, payload);
+	return err;
+}
+
+static int add_snapshot(
+	struct control *c, struct batch_to_sign *b, struct product_files *p, uint64_t now_ms)
+{
+	struct signed_file *f = &p->snapshot;
+	struct next_file next = next_of(f, now_ms, DIRECTOR_LIFE_MS);
+	struct bytes payload;
+	int err = snapshot_payload(c, p, f->version, f->expires_s, &payload);
+
+	if (err != 0 || is_good(f, payload, now_ms))
+		return err;
+	err = snapshot_payload(c, p, next.version, next.expires_s, &payload);
+	(void)metadata_snapshot(next.name, p->product->name);
+	batch_add(b, ENVELOPE_SNAPSHOT, &next, payload);
+	return err;
+}
+
+static int add_timestamp(
+	struct control *c, struct batch_to_sign *b, struct product_files *p, uint64_t now_ms)
+{
+	struct next_file next = next_of(&p->timestamp, now_ms, TIMESTAMP_LIFE_MS);
+	struct bytes payload;
+	int err = timestamp_payload(c, p, &next, now_ms, &payload);
+
+	(void)metadata_timestamp(next.name, p->product->name);
+	batch_add(b, ENVELOPE_TIMESTAMP, &next, payload);
+	return err;
+}
+
+static int sign_all(struct control *c, uint64_t now_ms, bool freshen)
+{
+	struct batch_to_sign directors = { 0 }, snapshots = { 0 }, timestamps = { 0 };
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < c->n_files; i++)
+		for (unsigned g = 0; err == 0 && g < RING__COUNT; g++)
+			err = add_director(c, &directors, &c->files[i], (enum ring)g, now_ms);
+	if (err == 0)
+		err = sign_and_store(c, &directors);
+	for (size_t i = 0; err == 0 && i < c->n_files; i++)
+		err = add_snapshot(c, &snapshots, &c->files[i], now_ms);
+	if (err == 0)
+		err = sign_and_store(c, &snapshots);
+	freshen |= snapshots.n > 0;
+	for (size_t i = 0; err == 0 && freshen && i < c->n_files; i++)
+		err = add_timestamp(c, &timestamps, &c->files[i], now_ms);
+	if (err == 0)
+		err = sign_and_store(c, &timestamps);
+	if (err == 0 && freshen)
+		c->next_timestamp_ms = now_ms + TIMESTAMP_EVERY_MS;
+	batch_release(&directors);
+	batch_release(&snapshots);
+	batch_release(&timestamps);
+	return err;
+}
+
+int publish(struct control *c, uint64_t now_ms, bool freshen)
+{
+	struct server *s = c->server;
+	struct image *old;
+	int err;
+
+	c->arena.used = 0;
+	err = sign_all(c, now_ms, freshen);
+	if (err != 0)
+		log_error("publish: %s", err_str(err));
+	/*
+	 * Even when nothing could be signed the image follows the state: phones keep the metadata
+	 * they have, and what was halted or paused is held back by the answer to their poll.
+	 */
+	old = atomic_exchange(&s->image, image_make(c));
+	if (s->adopt != NULL)
+		s->adopt(s->adopt_ctx);
+	image_free(old);
+	return err;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/service/sentence.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* 90 s, 12 m, 3 h 20 m, 2 d 4 h */
+static const char *duration(double ms, char out[32])
+{
+	uint64_t s = (uint64_t)(ms / 1000);
+
+	if (s < 120)
+		(void)snprintf(out, 32, "%llu s", (unsigned long long)s);
+	else if (s < 7200)
+		(void)snprintf(out, 32, "%llu m", (unsigned long long)(s / 60));
+	else if (s < 172800)
+		(void)snprintf(out, 32, "%llu h %llu m", (unsigned long long)(s / 3600),
+			(unsigned long long)(s / 60 % 60));
+	else
+		(void)snprintf(out, 32, "%llu d %llu h", (unsigned long long)(s / 86400),
+			(unsigned long long)(s / 3600 % 24));
+	return out;
+}
+
+/* The stage that weighs most in the capital. */
+static size_t loudest(const struct rollout *r, const struct gate_run *g)
+{
+	double best = -INFINITY, streams[GATE_STREAM__COUNT];
+	size_t at = r->step;
+
+	for (size_t i = 0; i < r->n_steps; i++) {
+		struct gate_rules rules = rollout_rules(r, i);
+		double log_e = gate_stage_log(&g->stage[i], &rules, streams) +
+			       log(rules.budget > 0 ? rules.budget : 1e-300);
+		if (log_e > best) {
+			best = log_e;
+			at = i;
+		}
+	}
+	return at;
+}
+
+static const char *const stream_what[GATE_STREAM__COUNT] = {
+	[GATE_STREAM_CRASH] = "crashes",
+	[GATE_STREAM_BOOT] = "failed boots",
+	[GATE_STREAM_INSTALL] = "failed installs",
+	[GATE_STREAM_ROLLBACK] = "rollbacks",
+};
+
+static const char *loudest_stream(const struct rollout *r, const struct gate_run *g, size_t step)
+{
+	struct gate_rules rules = rollout_rules(r, step);
+	double streams[GATE_STREAM__COUNT], best = -INFINITY;
+	unsigned at = 0;
+
+	(void)gate_stage_log(&g->stage[step], &rules, streams);
+	for (unsigned i = 0; i < GATE_STREAM__COUNT; i++)
+		if (streams[i] + log(gate_weight[i]) > best) {
+			best = streams[i] + log(gate_weight[i]);
+			at = i;
+		}
+	return stream_what[at];
+}
+
+static void stopped(const struct rollout *r, const struct gate_run *g, const char *verb,
+	double line, char out[STATE_TEXT])
+{
+	size_t step = loudest(r, g);
+
+	(void)snprintf(out, STATE_TEXT, "%s in %s: evidence %.3g : 1 against it, %s at %.0f : 1",
+		loudest_stream(r, g, step), ring_str((enum ring)r->steps[step].ring),
+		exp(g->log_k), verb, line);
+}
+
+void sentence_decision(
+	const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT])
+{
+	const struct gate_stage *s = &g->stage[r->step];
+
+	if (g->last.verdict == GATE_DO_HALT)
+		stopped(r, g, "halt", GATE_HALT, out);
+	else if (g->last.verdict == GATE_DO_PAUSE)
+		stopped(r, g, "pause", GATE_PAUSE, out);
+	else
+		(void)snprintf(out, STATE_TEXT,
+			"%u of %u offers resolved, evidence %.2g : 1", s->resolved,
+			s->offered, exp(g->log_k));
+}
+
+void sentence_gate(const struct rollout *r, const struct gate_run *g, uint64_t now_ms,
+	char out[STATE_TEXT])
+{
+	const struct gate_judgement *j = &g->last;
+	char have[32], need[32];
+
+	(void)now_ms;
+	switch (j->reason) {
+	case GATE_EVIDENCE:
+	case GATE_PAUSED:
+		stopped(r, g, "pause", GATE_PAUSE, out);
+		return;
+	case GATE_SOAK:
+		(void)snprintf(out, STATE_TEXT, "soaking: %s of %s",
+			duration(j->have, have), duration(j->need, need));
+		return;
+	case GATE_ADMITTING:
+		(void)snprintf(out, STATE_TEXT,
+			"taking devices in slowly: %.0f of %.0f resolved", j->have, j->need);
+		return;
+	case GATE_RESOLVING:
+		(void)snprintf(out, STATE_TEXT, "waits for outcomes: %.0f of %.0f", j->have,
+			j->need);
+		return;
+	case GATE_OVER_LIMIT:
+		(void)snprintf(out, STATE_TEXT,
+			"failures %.2f %% are above the limit of %.2f %%", j->have * 100,
+			j->need * 100);
+		return;
+	case GATE_TOLERANCE:
+		(void)snprintf(out, STATE_TEXT,
+			"not yet shown to be within the tolerance: %.1f of %.1f nats", j->have,
+			j->need);
+		return;
+	case GATE_UNDECIDED:
+		(void)snprintf(out, STATE_TEXT,
+			"cannot tell: the longest soak is over; a person must decide");
+		return;
+	case GATE_NOT_BEFORE:
+		(void)snprintf(out, STATE_TEXT, "the approved plan opens the next step in %s",
+			duration(j->need - j->have, need));
+		return;
+	case GATE_PASSED:
+		out[0] = '\0';
+		return;
+	}
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the gate sees and wants, as a person would say it. */
+#pragma once
+
+#include "server/service/control_private.h"
+
+/* Why it decided what it did: goes into the log. */
+void sentence_decision(
+	const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT]);
+/* What it waits for, or why it stopped: for screens. */
+void sentence_gate(const struct rollout *r, const struct gate_run *g, uint64_t now_ms,
+	char out[STATE_TEXT]);
