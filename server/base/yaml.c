@@ -316,11 +316,11 @@ static int load_document(
 	memset(out, 0, schema->size);
 	err = load_map(l, &top, root, schema, out);
 	if (err != 0)
-		yaml_free(schema, out);
+		yaml_release(schema, out);
 	return err;
 }
 
-int yaml_load(const char *path, const struct yaml_schema *schema, void *out,
+int yaml_read_file(const char *path, const struct yaml_schema *schema, void *out,
 	char error[YAML_ERROR_MAX])
 {
 	struct loader l = { .path = path, .error = error };
@@ -356,12 +356,12 @@ static void free_field(const struct yaml_field *f, uint8_t *out)
 	if (f->type == YAML_STRING) {
 		free(*(char **)(void *)(out + f->at));
 	} else if (f->type == YAML_MAP) {
-		yaml_free(f->of, out + f->at);
+		yaml_release(f->of, out + f->at);
 	} else if (f->type == YAML_LIST) {
 		list = *(uint8_t **)(void *)(out + f->at);
 		for (size_t i = 0; i < *(size_t *)(void *)(out + f->count_at); i++) {
 			if (f->of != NULL)
-				yaml_free(f->of, list + i * size);
+				yaml_release(f->of, list + i * size);
 			else
 				free(*(char **)(void *)(list + i * size));
 		}
@@ -369,7 +369,7 @@ static void free_field(const struct yaml_field *f, uint8_t *out)
 	}
 }
 
-void yaml_free(const struct yaml_schema *schema, void *out)
+void yaml_release(const struct yaml_schema *schema, void *out)
 {
 	for (size_t i = 0; i < schema->n; i++)
 		free_field(&schema->fields[i], out);

@@ -50,9 +50,9 @@ struct yaml_schema {
 #define YAML_ERROR_MAX 256
 
 /*
- * Fills `out`, whose strings and lists are then given back by yaml_free.  On ERR_CONFIG (or -errno
+ * Fills `out`, whose strings and lists are then given back by yaml_release.  On ERR_CONFIG (or -errno
  * from opening) `error` holds the line for a person, and nothing is to be freed.
  */
-WARN_UNUSED int yaml_load(const char *path, const struct yaml_schema *schema, void *out,
+WARN_UNUSED int yaml_read_file(const char *path, const struct yaml_schema *schema, void *out,
 	char error[YAML_ERROR_MAX]);
-void yaml_free(const struct yaml_schema *schema, void *out);
+void yaml_release(const struct yaml_schema *schema, void *out);

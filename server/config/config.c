@@ -169,7 +169,7 @@ static void resolve(char **path, const char *dir)
 
 int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX])
 {
-	int err = yaml_load(path, &schema, out, error);
+	int err = yaml_read_file(path, &schema, out, error);
 	char *copy, *dir;
 
 	if (err != 0)
@@ -193,5 +193,5 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 
 void config_release(struct config *c)
 {
-	yaml_free(&schema, c);
+	yaml_release(&schema, c);
 }

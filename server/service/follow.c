@@ -284,9 +284,9 @@ static struct rollout *rollout_no(const struct control *c, uint32_t no)
 	return NULL;
 }
 
-static void admit(struct control *c, struct follow *f, uint64_t now_ms)
+static void admit(
+	struct control *c, const struct rollout *r, struct follow *f, uint64_t now_ms)
 {
-	const struct rollout *r = rollout_no(c, f->key.rollout);
 	const struct plan_step *step = &r->steps[f->key.step];
 	uint64_t ring = c->server->registry.lines[f->line].devices[f->ring];
 	uint64_t expected = ring * (step->upper - step->lower) / 1000000;
@@ -320,6 +320,6 @@ void follow_admit(struct control *c, uint64_t now_ms)
 		const struct rollout *r = rollout_no(c, f->key.rollout);
 		if (f->until_ms == UINT64_MAX && r != NULL &&
 			r->state == ROLLOUT_RUNNING)
-			admit(c, f, now_ms);
+			admit(c, r, f, now_ms);
 	}
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The services together, in one process, with a clock set by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "deployment.h"
+
+#define HOUR 3600000ull
+#define FLEET 400
+
+static const char *const phone_a[] = { "phone-a" };
+
+struct fleet_sim {
+	struct deployment d;
+	struct test_device device[FLEET];
+};
+
+static void open_fleet(struct fleet_sim *f, const char *profile)
+{
+	struct deployment_options o = { .profile = profile,
+		.lines = "lines:\n  - products: [phone-a]\n"
+			 "    rings: {core: 20, honour: 100, dev: 100}\n"
+			 "    fill_every: 1m\n" };
+
+	deployment_open(&f->d, &o);
+	for (size_t i = 0; i < FLEET; i++)
+		assert_int_equal(0, device_enrol(&f->d, &f->device[i], "phone-a",
+					    i < 300 ? RING_CORE : RING_STABLE));
+	deployment_run(&f->d, 120000, 60000);
+}
+
+static void close_fleet(struct fleet_sim *f)
+{
+	for (size_t i = 0; i < FLEET; i++)
+		device_forget(&f->device[i]);
+	deployment_close(&f->d);
+}
+
+/* Everybody polls once an hour; who is offered the build installs it at once. */
+static void live(struct fleet_sim *f, unsigned hours, const char *build, uint64_t counter,
+	unsigned crash_every)
+{
+	for (unsigned h = 0; h < hours; h++) {
+		for (size_t i = 0; i < FLEET; i++) {
+			struct test_device *t = &f->device[i];
+			bool on_it = strcmp(t->build_id, build) == 0;
+			assert_int_equal(0, device_poll(&f->d, t));
+			if (t->answer == ANSWER_OFFER)
+				assert_int_equal(0,
+					device_install(&f->d, t, build, counter));
+			if (on_it && crash_every > 0 && (i + h) % crash_every == 0)
+				assert_int_equal(0,
+					device_report_one(&f->d, t, build,
+						PB__EVENT_KIND__EVENT_CRASH));
+		}
+		deployment_run(&f->d, HOUR, 60000);
+	}
+}
+
+static unsigned count_on(const struct fleet_sim *f, const char *build)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < FLEET; i++)
+		n += strcmp(f->device[i].build_id, build) == 0;
+	return n;
+}
+
+static const struct plan_stage ladder[] = {
+	{ RING_CORE, 500000, 0 },
+	{ RING_CORE, 1000000, 0 },
+	{ RING_HONOUR, 300000, 0 },
+	{ RING_HONOUR, 1000000, 0 },
+	{ RING_DEV, 1000000, 0 },
+	{ RING_STABLE, 1000000, 0 },
+};
+
+static void seats_are_exact(void **state)
+{
+	static struct fleet_sim f;
+	unsigned taken[RING__COUNT] = { 0 };
+
+	(void)state;
+	open_fleet(&f, "solo");
+	for (size_t i = 0; i < FLEET; i++) {
+		assert_int_equal(0, device_poll(&f.d, &f.device[i]));
+		taken[f.device[i].ring]++;
+	}
+	assert_int_equal(20, taken[RING_CORE]);
+	assert_int_equal(100, taken[RING_HONOUR]);
+	assert_int_equal(100, taken[RING_DEV]);
+	assert_int_equal(180, taken[RING_STABLE]);
+	close_fleet(&f);
+}
+
+static void good_build_reaches_all(void **state)
+{
+	static struct fleet_sim f;
+	struct test_plan p;
+
+	(void)state;
+	open_fleet(&f, "team");
+	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.0", 1, "one"));
+	assert_int_equal(0, deployment_roll_out(&f.d, "1.0", phone_a, 1,
+				    plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	live(&f, 40, "1.0", 1, 0);
+	assert_int_equal(ROLLOUT_COMPLETE, deployment_rollout(&f.d, "1.0")->state);
+	assert_int_equal(FLEET, count_on(&f, "1.0"));
+	close_fleet(&f);
+}
+
+static void bad_build_is_halted(void **state)
+{
+	static struct fleet_sim f;
+	struct test_plan p;
+	const struct rollout *r;
+
+	(void)state;
+	open_fleet(&f, "solo");
+	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "2.0", 2, "two"));
+	assert_int_equal(0, deployment_roll_out(&f.d, "2.0", phone_a, 1,
+				    plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	live(&f, 40, "2.0", 2, 4);
+	r = deployment_rollout(&f.d, "2.0");
+	assert_int_equal(ROLLOUT_HALTED, r->state);
+	assert_true(rollout_ring(r) <= RING_HONOUR);
+	assert_true(count_on(&f, "2.0") <= 120);
+	close_fleet(&f);
+}
+
+static void restart_goes_on(void **state)
+{
+	static struct fleet_sim f;
+	struct test_plan p;
+	uint32_t step;
+
+	(void)state;
+	open_fleet(&f, "solo");
+	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.0", 1, "one"));
+	assert_int_equal(0, deployment_roll_out(&f.d, "1.0", phone_a, 1,
+				    plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	live(&f, 5, "1.0", 1, 0);
+	step = deployment_rollout(&f.d, "1.0")->step;
+	assert_true(step > 0);
+	deployment_restart(&f.d);
+	assert_int_equal(step, deployment_rollout(&f.d, "1.0")->step);
+	live(&f, 40, "1.0", 1, 0);
+	assert_int_equal(ROLLOUT_COMPLETE, deployment_rollout(&f.d, "1.0")->state);
+	assert_int_equal(FLEET, count_on(&f, "1.0"));
+	close_fleet(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(seats_are_exact),
+		cmocka_unit_test(good_build_reaches_all),
+		cmocka_unit_test(bad_build_is_halted),
+		cmocka_unit_test(restart_goes_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
