@@ -102,6 +102,13 @@ bool artifact_exists(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]
 	return there;
 }
 
+uint64_t artifact_received(const struct artifacts *a, const uint8_t sha256[SHA256_LEN])
+{
+	if (a->upload.fd < 0 || memcmp(sha256, a->upload.sha256, SHA256_LEN) != 0)
+		return 0;
+	return a->upload.at;
+}
+
 static void upload_drop(struct artifacts *a)
 {
 	char *path = upload_path(a);

@@ -18,6 +18,8 @@ void artifacts_close(struct artifacts *a);
 WARN_UNUSED int artifact_open(const struct artifacts *a, const uint8_t sha256[SHA256_LEN],
 	int *fd, uint64_t *length);
 bool artifact_exists(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);
+/* Bytes of this file that the upload under way has brought; 0 when it is of another file. */
+uint64_t artifact_received(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);
 
 /*
  * The next piece of a file of `length` bytes; pieces come in order, the first at offset 0, which

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Views of the state for people: each fills its part of an AdminReply from the arena. */
+#pragma once
+
+#include "server/service/control_private.h"
+
+struct query {
+	struct server *server;
+	struct arena *arena;
+	uint64_t now_ms;
+	const Pb__AdminQuery *ask;
+	const char *text; /* of a refusal */
+};
+
+/* Never NULL: an answer that does not fit its arena is a bug, and ends the server. */
+void *query_alloc(struct query *q, size_t n);
+char *query_printf(struct query *q, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Each returns 0 or an ERR_ with q->text set. */
+WARN_UNUSED int query_rollouts(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_proposal(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_history(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_device(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_rings(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_builds(struct query *q, Pb__AdminReply *reply);
+
+/* The names of those keys. */
+size_t query_names(struct query *q, const struct signers *who, const char ***out);
