@@ -150,15 +150,15 @@ int client_settle(huidu_t *h)
 static uint64_t next_due_ms(const huidu_t *h)
 {
 	const struct phase *p = &phases[sdk_phase(h)];
-	uint64_t now = sdk_clock_ms(h), at;
-	uint64_t idle = now + (uint64_t)h->config.poll_max_s * 1000;
+	uint64_t now = sdk_clock_ms(h), at = UINT64_MAX;
 
-	if (h->in_flight != EXCHANGE_NONE)
-		return idle;
 	if (!h->settled)
-		return h->work.at_ms;
-	at = min_u64(poll_due_ms(h, p), report_due_ms(h, p));
-	at = min_u64(min_u64(at, step_due_ms(h, p)), idle);
+		at = h->work.at_ms;
+	else if (h->in_flight == EXCHANGE_NONE)
+		at = min_u64(step_due_ms(h, p),
+			min_u64(poll_due_ms(h, p), report_due_ms(h, p)));
+	if (at == UINT64_MAX)
+		at = now + (uint64_t)h->config.poll_max_s * 1000;
 	return at > now ? at : now;
 }
 
@@ -242,8 +242,8 @@ int huidu_report(
 
 void huidu_poll_now(huidu_t *h)
 {
-	pace_now(&h->poll);
-	pace_now(&h->work);
+	h->poll.at_ms = 0;
+	h->work.at_ms = 0;
 }
 
 /* The server may offer what this device, looking closer, does not take. */

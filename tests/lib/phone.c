@@ -78,7 +78,7 @@ static int on_apply(void *ctx, const struct huidu_offer *offer)
 	if (p->dead)
 		return 0;
 	p->applies++;
-	assert(p->file_len == offer->length);
+	assert(p->file_len >= offer->length);
 	assert(offer->payload_offset == 7 && offer->payload_size == offer->length - 7 &&
 		offer->metadata_size == 99);
 	if (p->apply_error != 0)

@@ -163,7 +163,8 @@ struct huidu_platform {
 	 */
 	int (*file_write)(void *ctx, uint64_t offset, const void *data, size_t len);
 	int (*file_read)(void *ctx, uint64_t offset, void *data, size_t *len);
-	/* Writes the fetched, verified file to the inactive slot; then huidu_applied(). */
+	/* Writes the fetched, verified file (its first offer->length bytes) to the inactive
+	 * slot; then huidu_applied(). */
 	int (*apply)(void *ctx, const struct huidu_offer *offer);
 	/* Switches slots and restarts.  Returns 0 when the restart is under way. */
 	int (*activate)(void *ctx, const struct huidu_offer *offer);
