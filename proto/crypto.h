@@ -59,6 +59,11 @@ WARN_UNUSED int crypto_key_generate(enum key_scheme scheme, struct crypto_key **
 WARN_UNUSED int crypto_key_load(const char *path, struct crypto_key **out);
 /* Creates `path` with mode 0600; -EEXIST when it is there. */
 WARN_UNUSED int crypto_key_save(const struct crypto_key *key, const char *path);
+/* The private key as DER, for a device that keeps it in its state; and back.  ERR_BAD_KEY. */
+#define KEY_DER_MAX 160u
+WARN_UNUSED int crypto_key_write(
+	const struct crypto_key *key, uint8_t out[KEY_DER_MAX], size_t *n);
+WARN_UNUSED int crypto_key_read(struct bytes der, struct crypto_key **out);
 enum key_scheme crypto_key_scheme(const struct crypto_key *key);
 /* 32 or 65 bytes into `out`; returns how many. */
 size_t crypto_key_public(const struct crypto_key *key, uint8_t out[PUBLIC_MAX]);

@@ -84,6 +84,24 @@ int crypto_key_save(const struct crypto_key *key, const char *path)
 	return err;
 }
 
+int crypto_key_write(const struct crypto_key *key, uint8_t out[KEY_DER_MAX], size_t *n)
+{
+	int len = i2d_PrivateKey(key->pkey, NULL);
+
+	if (len <= 0 || len > (int)KEY_DER_MAX)
+		return ERR_BAD_KEY;
+	*n = (size_t)len;
+	return i2d_PrivateKey(key->pkey, &out) == len ? 0 : ERR_CRYPTO;
+}
+
+int crypto_key_read(struct bytes der, struct crypto_key **out)
+{
+	const unsigned char *p = der.p;
+
+	*out = wrap(d2i_AutoPrivateKey(NULL, &p, (long)der.n));
+	return *out == NULL ? ERR_BAD_KEY : 0;
+}
+
 enum key_scheme crypto_key_scheme(const struct crypto_key *key)
 {
 	return key->scheme;

@@ -89,6 +89,14 @@ enum huidu_answer {
 	HUIDU_HALTED = 8
 };
 
+/* Why the ring is what it is. */
+enum huidu_ring_why {
+	HUIDU_RING_OPEN = 1,     /* stable: the user asked for no more */
+	HUIDU_RING_SEATED = 2,   /* has a seat */
+	HUIDU_RING_WAITING = 3,  /* opted in; a seat is not free, or not filled, yet */
+	HUIDU_RING_ANONYMOUS = 4 /* polls without an id count as stable */
+};
+
 enum huidu_phase {
 	HUIDU_ENROLLING,
 	HUIDU_IDLE,       /* next poll at next_ms */
@@ -117,15 +125,15 @@ struct huidu_request {
 	size_t body_len;
 	uint64_t range_from; /* GET: ask for bytes from here on (Range: bytes=N-) when > 0 */
 	size_t max_response; /* answer HUIDU_ETOOBIG, as if the network had failed, beyond it */
-	int stream;          /* not 0: pass the body to huidu_data() as it comes */
+	int stream;          /* not 0: pass a 200's or 206's body to huidu_data() as it comes */
 };
 
 /* The build the device may have. */
 struct huidu_offer {
 	const char *build_id;
-	uint64_t release_counter;
-	uint64_t length; /* of the file, bytes */
-	const uint8_t *sha256;
+	uint64_t release_counter, rollback_index; /* the next start's config has these */
+	uint64_t length;                          /* of the file, bytes */
+	const uint8_t *sha256;                    /* 32 bytes */
 	/* What Android's UpdateEngine.applyPayload() is handed; payload_size 0: no payload. */
 	uint64_t payload_offset, payload_size, metadata_size;
 	const uint8_t *payload_hash, *metadata_hash; /* 32 bytes each */
@@ -155,7 +163,8 @@ struct huidu_platform {
 	 */
 	int (*file_write)(void *ctx, uint64_t offset, const void *data, size_t len);
 	int (*file_read)(void *ctx, uint64_t offset, void *data, size_t *len);
-	/* Writes the fetched, verified file to the inactive slot; then huidu_applied(). */
+	/* Writes the fetched, verified file (its first offer->length bytes) to the inactive
+	 * slot; then huidu_applied(). */
 	int (*apply)(void *ctx, const struct huidu_offer *offer);
 	/* Switches slots and restarts.  Returns 0 when the restart is under way. */
 	int (*activate)(void *ctx, const struct huidu_offer *offer);
@@ -206,6 +215,7 @@ struct huidu_config {
 struct huidu_status {
 	enum huidu_phase phase;
 	enum huidu_ring ring;
+	enum huidu_ring_why ring_why; /* 0: not polled yet */
 	enum huidu_answer answer;
 	uint8_t device_id[16];
 	int enrolled;
@@ -235,10 +245,11 @@ HUIDU_API int huidu_step(huidu_t *h, uint64_t *next_ms);
 
 /*
  * The answer to a request: a piece of its body (only when request->stream), and its end.  `status`
- * is the HTTP status, or negative when there was no answer.  `retry_after_s` is the header's value,
- * 0 when absent.  huidu_data() returns an error when the rest is of no use: stop and answer with it.
+ * is the HTTP status, or negative when there was no answer; huidu_data() needs it too, because a
+ * 200 starts the file over where a 206 goes on.  `retry_after_s` is the header's value, 0 when
+ * absent.  huidu_data() returns an error when the rest is of no use: stop and answer with it.
  */
-HUIDU_API int huidu_data(huidu_t *h, const void *data, size_t len);
+HUIDU_API int huidu_data(huidu_t *h, int status, const void *data, size_t len);
 HUIDU_API void huidu_response(
 	huidu_t *h, int status, uint32_t retry_after_s, const void *body, size_t len);
 

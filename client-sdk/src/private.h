@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a huidu_t, and what its files offer each other.
+ *
+ * Nothing changes the state but a transaction: state_begin(), changes to the copy it
+ * returns, state_commit(), which saves the copy before it counts.  What fails in
+ * between never was.
+ */
+#pragma once
+
+#include <huidu/huidu.h>
+
+#include "client-sdk/src/state.h"
+#include "proto/device.pb-c.h"
+#include "proto/envelope.h"
+#include "proto/trust.pb-c.h"
+#include "proto/wire.h"
+
+#define BODY_MAX      4096u /* a poll with 32 events of the largest kind takes 3.9 KiB */
+#define PATH_MAX_LEN  96u
+#define CHALLENGE_LEN 32u
+
+enum exchange_kind {
+	EXCHANGE_NONE,
+	EXCHANGE_ENROL,
+	EXCHANGE_POLL,
+	EXCHANGE_REPORT,
+	EXCHANGE_FETCH,
+	EXCHANGE__COUNT
+};
+
+/* When something may be tried, by the platform's clock. */
+struct pace {
+	uint64_t at_ms; /* 0: at once */
+	unsigned failures;
+};
+
+/* The file under way; all of it is lost with the process, and found again by hashing.
+ */
+struct fetch {
+	uint8_t sha256[SHA256_LEN]; /* whose running hash it is */
+	bool hashing;               /* the hash holds the file's first `have` bytes */
+	bool rehash;                /* the file may hold more */
+	bool verified;
+	uint64_t have;
+	/* Of the request: */
+	uint64_t from;
+	bool moved; /* it brought something */
+	int error;  /* why huidu_data() stopped it */
+};
+
+/* The default cryptography's objects. */
+struct own_crypto {
+	struct crypto_hash *hash;
+	struct crypto_key *key;
+};
+
+/* The one buffer nothing of which outlives a call. */
+#define ARENA_SIZE (HUIDU_SCRATCH - sizeof(struct state) - STATE_MAX)
+struct scratch {
+	struct state next;
+	uint8_t packed[STATE_MAX];
+	uint8_t arena[];
+};
+
+struct huidu {
+	struct huidu_platform platform;
+	struct huidu_crypto hooks;
+	struct crypto crypto; /* the same, as proto/ wants it */
+	struct own_crypto own;
+	struct huidu_config config; /* its texts are these: */
+	char repository[TEXT_LEN], product[TEXT_LEN], build_id[TEXT_LEN];
+	uint64_t root_version;
+	struct scratch *scratch;
+
+	struct state state;
+	bool settled; /* what this start means is in the state */
+
+	enum exchange_kind in_flight;
+	struct huidu_request request;
+	uint32_t sent_seq;      /* newest event in it */
+	uint32_t retry_after_s; /* of the answer being handled */
+	struct pace poll, work; /* work: everything but polls */
+	uint64_t interval_ms;   /* between polls, as the server last said */
+	uint64_t confirmed_ms;  /* when a poll last found the applied build on offer; 0:
+				   never */
+	bool challenged;
+	uint8_t challenge[CHALLENGE_LEN];
+	struct fetch fetch;
+	bool applying; /* huidu_applied() is awaited */
+	uint8_t applying_sha256[SHA256_LEN];
+
+	int last_error;
+	bool tried; /* last_error is of this step */
+
+	char path[PATH_MAX_LEN];
+	uint8_t body[BODY_MAX];
+};
+
+/* client.c */
+/* Makes `err` the last error, and tells the log when it is one; returns it. */
+int sdk_note(huidu_t *h, int err, const char *what);
+uint64_t sdk_clock_ms(const huidu_t *h);
+/* Unix seconds, never before metadata that was accepted. */
+uint64_t sdk_now_s(const huidu_t *h);
+struct arena sdk_arena(huidu_t *h);
+struct state *state_begin(huidu_t *h);
+WARN_UNUSED int state_commit(huidu_t *h);
+enum huidu_phase sdk_phase(const huidu_t *h);
+/* Draws the consequences of this start, once. */
+int client_settle(huidu_t *h);
+
+/* pace.c */
+/* A poll interval within the bounds of the configuration. */
+uint64_t pace_interval_ms(const huidu_t *h, uint32_t seconds);
+/* In `in_ms`, give or take a fifth. */
+void pace_set(huidu_t *h, struct pace *p, uint64_t in_ms);
+void pace_now(struct pace *p);
+/* Later than the last time, or when the server's Retry-After says. */
+void pace_fail(huidu_t *h, struct pace *p);
+/* A deadline farther off than any we set was set before the clock went back: it is now.
+ */
+void pace_check(huidu_t *h, struct pace *p);
+
+/* exchange.c */
+/* Sends a request; the answer, or that there is none, comes through huidu_response().
+ */
+void exchange_start(huidu_t *h, enum exchange_kind kind);
+/* 0 for 200, the error otherwise. */
+WARN_UNUSED int exchange_error(huidu_t *h, int status);
+
+/* enroll.c */
+WARN_UNUSED int enroll_step(huidu_t *h);
+WARN_UNUSED int enroll_body(huidu_t *h, struct arena *a, struct bytes *out);
+WARN_UNUSED int enroll_done(huidu_t *h, int status, struct bytes body);
+/* The server does not know us: forgets the id.  Returns ERR_BAD_MAC, or why that
+ * failed. */
+WARN_UNUSED int enroll_again(huidu_t *h);
+/* Not twice within a poll interval. */
+uint64_t enroll_due_ms(const huidu_t *h);
+
+/* poll.c */
+WARN_UNUSED int poll_body(huidu_t *h, struct arena *a, struct bytes *out);
+WARN_UNUSED int poll_done(huidu_t *h, int status, struct bytes body);
+/* True when the chosen build may be fetched or installed now. */
+bool poll_allows(const huidu_t *h);
+
+/* metadata.c */
+/* One reply's metadata: the first three are given, the rest is what was verified. */
+struct chain {
+	huidu_t *h;
+	const Pb__PollReply *reply;
+	struct arena *a;
+
+	const Pb__Root *root;
+	bool newer; /* the Timestamp is; if not, the next five are the state's */
+	uint64_t version, expires_s, offers_until_s, issued_s;
+	struct pin snapshot;
+	const Pb__Director *director; /* NULL: the snapshot is the one we hold */
+	uint64_t director_version[RINGS];
+	uint64_t files_expire_s; /* the earlier of snapshot and director */
+	bool expired;            /* something is, all else was checked */
+};
+/* Changes nothing but the chain. */
+WARN_UNUSED int metadata_verify(struct chain *c);
+/* Verifies and unpacks one envelope; its content is checked by the caller. */
+WARN_UNUSED int metadata_open(
+	const struct chain *c, enum envelope_type type, struct bytes in, void **out);
+/* The one of `list` that has the length and the hash of `file`. */
+WARN_UNUSED int metadata_find(const struct chain *c, const ProtobufCBinaryData *list,
+	size_t n, const Pb__MetaFile *file, struct bytes *out);
+/* What all metadata says alike. */
+WARN_UNUSED int metadata_is_ours(const huidu_t *h, uint32_t spec_version,
+	const char *repository, const char *product);
+/* Reads the configured Root. */
+WARN_UNUSED int metadata_root(huidu_t *h, struct arena *a, const Pb__Root **out);
+
+/* offer.c */
+/* One offer under consideration. */
+struct choice {
+	const struct chain *chain;
+	struct state *next;
+	const Pb__Offer *offer;
+	const char *build_id; /* as its MetaFile names it; "" when it does not */
+	const Pb__RolloutPlan *plan;
+	const Pb__Targets *targets;
+};
+/* Verifies the Targets the offer names; on 0 they are c->targets. */
+WARN_UNUSED int offer_open_targets(struct choice *c);
+/* Verifies plan and Targets, and copies what they say of the build. */
+WARN_UNUSED int offer_take(struct choice *c, struct candidate *out);
+
+/* choose.c */
+/* Remembers what the director halts, and drops it; false when that was known. */
+bool choose_halted(huidu_t *h, struct state *next, const Pb__Director *director);
+/* Sets next->candidate to what the director offers this device, or to none. */
+WARN_UNUSED int choose_offer(const struct chain *chain, struct state *next);
+
+/* fetch.c */
+WARN_UNUSED int fetch_step(huidu_t *h);
+void fetch_request(huidu_t *h);
+WARN_UNUSED int fetch_done(huidu_t *h, int status, struct bytes body);
+/* True when this process has seen all of the candidate's file and its hash was right.
+ */
+bool fetch_is_done(const huidu_t *h);
+uint64_t fetch_have(const huidu_t *h);
+
+/* install.c */
+WARN_UNUSED int apply_step(huidu_t *h);
+WARN_UNUSED int confirm_step(huidu_t *h);
+uint64_t confirm_due_ms(const huidu_t *h);
+/* What this start says about the last installation. */
+WARN_UNUSED int install_settle(huidu_t *h);
+/* Reports that a build did not work here; it is not taken again. */
+void install_failed(huidu_t *h, struct state *next, const char *build_id,
+	Pb__EventKind kind, int err);
+
+/* events.c */
+/* The new event, to be filled in; NULL when nothing is reported, or 32 that matter more
+ * wait. */
+struct event *events_add(huidu_t *h, struct state *next, Pb__EventKind kind,
+	const char *build_id, uint32_t code);
+/* As many as one request may hold; h->sent_seq is the last of them. */
+WARN_UNUSED int events_pack(huidu_t *h, struct arena *a, Pb__ReportRequest **out);
+WARN_UNUSED int events_body(huidu_t *h, struct arena *a, struct bytes *out);
+WARN_UNUSED int events_done(huidu_t *h, int status, struct bytes body);
+/* Forgets what the last request held. */
+WARN_UNUSED int events_taken(huidu_t *h);
+bool events_waiting(const struct state *s, uint32_t seq);
+bool events_urgent(const struct state *s);
+
+/* crypto_default.c */
+WARN_UNUSED int own_crypto_open(huidu_t *h);
+void own_crypto_close(huidu_t *h);
+/* Makes the device key at the first start; reads it from the state afterwards. */
+WARN_UNUSED int own_crypto_key(huidu_t *h, struct state *next);
+/* h->crypto on h->hooks. */
+void crypto_adapt(huidu_t *h);
