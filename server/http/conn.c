@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http/conn.h"
+
+#include <assert.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "server/base/clock.h"
+#include "server/base/mem.h"
+
+#define SPARE_MAX    1024u
+#define READS_A_TURN 4u
+
+static const struct {
+	size_t limit; /* how long, in struct http_limits */
+	enum http_count count;
+} times[PHASE__COUNT] = {
+#define TIME(phase, limit, count)                                                      \
+	[PHASE_##phase] = { offsetof(struct http_limits, limit), HTTP_##count }
+	TIME(HANDSHAKE, handshake_ms, TIMEOUT_HANDSHAKE),
+	TIME(IDLE, idle_ms, TIMEOUT_IDLE),
+	TIME(HEAD, headers_ms, TIMEOUT_HEADERS),
+	TIME(BODY, body_ms, TIMEOUT_BODY),
+	TIME(ANSWER, request_ms, TIMEOUT_REQUEST),
+	TIME(FILE, file_window_ms, TIMEOUT_FILE),
+	TIME(LINGER, linger_ms, COUNT__COUNT),
+#undef TIME
+};
+
+void conn_enter(struct conn *c, enum phase phase)
+{
+	struct http_server *s = c->server;
+	const struct http_limits *limits = &s->options.limits;
+	uint64_t deadline_ms, whole_ms = c->since_ms + limits->request_ms;
+
+	if (c->phase == PHASE_IDLE)
+		TAILQ_REMOVE(&s->idle, c, in_idle);
+	if (phase == PHASE_IDLE)
+		TAILQ_INSERT_TAIL(&s->idle, c, in_idle);
+	c->phase = phase;
+	if (phase == PHASE_GONE)
+		return;
+	deadline_ms = s->now_ms +
+		*(const uint32_t *)((const char *)limits + times[phase].limit);
+	if (phase >= PHASE_HEAD && phase <= PHASE_ANSWER && whole_ms < deadline_ms)
+		deadline_ms = whole_ms;
+	wheel_set(&s->wheel, &c->timer, deadline_ms);
+}
+
+void conn_close_file(struct conn *c)
+{
+	if (c->file >= 0)
+		(void)close(c->file); /* it was only read */
+	c->file = -1;
+}
+
+/* Nobody has its address any more. */
+static void recycle(struct conn *c)
+{
+	struct http_server *s = c->server;
+
+	if (c->call.kept != NULL && s->options.closed != NULL)
+		s->options.closed(s->options.user, c->call.kept);
+	if (s->n_spare_conn >= SPARE_MAX) {
+		free(c);
+		return;
+	}
+	c->next_spare = s->spare_conn;
+	s->spare_conn = c;
+	s->n_spare_conn++;
+}
+
+/* The socket goes; the rest stays while a deferred call is someone else's. */
+static void bury(struct conn *c)
+{
+	struct http_server *s = c->server;
+
+	wheel_clear(&c->timer);
+	loop_del(&c->readable);
+	loop_del(&c->writable);
+	if (c->stream.ssl != NULL)
+		tls_give(&s->tls_pool, c->stream.ssl, !c->stream.failed);
+	(void)close(c->stream.fd); /* whether it all arrived is not known here anyway */
+	conn_close_file(c);
+	buf_release(&c->out);
+	if (c->in != NULL)
+		server_input_give(s, c->in);
+	c->in = NULL;
+	TAILQ_REMOVE(&s->conns, c, in_all);
+	server_count(s, HTTP_CLOSED);
+	if (c->waiting)
+		s->n_left++;
+	else
+		recycle(c);
+	server_conn_went(s);
+}
+
+/* Asks for the events its phase waits for. */
+static void settle(struct conn *c)
+{
+	bool read = c->phase < PHASE_ANSWER || c->phase == PHASE_LINGER;
+	bool write = c->phase == PHASE_FILE || c->out.len > 0;
+
+	if (c->phase == PHASE_HANDSHAKE) {
+		read = !c->stream.want_write;
+		write = c->stream.want_write;
+	}
+	/* Reading is stopped only when something comes: most clients wait for their
+	 * answer. */
+	if (read && !c->reading)
+		loop_add(&c->readable, NULL);
+	c->reading = c->reading || read;
+	if (write && !c->writing)
+		loop_add(&c->writable, NULL);
+	else if (!write && c->writing)
+		loop_del(&c->writable);
+	c->writing = write;
+	if (c->in != NULL && c->at == c->end) {
+		server_input_give(c->server, c->in);
+		c->in = NULL;
+		c->at = c->end = 0;
+	}
+}
+
+static void run(struct conn *c)
+{
+	c->reads = READS_A_TURN;
+	while (step(c))
+		;
+	if (c->phase == PHASE_GONE)
+		bury(c);
+	else
+		settle(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd, (void)what;
+	c->server->now_ms = clock_mono_ms();
+	if (c->phase == PHASE_ANSWER || c->phase == PHASE_FILE) {
+		loop_del(&c->readable);
+		c->reading = false;
+		return;
+	}
+	c->can_read = true;
+	run(c);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd, (void)what;
+	c->server->now_ms = clock_mono_ms();
+	run(c);
+}
+
+static struct conn *take(struct http_server *s)
+{
+	struct conn *c = s->spare_conn;
+
+	if (c == NULL)
+		return mem_alloc(sizeof(*c));
+	s->spare_conn = c->next_spare;
+	s->n_spare_conn--;
+	return c;
+}
+
+void conn_open(
+	struct http_server *s, int fd, const union address *peer, struct tls *tls)
+{
+	struct conn *c = take(s);
+
+	*c = (struct conn){
+		.server = s,
+		.call = { .user = s->options.user, .worker = s->worker },
+		.stream = { .fd = fd },
+		.peer = *peer,
+		.can_read = true, /* it may have come with the connection */
+		.since_ms = s->now_ms,
+		.file = -1,
+	};
+	c->call.peer = &c->peer.any;
+	event_assign(&c->readable, s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+	event_assign(&c->writable, s->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+	TAILQ_INSERT_TAIL(&s->conns, c, in_all);
+	server_conn_came(s);
+	server_count(s, HTTP_ACCEPTED);
+	conn_enter(c, tls != NULL ? PHASE_HANDSHAKE : PHASE_HEAD);
+	if (tls != NULL) {
+		c->stream.ssl = tls_take(tls, &s->tls_pool, fd);
+		if (c->stream.ssl == NULL) {
+			server_complain(
+				s, c->call.peer, "tls", "OpenSSL has no more of it");
+			conn_drop(c);
+			return;
+		}
+	}
+	run(c);
+}
+
+void conn_drop(struct conn *c)
+{
+	conn_enter(c, PHASE_GONE);
+	bury(c);
+}
+
+/* What the other end acknowledged, not what the kernel took from us: that comes in
+ * bursts. */
+static bool download_moves(struct conn *c)
+{
+	uint64_t seen = c->file_sent;
+	bool moves;
+	int queued;
+
+	if (ioctl(c->stream.fd, SIOCOUTQ, &queued) == 0 && queued > 0)
+		seen -= (uint64_t)queued < seen ? (uint64_t)queued : seen;
+	moves = seen >= c->file_seen + c->server->options.limits.file_window_bytes;
+	c->file_seen = seen;
+	return moves;
+}
+
+void conn_expire(struct conn *c)
+{
+	if (c->phase == PHASE_FILE && download_moves(c)) {
+		conn_enter(c, PHASE_FILE);
+		return;
+	}
+	if (times[c->phase].count < HTTP_COUNT__COUNT)
+		server_count(c->server, times[c->phase].count);
+	if (c->phase == PHASE_IDLE)
+		stream_end(&c->stream);
+	conn_drop(c);
+}
+
+void http_defer(struct http_call *call)
+{
+	struct conn *c = conn_of(call);
+
+	assert(!c->answered && !c->waiting);
+	c->waiting = true;
+}
+
+static void on_resume(struct inbox_task *task)
+{
+	struct conn *c = (struct conn *)((char *)task - offsetof(struct conn, resume));
+	struct http_server *s = c->server;
+
+	s->now_ms = clock_mono_ms();
+	c->waiting = false;
+	c->resumed(&c->call, c->resumed_arg);
+	assert(c->answered || c->waiting);
+	if (c->phase != PHASE_GONE) {
+		run(c);
+	} else if (!c->waiting) {
+		s->n_left--;
+		recycle(c);
+	}
+}
+
+void http_resume(struct http_call *call, http_resumed *fn, void *arg)
+{
+	struct conn *c = conn_of(call);
+
+	c->resumed = fn;
+	c->resumed_arg = arg;
+	c->resume.fn = on_resume;
+	inbox_post(&c->server->inbox, &c->resume);
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/http/conn.h"
+
+#define INPUT_BYTES     (20 * 1024u) /* headers and the body of a poll */
+#define SPARE_INPUT_MAX 64u
+#define ACCEPT_A_TURN   16u
+#define PAUSE_MS        1000
+#define DRAIN_IDLE_MS   500u /* for a request that is on its way to a server that stops \
+			      */
+#define COMPLAIN_MS 1000u
+
+static const struct {
+	const char *name, *help;
+} counts[] = {
+#define HTTP_COUNT(name, word, sentence) [HTTP_##name] = { word, sentence },
+#include "server/http/count.def"
+#undef HTTP_COUNT
+};
+
+static const struct http_limits defaults = {
+	.handshake_ms = 5000,
+	.headers_ms = 5000,
+	.body_ms = 10000,
+	.request_ms = 20000,
+	.idle_ms = 60000,
+	.file_window_ms = 30000,
+	.file_window_bytes = 32 * 1024,
+	.linger_ms = 2000,
+	.drain_ms = 10000,
+	.headers_max = 4096,
+	.connections_max = 10000,
+};
+
+const char *http_count_name(enum http_count which)
+{
+	return counts[which].name;
+}
+
+const char *http_count_help(enum http_count which)
+{
+	return counts[which].help;
+}
+
+void server_limits(struct http_limits *limits)
+{
+	uint32_t *field = (uint32_t *)limits; /* there are no others */
+	const uint32_t *def = (const uint32_t *)&defaults;
+
+	for (size_t i = 0; i < sizeof(*limits) / sizeof(*field); i++)
+		if (field[i] == 0)
+			field[i] = def[i];
+}
+
+static void start_accepting(struct http_server *s)
+{
+	struct listener *l;
+
+	SLIST_FOREACH(l, &s->listeners, entry)
+	loop_add(&l->acceptable, NULL);
+	s->paused = false;
+}
+
+/* Until a connection closes, or for a while. */
+static void stop_accepting(struct http_server *s, enum http_count why)
+{
+	struct listener *l;
+
+	server_count(s, why);
+	SLIST_FOREACH(l, &s->listeners, entry)
+	loop_del(&l->acceptable);
+	s->paused = true;
+	loop_add_ms(&s->unpause, PAUSE_MS);
+}
+
+static void on_unpause(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	start_accepting(arg);
+}
+
+/* True when another may be accepted at once. */
+static bool accept_one(struct listener *l)
+{
+	struct http_server *s = l->server;
+	union address peer = { .v4 = { 0 } };
+	socklen_t len = sizeof(peer);
+	int fd = accept4(l->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0) {
+		conn_open(s, fd, &peer, l->tls);
+		return true;
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		server_complain(s, NULL, "accept", strerrordesc_np(errno));
+		if (!server_evict(s))
+			stop_accepting(s, HTTP_EMFILE);
+		return false;
+	}
+	return errno != EAGAIN; /* others are of one connection: ECONNABORTED */
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	struct http_server *s = l->server;
+	unsigned max = s->options.limits.connections_max, room = ACCEPT_A_TURN;
+
+	(void)fd, (void)what;
+	s->now_ms = clock_mono_ms();
+	if (s->n_conns >= max) {
+		/* One goes for the one that waits. */
+		if (!server_evict(s)) {
+			stop_accepting(s, HTTP_CONNECTIONS_MAX);
+			return;
+		}
+		room = 1;
+	}
+	while (room > 0 && s->n_conns < max && accept_one(l))
+		room--;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	struct wheel_node *n;
+
+	(void)fd, (void)what;
+	s->now_ms = clock_mono_ms();
+	while ((n = wheel_expired(&s->wheel, s->now_ms)) != NULL)
+		conn_expire((struct conn *)((char *)n - offsetof(struct conn, timer)));
+}
+
+void server_conn_came(struct http_server *s)
+{
+	if (s->n_conns++ == 0)
+		loop_add_ms(&s->tick, WHEEL_TICK_MS);
+}
+
+void server_conn_went(struct http_server *s)
+{
+	if (--s->n_conns == 0)
+		loop_del(&s->tick);
+	if (s->paused) {
+		loop_del(&s->unpause);
+		start_accepting(s);
+	}
+	if (s->draining && s->n_conns == 0)
+		s->drained(s->drained_arg);
+}
+
+bool server_evict(struct http_server *s)
+{
+	struct conn *oldest = TAILQ_FIRST(&s->idle);
+
+	if (oldest == NULL)
+		return false;
+	server_count(s, HTTP_EVICTED);
+	conn_drop(oldest);
+	return true;
+}
+
+struct input *server_input(struct http_server *s, size_t cap)
+{
+	struct input *in = s->spare_input;
+
+	if (cap <= INPUT_BYTES && in != NULL) {
+		s->spare_input = in->next;
+		s->n_spare_input--;
+		return in;
+	}
+	if (cap < INPUT_BYTES)
+		cap = INPUT_BYTES;
+	in = mem_alloc(sizeof(*in) + cap);
+	in->cap = cap;
+	return in;
+}
+
+void server_input_give(struct http_server *s, struct input *in)
+{
+	if (in->cap > INPUT_BYTES || s->n_spare_input >= SPARE_INPUT_MAX) {
+		free(in);
+		return;
+	}
+	in->next = s->spare_input;
+	s->spare_input = in;
+	s->n_spare_input++;
+}
+
+struct bytes server_date(struct http_server *s)
+{
+	time_t now;
+	struct tm tm;
+
+	if (s->date_len == 0 || s->now_ms - s->date_ms >= 1000) {
+		now = (time_t)(clock_ms() / 1000);
+		s->date_len = strftime(s->date, sizeof(s->date),
+			"Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&now, &tm));
+		s->date_ms = s->now_ms;
+	}
+	return bytes_of(s->date, s->date_len);
+}
+
+void server_complain(struct http_server *s, const struct sockaddr *peer,
+	const char *what, const char *why)
+{
+	char from[ADDRESS_TEXT] = "listen";
+
+	if (s->complained_ms != 0 && s->now_ms - s->complained_ms < COMPLAIN_MS) {
+		s->complaints++;
+		return;
+	}
+	if (peer != NULL)
+		(void)address_str(peer, from);
+	if (s->complaints > 0)
+		log_warn("%s: %s: %s (and %u others since)", from, what, why,
+			s->complaints);
+	else
+		log_warn("%s: %s: %s", from, what, why);
+	s->complained_ms = s->now_ms;
+	s->complaints = 0;
+}
+
+struct http_server *http_server_new(
+	struct event_base *base, const struct http_options *options)
+{
+	struct http_server *s = mem_zalloc(sizeof(*s));
+
+	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
+	s->base = base;
+	s->options = *options;
+	server_limits(&s->options.limits);
+	s->now_ms = clock_mono_ms();
+	routes_init(&s->routes, options->route, options->n_routes);
+	inbox_open(&s->inbox, base);
+	wheel_init(&s->wheel, s->now_ms);
+	TAILQ_INIT(&s->conns);
+	TAILQ_INIT(&s->idle);
+	s->scratch = mem_alloc(SERVER_SCRATCH);
+	event_assign(&s->tick, base, -1, EV_PERSIST, on_tick, s);
+	event_assign(&s->unpause, base, -1, 0, on_unpause, s);
+	return s;
+}
+
+void server_adopt(struct http_server *s, int fd, struct tls *tls)
+{
+	struct listener *l = mem_alloc(sizeof(*l));
+
+	*l = (struct listener){ .server = s, .tls = tls, .fd = fd };
+	event_assign(
+		&l->acceptable, s->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+	SLIST_INSERT_HEAD(&s->listeners, l, entry);
+	loop_add(&l->acceptable, NULL);
+}
+
+int http_server_listen(struct http_server *s, const char *address, struct tls *tls,
+	char error[HTTP_ERROR_MAX])
+{
+	in_port_t port = 0;
+	int fd = address_listen(address, true, &port);
+
+	if (fd < 0) {
+		(void)snprintf(error, HTTP_ERROR_MAX, "listen %s: %s", address,
+			strerrordesc_np(-fd));
+		return fd;
+	}
+	server_adopt(s, fd, tls);
+	return port;
+}
+
+uint64_t http_server_count(const struct http_server *s, enum http_count which)
+{
+	return atomic_load_explicit(&s->count[which], memory_order_relaxed);
+}
+
+static void close_listeners(struct http_server *s)
+{
+	struct listener *l;
+
+	while ((l = SLIST_FIRST(&s->listeners)) != NULL) {
+		SLIST_REMOVE_HEAD(&s->listeners, entry);
+		loop_del(&l->acceptable);
+		(void)close(l->fd); /* nothing was written */
+		free(l);
+	}
+	loop_del(&s->unpause);
+	s->paused = false;
+}
+
+void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg)
+{
+	struct listener *l;
+	struct conn *c;
+
+	s->now_ms = clock_mono_ms();
+	/* Who is connected as far as the kernel goes is not turned away. */
+	SLIST_FOREACH(l, &s->listeners, entry)
+	while (s->n_conns < s->options.limits.connections_max && accept_one(l))
+		;
+	close_listeners(s);
+	s->draining = true;
+	s->drained = drained;
+	s->drained_arg = arg;
+	TAILQ_FOREACH(c, &s->idle, in_idle)
+	wheel_set(&s->wheel, &c->timer, s->now_ms + DRAIN_IDLE_MS);
+	if (s->n_conns == 0)
+		drained(arg);
+}
+
+void server_close_all(struct http_server *s)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&s->conns)) != NULL)
+		conn_drop(c);
+}
+
+void http_server_free(struct http_server *s)
+{
+	if (s == NULL)
+		return;
+	close_listeners(s);
+	s->draining = false;
+	server_close_all(s);
+	inbox_run(&s->inbox);
+	assert(s->n_left == 0); /* every deferred call was resumed */
+	inbox_close(&s->inbox);
+	while (s->spare_conn != NULL) {
+		struct conn *c = s->spare_conn;
+		s->spare_conn = c->next_spare;
+		free(c);
+	}
+	while (s->spare_input != NULL) {
+		struct input *in = s->spare_input;
+		s->spare_input = in->next;
+		free(in);
+	}
+	tls_pool_release(&s->tls_pool);
+	routes_release(&s->routes);
+	free(s->scratch);
+	free(s);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread's server: listeners, connections and what they share.  Private to this
+ * folder; http.h is for others.
+ */
+#pragma once
+
+#include <event2/event_struct.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "server/base/buf.h"
+#include "server/http/http.h"
+#include "server/http/inbox.h"
+#include "server/http/routes.h"
+#include "server/http/tls_pool.h"
+#include "server/http/wheel.h"
+
+/* Answers are put together here, and pieces of files for TLS. */
+#define SERVER_SCRATCH 65536u
+
+/* What has arrived of a request.  Connections between requests have none. */
+struct input {
+	struct input *next; /* among the spare ones */
+	size_t cap;
+	uint8_t data[];
+};
+
+struct listener {
+	SLIST_ENTRY(listener) entry;
+	struct http_server *server;
+	struct tls *tls; /* NULL: plain */
+	int fd;
+	struct event acceptable;
+};
+
+struct conn;
+TAILQ_HEAD(conn_list, conn);
+
+struct http_server {
+	struct event_base *base;
+	struct http_options options; /* limits filled in */
+	struct routes routes;
+	unsigned worker;
+	uint64_t now_ms; /* monotonic; set by each callback from libevent */
+	struct inbox inbox;
+	struct wheel wheel;
+	struct event tick, unpause;
+	SLIST_HEAD(, listener) listeners;
+	bool paused; /* not accepting for a while */
+	bool draining;
+	void (*drained)(
+		void *arg); /* called when draining and the last connection is gone */
+	void *drained_arg;
+	struct conn_list conns,
+		idle; /* all with a socket; those between requests, oldest first */
+	unsigned n_conns;
+	unsigned n_left; /* deferred calls whose connection is gone */
+	struct conn *spare_conn;
+	struct input *spare_input;
+	unsigned n_spare_conn, n_spare_input;
+	struct tls_pool tls_pool;
+	uint8_t *scratch;
+	char date[40]; /* "Date: ...\r\n" */
+	size_t date_len;
+	uint64_t date_ms; /* when it was made; monotonic */
+	uint64_t complained_ms;
+	unsigned complaints; /* not logged since */
+	_Atomic uint64_t count[HTTP_COUNT__COUNT];
+};
+
+/* One writer: the server's thread. */
+static inline void server_count(struct http_server *s, enum http_count which)
+{
+	uint64_t n = atomic_load_explicit(&s->count[which], memory_order_relaxed);
+
+	atomic_store_explicit(&s->count[which], n + 1, memory_order_relaxed);
+}
+
+/* Defaults for those that are zero. */
+void server_limits(struct http_limits *limits);
+/* A listener for a socket made by address_listen; takes it. */
+void server_adopt(struct http_server *s, int fd, struct tls *tls);
+/* Closes the listeners; idle connections get a moment, others finish what they are at.
+ */
+void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg);
+/* Closes all connections, whatever they are at. */
+void server_close_all(struct http_server *s);
+/* The oldest idle connection goes; false when there is none. */
+bool server_evict(struct http_server *s);
+
+/* An input with room for `cap` bytes or more, and back. */
+struct input *server_input(struct http_server *s, size_t cap);
+void server_input_give(struct http_server *s, struct input *in);
+/* A connection came or went: start and stop what runs only while there are some. */
+void server_conn_came(struct http_server *s);
+void server_conn_went(struct http_server *s);
+/* "Date: Sat, 21 Nov 2026 18:56:00 GMT\r\n" */
+struct bytes server_date(struct http_server *s);
+/* Logs "peer: what: why", at most one line a second; the others are counted in it. */
+void server_complain(struct http_server *s, const struct sockaddr *peer,
+	const char *what, const char *why);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http/stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/*
+ * Why an SSL call returned rc <= 0.  OpenSSL's error queue is empty before each call
+ * and left empty, so that it need not be cleared each time.
+ */
+static int tls_error(struct stream *s, int rc, const char **why)
+{
+	int reason = SSL_get_error(s->ssl, rc);
+	unsigned long e;
+
+	s->want_write = reason == SSL_ERROR_WANT_WRITE;
+	if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE)
+		return -EAGAIN;
+	if (reason == SSL_ERROR_ZERO_RETURN)
+		return -ENODATA;
+	s->failed = true;
+	e = ERR_peek_last_error();
+	if (why != NULL && e != 0 && reason == SSL_ERROR_SSL)
+		*why = ERR_reason_error_string(e);
+	ERR_clear_error();
+	return -EPROTO;
+}
+
+int stream_handshake(struct stream *s, const char **why)
+{
+	int rc;
+
+	*why = NULL;
+	rc = SSL_do_handshake(s->ssl);
+	return rc == 1 ? 0 : tls_error(s, rc, why);
+}
+
+ssize_t stream_read(struct stream *s, void *p, size_t n)
+{
+	ssize_t got;
+	int rc;
+
+	if (s->ssl == NULL) {
+		got = recv(s->fd, p, n, 0);
+		return got >= 0 ? got : -errno;
+	}
+	rc = SSL_read_ex(s->ssl, p, n, &n);
+	if (rc == 1)
+		return (ssize_t)n;
+	rc = tls_error(s, rc, NULL);
+	return rc == -ENODATA ? 0 : rc;
+}
+
+bool stream_pending(const struct stream *s)
+{
+	return s->ssl != NULL && SSL_has_pending(s->ssl);
+}
+
+ssize_t stream_write(struct stream *s, const void *p, size_t n)
+{
+	ssize_t sent;
+	int rc;
+
+	if (s->ssl == NULL) {
+		sent = send(s->fd, p, n, MSG_NOSIGNAL);
+		return sent >= 0 ? sent : -errno;
+	}
+	rc = SSL_write_ex(s->ssl, p, n, &n);
+	return rc == 1 ? (ssize_t)n : tls_error(s, rc, NULL);
+}
+
+ssize_t stream_send_file(
+	struct stream *s, int file, off_t *at, size_t n, uint8_t *scratch)
+{
+	ssize_t got;
+
+	if (s->ssl == NULL) {
+		got = sendfile(s->fd, file, at, n);
+		return got > 0 ? got : got == 0 ? -EPIPE : -errno;
+	}
+	got = pread(file, scratch, n < STREAM_FILE_CHUNK ? n : STREAM_FILE_CHUNK, *at);
+	if (got <= 0)
+		return got == 0 ? -EPIPE : -errno;
+	/* After -EAGAIN the same bytes are read again: a file served does not change.
+	 */
+	got = stream_write(s, scratch, (size_t)got);
+	if (got > 0)
+		*at += got;
+	return got;
+}
+
+void stream_end(struct stream *s)
+{
+	int rc;
+
+	if (s->ssl == NULL || s->failed)
+		return;
+	rc = SSL_shutdown(s->ssl); /* 0: sent; the peer's own is not awaited */
+	if (rc < 0)
+		(void)tls_error(s, rc, NULL); /* it is being closed anyway */
+}

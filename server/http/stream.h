@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connected, nonblocking socket, plain or under TLS: bytes in, bytes out, and nothing
+ * of HTTP. Nothing here raises SIGPIPE where that signal is ignored.
+ */
+#pragma once
+
+#include <openssl/ssl.h>
+#include <sys/types.h>
+
+#include "proto/bytes.h"
+#include "proto/err.h"
+
+struct stream {
+	int fd;
+	SSL *ssl;        /* NULL: plain */
+	bool want_write; /* of the last -EAGAIN of the handshake */
+	bool failed;     /* the SSL object is not to be used again */
+};
+
+/*
+ * 0 when done, -EAGAIN, or -errno with the reason in `why` (OpenSSL's words; NULL when
+ * the peer just left).  Not for plain streams.
+ */
+WARN_UNUSED int stream_handshake(struct stream *s, const char **why);
+/* How many bytes, 0 at the end, -EAGAIN or another -errno. */
+WARN_UNUSED ssize_t stream_read(struct stream *s, void *p, size_t n);
+/* True when bytes were read from the socket that stream_read did not hand out yet. */
+bool stream_pending(const struct stream *s);
+/* How many bytes were taken, perhaps fewer than `n`; -EAGAIN or another -errno. */
+WARN_UNUSED ssize_t stream_write(struct stream *s, const void *p, size_t n);
+/*
+ * Up to `n` bytes of `file` from `*at`, which moves; `scratch` is STREAM_FILE_CHUNK
+ * bytes for TLS. -EPIPE when the file is shorter than that.
+ */
+#define STREAM_FILE_CHUNK 16384u
+WARN_UNUSED ssize_t stream_send_file(
+	struct stream *s, int file, off_t *at, size_t n, uint8_t *scratch);
+/* Before closing in good order: tells a TLS peer that nothing more comes. */
+void stream_end(struct stream *s);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/base/mem.h"
+#include "server/http/tls_pool.h"
+#include "server/http/tls_ticket.h"
+
+struct tls {
+	char *certificate, *key;
+	struct tickets tickets;
+	pthread_mutex_t lock; /* of ctx: swapped by any thread, taken by all workers */
+	SSL_CTX *ctx;
+};
+
+/* No terminal to ask at: a key with a password is an error. */
+static int no_password(char *to, int size, int writing, void *arg)
+{
+	(void)to, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+static bool configure(SSL_CTX *ctx)
+{
+	(void)SSL_CTX_set_options(ctx,
+		SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+			SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+			SSL_OP_IGNORE_UNEXPECTED_EOF); /* answers carry their length */
+	(void)SSL_CTX_set_mode(ctx,
+		SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+			SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_read_ahead(ctx, 1); /* one read for header and record */
+	SSL_CTX_set_default_passwd_cb(ctx, no_password);
+	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+		SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
+		SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1 &&
+		SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+		SSL_CTX_set_ciphersuites(ctx,
+			"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:"
+			"TLS_AES_256_GCM_SHA384") == 1;
+}
+
+/* Why reading `path` failed, in the words of the system or of OpenSSL. */
+static int refuse(const char *path, char error[TLS_ERROR_MAX])
+{
+	const char *why = NULL;
+
+	if (access(path, R_OK) != 0)
+		why = strerrordesc_np(errno);
+	else if (ERR_peek_error() != 0)
+		why = ERR_reason_error_string(ERR_peek_error());
+	(void)snprintf(error, TLS_ERROR_MAX, "tls %s: %s", path,
+		why != NULL ? why : "OpenSSL cannot use it");
+	ERR_clear_error();
+	return ERR_CONFIG;
+}
+
+static int load(struct tls *tls, SSL_CTX **out, char error[TLS_ERROR_MAX])
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	int rc = 0;
+
+	ERR_clear_error();
+	if (ctx == NULL || !configure(ctx))
+		rc = refuse("context", error);
+	else if (SSL_CTX_use_certificate_chain_file(ctx, tls->certificate) != 1)
+		rc = refuse(tls->certificate, error);
+	else if (SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) != 1)
+		rc = refuse(tls->key, error);
+	if (rc == 0) {
+		tickets_attach(&tls->tickets, ctx);
+		*out = ctx;
+		ctx = NULL;
+	}
+	SSL_CTX_free(ctx);
+	return rc;
+}
+
+int tls_open(const char *certificate, const char *key, struct tls **out,
+	char error[TLS_ERROR_MAX])
+{
+	struct tls *tls = mem_zalloc(sizeof(*tls));
+	int rc;
+
+	tls->certificate = mem_strdup(certificate);
+	tls->key = mem_strdup(key);
+	(void)pthread_mutex_init(
+		&tls->lock, NULL); /* cannot fail with default attributes */
+	rc = tickets_init(&tls->tickets);
+	if (rc != 0)
+		(void)snprintf(error, TLS_ERROR_MAX, "tls tickets: %s", err_str(rc));
+	else
+		rc = load(tls, &tls->ctx, error);
+	if (rc == 0) {
+		*out = tls;
+		tls = NULL;
+	}
+	tls_close(tls);
+	return rc;
+}
+
+int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX])
+{
+	SSL_CTX *fresh, *old;
+	int rc = load(tls, &fresh, error);
+
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&tls->lock);
+	old = tls->ctx;
+	tls->ctx = fresh;
+	pthread_mutex_unlock(&tls->lock);
+	SSL_CTX_free(old); /* goes with its last connection */
+	return 0;
+}
+
+void tls_close(struct tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->ctx);
+	tickets_release(&tls->tickets);
+	(void)pthread_mutex_destroy(&tls->lock); /* fails only when held */
+	free(tls->certificate);
+	free(tls->key);
+	free(tls);
+}
+
+/* One from the pool that was made for `ctx`; those made for another are freed. */
+static SSL *take_pooled(struct tls_pool *pool, const SSL_CTX *ctx)
+{
+	while (pool->n > 0) {
+		SSL *ssl = pool->ssl[--pool->n];
+		if (SSL_get_SSL_CTX(ssl) == ctx)
+			return ssl;
+		SSL_free(ssl);
+	}
+	return NULL;
+}
+
+SSL *tls_take(struct tls *tls, struct tls_pool *pool, int fd)
+{
+	SSL_CTX *ctx;
+	SSL *ssl;
+
+	pthread_mutex_lock(&tls->lock);
+	ctx = tls->ctx;
+	(void)SSL_CTX_up_ref(ctx); /* cannot fail */
+	pthread_mutex_unlock(&tls->lock);
+	ssl = take_pooled(pool, ctx);
+	if (ssl != NULL) {
+		BIO_set_fd(SSL_get_rbio(ssl), fd, BIO_NOCLOSE);
+	} else {
+		ssl = SSL_new(ctx);
+		if (ssl != NULL && SSL_set_fd(ssl, fd) != 1) {
+			SSL_free(ssl);
+			ssl = NULL;
+		}
+	}
+	SSL_CTX_free(ctx);
+	if (ssl != NULL)
+		SSL_set_accept_state(ssl);
+	ERR_clear_error();
+	return ssl;
+}
+
+void tls_give(struct tls_pool *pool, SSL *ssl, bool clean)
+{
+	if (clean && pool->n < TLS_POOL_MAX && SSL_set_session(ssl, NULL) == 1 &&
+		SSL_clear(ssl) == 1) {
+		pool->ssl[pool->n++] = ssl;
+		return;
+	}
+	SSL_free(ssl);
+	ERR_clear_error();
+}
+
+void tls_pool_release(struct tls_pool *pool)
+{
+	while (pool->n > 0)
+		SSL_free(pool->ssl[--pool->n]);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS 1.2 and 1.3 for listeners: certificate and key from files, which can be read
+ * again while serving, and session tickets under keys that all threads share, that
+ * change every TLS_TICKET_KEY_MS and never leave memory.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "proto/err.h"
+
+#define TLS_TICKET_KEY_MS (12 * 3600 * 1000ull)
+#define TLS_ERROR_MAX     256
+
+struct tls;
+
+/*
+ * PEM files: the certificate with its chain, and its key without a password. ERR_CONFIG
+ * with the line to print in `error`.  Free with tls_close when nothing listens with it
+ * any more.
+ */
+WARN_UNUSED int tls_open(const char *certificate, const char *key, struct tls **out,
+	char error[TLS_ERROR_MAX]);
+/*
+ * Reads the files again; new connections get what they hold.  Any thread.  On an error,
+ * as above, all stays as it was.  Tickets given out stay good.
+ */
+WARN_UNUSED int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX]);
+void tls_close(struct tls *tls);
