@@ -92,6 +92,7 @@ struct http_answer {
 	const struct bytes *part;
 	size_t n_parts;
 	uint32_t retry_after_s; /* 0 leaves it out */
+	bool close; /* the connection, after this */
 	const struct http_header *header;
 	size_t n_headers;
 };

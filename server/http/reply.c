@@ -92,7 +92,7 @@ static void put_head(
 
 	assert(c->phase == PHASE_ANSWER && !c->answered && !c->waiting);
 	c->answered = true;
-	c->keep = c->keep && !c->server->draining;
+	c->keep = c->keep && !c->server->draining && !a->close;
 	put(w, "HTTP/1.1 ", 9);
 	put_u64(w, status);
 	put(w, " ", 1);

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http/device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "server/base/clock.h"
+#include "server/base/mem.h"
+#include "server/metrics/metrics.h"
+#include "server/service/enrol.h"
+#include "server/service/poll.h"
+#include "server/service/report.h"
+
+#define BODY_MAX      16384u
+#define POLL_BODY_MAX 8192u
+#define RETRY_S       30u
+
+static const char protobuf[] = "application/x-protobuf";
+
+struct device_front {
+	struct server *server;
+	struct http_front *http;
+	unsigned workers, port;
+	struct desk *desks; /* one each worker */
+};
+
+static struct desk *desk_of(const struct http_call *call)
+{
+	return &((struct device_front *)call->user)->desks[call->worker];
+}
+
+/* ---- refusals ---- */
+
+/* What an error means to a client, and which counter it goes to; the last line is for all others. */
+static const struct refusal {
+	int err;
+	unsigned status;
+	enum metric metric;
+	const char *text;
+} refusals[] = {
+	{ ERR_BAD_MAC, 401, METRIC_REFUSED_UNAUTHORISED, "unknown device or wrong MAC\n" },
+	{ ERR_BAD_SIGNATURE, 401, METRIC_REFUSED_UNAUTHORISED, "the proof is wrong\n" },
+	{ ERR_STALE, 401, METRIC_REFUSED_UNAUTHORISED, "the challenge is too old\n" },
+	{ ERR_NOT_FOUND, 404, METRIC_REFUSED_UNKNOWN_PRODUCT, "no such product\n" },
+	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_UNKNOWN_PRODUCT,
+		"enrolled as another product\n" },
+	{ ERR_TOO_BIG, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
+	{ ERR_NO_ROOM, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
+	{ ERR_BUSY, 503, METRIC_REFUSED_BUSY, "busy\n" },
+	{ ERR_STORE, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
+	{ -ENOSPC, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
+	{ ERR_CRYPTO, 500, METRIC_REFUSED_BUSY, "internal error\n" },
+	{ 0, 400, METRIC_REFUSED_MALFORMED, "malformed\n" },
+};
+
+static void refuse(struct http_call *call, int err)
+{
+	const struct refusal *r = refusals;
+
+	while (r->err != 0 && r->err != err)
+		r++;
+	struct bytes text = bytes_str(r->text);
+	struct http_answer answer = {
+		.status = r->status,
+		.type = "text/plain",
+		.part = &text,
+		.n_parts = 1,
+		.retry_after_s = r->status == 503 ? RETRY_S : 0,
+		.close = true,
+	};
+	metric_add(r->metric, 1);
+	http_reply(call, &answer);
+}
+
+static void reply(struct http_call *call, const struct bytes *part, size_t n)
+{
+	struct http_answer answer = { .status = 200, .type = protobuf, .part = part,
+		.n_parts = n };
+
+	http_reply(call, &answer);
+}
+
+/* ---- poll and report ---- */
+
+static void answer_poll(struct http_call *call, const struct poll_ask *ask)
+{
+	struct poll_answer a;
+
+	poll_answer(desk_of(call), ask, clock_ms(), &a);
+	struct bytes part[] = { a.shared, bytes_of(a.tail, a.tail_len) };
+	reply(call, part, 2);
+}
+
+/* A report on its way to the disk; with a poll that waits for it, or alone. */
+struct waiting_report {
+	struct report report; /* first: its job is what the writer has */
+	struct http_call *call;
+	bool is_poll;
+	struct poll_ask ask;
+};
+
+static void report_resumed(struct http_call *call, void *arg)
+{
+	struct waiting_report *w = arg;
+
+	if (w->report.job.err != 0)
+		refuse(call, w->report.job.err);
+	else if (w->is_poll)
+		answer_poll(call, &w->ask);
+	else
+		reply(call, NULL, 0);
+	free(w);
+}
+
+static void report_done(struct job *job)
+{
+	struct waiting_report *w = (struct waiting_report *)job;
+
+	if (job->err == 0)
+		report_taken(&w->report);
+	http_resume(w->call, report_resumed, w);
+}
+
+/* Answers after the commit; `ask` is NULL when there is no poll with it. */
+static void take_report(
+	struct http_call *call, const struct request *r, const struct poll_ask *ask)
+{
+	struct desk *d = desk_of(call);
+	struct waiting_report *w = mem_alloc(sizeof(*w));
+	int err = report_of(d, r, clock_ms(), &w->report);
+
+	w->report.job.done = report_done;
+	w->call = call;
+	w->is_poll = ask != NULL;
+	if (ask != NULL)
+		w->ask = *ask;
+	if (err == 0) {
+		http_defer(call);
+		err = writer_submit(&d->server->writer, &w->report.job);
+		if (err == 0)
+			return;
+		w->report.job.err = err;
+		http_resume(call, report_resumed, w);
+		return;
+	}
+	refuse(call, err);
+	free(w);
+}
+
+static void poll(struct http_call *call)
+{
+	struct request r;
+	struct poll_ask ask;
+	int err = request_open(desk_of(call), REQUEST_POLL, call->body, &r);
+
+	if (err == 0)
+		err = poll_ask_of(&r, &ask);
+	if (err != 0)
+		refuse(call, err);
+	else if (r.report != NULL)
+		take_report(call, &r, &ask);
+	else
+		answer_poll(call, &ask);
+}
+
+static void report(struct http_call *call)
+{
+	struct request r;
+	int err = request_open(desk_of(call), REQUEST_REPORT, call->body, &r);
+
+	if (err != 0)
+		refuse(call, err);
+	else
+		take_report(call, &r, NULL);
+}
+
+/* ---- enrol ---- */
+
+struct waiting_enrol {
+	struct enrol enrol; /* first: its job is what the writer has */
+	struct http_call *call;
+};
+
+static void enrol_resumed(struct http_call *call, void *arg)
+{
+	struct waiting_enrol *w = arg;
+	uint8_t body[ENROL_REPLY_MAX];
+	size_t n = 0;
+	int err = w->enrol.job.err;
+
+	if (err == 0)
+		err = enrol_reply(desk_of(call), &w->enrol, body, &n);
+	struct bytes part = bytes_of(body, n);
+	if (err != 0)
+		refuse(call, err);
+	else
+		reply(call, &part, 1);
+	crypto_wipe(body, sizeof(body));
+	free(w);
+}
+
+static void enrol_done(struct job *job)
+{
+	struct waiting_enrol *w = (struct waiting_enrol *)job;
+
+	if (job->err == 0)
+		enrol_taken(&w->enrol);
+	http_resume(w->call, enrol_resumed, w);
+}
+
+static void enrol(struct http_call *call)
+{
+	struct desk *d = desk_of(call);
+	struct waiting_enrol *w = mem_alloc(sizeof(*w));
+	uint8_t body[ENROL_REPLY_MAX];
+	size_t n;
+	int err = enrol_open(d, call->body, clock_ms(), &w->enrol, body, &n);
+	struct bytes part = bytes_of(body, n);
+
+	if (err != 0 || n > 0) {
+		if (err != 0)
+			refuse(call, err);
+		else
+			reply(call, &part, 1);
+		free(w);
+		return;
+	}
+	w->enrol.job.done = enrol_done;
+	w->call = call;
+	http_defer(call);
+	err = writer_submit(&d->server->writer, &w->enrol.job);
+	if (err == 0)
+		return;
+	w->enrol.job.err = err;
+	http_resume(call, enrol_resumed, w);
+}
+
+/* ---- artifact, health ---- */
+
+static void artifact(struct http_call *call)
+{
+	struct http_answer answer = { .type = "application/octet-stream" };
+	char hex[2 * SHA256_LEN + 1] = "";
+	uint8_t sha256[SHA256_LEN];
+	uint64_t length;
+	int file;
+
+	if (call->rest.n == 2 * SHA256_LEN)
+		memcpy(hex, call->rest.p, call->rest.n);
+	if (!hex_decode(sha256, SHA256_LEN, hex) ||
+		artifact_open(desk_of(call)->server->artifacts, sha256, &file, &length) !=
+			0) {
+		http_reply_error(call, 404);
+		return;
+	}
+	metric_add(METRIC_ARTIFACTS, 1);
+	http_reply_file(call, &answer, file, length);
+}
+
+static void health(struct http_call *call)
+{
+	struct bytes text = bytes_str("ready\n");
+	struct http_answer answer = { .status = 200, .type = "text/plain", .part = &text,
+		.n_parts = 1 };
+
+	if (desk_of(call)->image == NULL)
+		http_reply_error(call, 503);
+	else
+		http_reply(call, &answer);
+}
+
+static const struct http_route routes[] = {
+	{ "POST", "/v1/poll", false, POLL_BODY_MAX, poll },
+	{ "POST", "/v1/report", false, BODY_MAX, report },
+	{ "POST", "/v1/enroll", false, BODY_MAX, enrol },
+	{ "GET", "/v1/artifact/", true, 0, artifact },
+	{ "GET", "/v1/health", false, 0, health },
+};
+
+/* ---- life ---- */
+
+static void take_image(void *user, unsigned worker, void *arg)
+{
+	struct device_front *f = user;
+
+	(void)arg;
+	(void)desk_refresh(&f->desks[worker]);
+}
+
+static void adopt(void *ctx)
+{
+	struct device_front *f = ctx;
+
+	http_front_each(f->http, take_image, NULL);
+}
+
+static unsigned count_workers(const struct config *c)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return c->workers > 0 ? c->workers : cores > 0 ? (unsigned)cores : 1;
+}
+
+int device_front_open(struct server *s, const char *address, struct tls *tls,
+	struct device_front **out, char error[HTTP_ERROR_MAX])
+{
+	struct device_front *f = mem_zalloc(sizeof(*f));
+	struct http_options options = { .route = routes,
+		.n_routes = sizeof(routes) / sizeof(routes[0]),
+		.user = f };
+	int port, err = 0;
+
+	f->server = s;
+	f->workers = count_workers(s->config);
+	f->desks = mem_zalloc(f->workers * sizeof(*f->desks));
+	for (unsigned i = 0; err == 0 && i < f->workers; i++)
+		err = desk_open(&f->desks[i], s);
+	f->http = http_front_new(&options, f->workers);
+	if (err != 0) {
+		(void)snprintf(error, HTTP_ERROR_MAX, "devices: %s", err_str(err));
+	} else {
+		port = http_front_listen(f->http, address, tls, error);
+		err = port < 0 ? port : 0;
+		f->port = (unsigned)port;
+	}
+	if (err != 0) {
+		device_front_free(f);
+		return err;
+	}
+	s->adopt = adopt;
+	s->adopt_ctx = f;
+	*out = f;
+	return 0;
+}
+
+int device_front_start(struct device_front *f)
+{
+	return http_front_start(f->http);
+}
+
+void device_front_stop(struct device_front *f)
+{
+	f->server->adopt = NULL;
+	http_front_stop(f->http);
+}
+
+void device_front_free(struct device_front *f)
+{
+	if (f == NULL)
+		return;
+	http_front_free(f->http);
+	for (unsigned i = 0; i < f->workers; i++)
+		desk_release(&f->desks[i]);
+	free(f->desks);
+	free(f);
+}
+
+unsigned device_front_port(const struct device_front *f)
+{
+	return f->port;
+}
+
+/* ---- counters ---- */
+
+static const struct {
+	enum http_count count;
+	enum metric metric;
+} counted[] = {
+	{ HTTP_BAD_REQUEST, METRIC_REFUSED_HTTP },
+	{ HTTP_HEADERS_TOO_LARGE, METRIC_REFUSED_HTTP },
+	{ HTTP_NOT_FOUND, METRIC_REFUSED_HTTP },
+	{ HTTP_BAD_METHOD, METRIC_REFUSED_HTTP },
+	{ HTTP_ENCODED, METRIC_REFUSED_HTTP },
+	{ HTTP_TOO_LARGE, METRIC_REFUSED_HTTP },
+	{ HTTP_TIMEOUT_HANDSHAKE, METRIC_REFUSED_TIMEOUT },
+	{ HTTP_TIMEOUT_HEADERS, METRIC_REFUSED_TIMEOUT },
+	{ HTTP_TIMEOUT_BODY, METRIC_REFUSED_TIMEOUT },
+	{ HTTP_TIMEOUT_REQUEST, METRIC_REFUSED_TIMEOUT },
+	{ HTTP_TIMEOUT_FILE, METRIC_REFUSED_TIMEOUT },
+	{ HTTP_TLS_FAILED, METRIC_REFUSED_TLS },
+	{ HTTP_CONNECTIONS_MAX, METRIC_REFUSED_CONNECTIONS },
+	{ HTTP_EMFILE, METRIC_REFUSED_CONNECTIONS },
+};
+
+void device_front_count(const struct device_front *f)
+{
+	uint64_t sum[METRIC__COUNT] = { 0 };
+
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
+		sum[counted[i].metric] += http_front_count(f->http, counted[i].count);
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
+		metric_set(counted[i].metric, sum[counted[i].metric]);
+	metric_set(METRIC_CONNECTIONS, http_front_count(f->http, HTTP_ACCEPTED) -
+					       http_front_count(f->http, HTTP_CLOSED));
+}

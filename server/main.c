@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* huidud: read the configuration, build the parts in order, run, take them apart in reverse. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/base/clock.h"
+#include "server/base/file.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/http/local.h"
+#include "server/service/control.h"
+
+#define EXIT_USAGE 2
+#define ERROR_MAX  256
+
+struct parts {
+	struct config config;
+	struct rootfile *root;
+	struct signer *signer;
+	struct server server;
+	struct tls *tls;
+	struct device_front *devices;
+	struct local *local;
+	char error[ERROR_MAX];
+};
+
+static int open_root(struct parts *p)
+{
+	int err = rootfile_read(p->config.root, &p->root);
+
+	if (err == 0 && strcmp(p->root->root->repository, p->config.repository) != 0)
+		err = ERR_WRONG_REPOSITORY;
+	if (err != 0)
+		(void)snprintf(p->error, ERROR_MAX, "root: %.160s: %s", p->config.root,
+			err_str(err));
+	return err;
+}
+
+/* Forked before there is a thread or a socket. */
+static int open_signer(struct parts *p)
+{
+	char *floor = mem_printf("%s/floor", p->config.data);
+	struct signer_config config = { .online_dir = p->config.online,
+		.floor_path = floor,
+		.root = p->root->envelope };
+	int err = signer_start(&config, &p->signer, p->error);
+
+	free(floor);
+	return err;
+}
+
+static int open_server(struct parts *p)
+{
+	char *path = mem_printf("%s/device.key", p->config.online);
+	struct buf secret = { 0 };
+	int err = file_read(path, DEVICE_SECRET_LEN, &secret);
+
+	if (err == 0 && secret.len != DEVICE_SECRET_LEN)
+		err = ERR_BAD_KEY;
+	if (err != 0)
+		(void)snprintf(p->error, ERROR_MAX, "%.160s: %s", path, err_str(err));
+	else
+		err = server_open(&p->server, &p->config, buf_bytes(&secret), p->error);
+	if (err == 0)
+		err = control_open(
+			&p->server, p->signer, p->root, clock_ms(), p->error);
+	crypto_wipe(secret.data, secret.len);
+	buf_release(&secret);
+	free(path);
+	return err;
+}
+
+static int open_tls(struct parts *p)
+{
+	if (p->config.plain)
+		return 0;
+	return tls_open(p->config.tls.cert, p->config.tls.key, &p->tls, p->error);
+}
+
+static int open_devices(struct parts *p)
+{
+	return device_front_open(
+		&p->server, p->config.listen, p->tls, &p->devices, p->error);
+}
+
+static int open_local(struct parts *p)
+{
+	struct local_options options = { .server = &p->server,
+		.devices = p->devices,
+		.admin = p->config.admin,
+		.metrics = p->config.metrics,
+		.signer_fd = signer_fd(p->signer) };
+
+	return local_open(&options, &p->local, p->error);
+}
+
+static int start_threads(struct parts *p)
+{
+	int err = writer_start(&p->server.writer);
+
+	if (err == 0)
+		err = device_front_start(p->devices);
+	if (err != 0)
+		(void)snprintf(p->error, ERROR_MAX, "threads: %s", err_str(err));
+	else
+		log_info("devices: %s%s, port %u", p->config.listen,
+			p->config.plain ? " (plain)" : "", device_front_port(p->devices));
+	return err;
+}
+
+static int (*const open_part[])(struct parts *p) = {
+	open_root,
+	open_signer,
+	open_server,
+	open_tls,
+	open_devices,
+	open_local,
+	start_threads,
+};
+
+static void close_parts(struct parts *p)
+{
+	if (p->devices != NULL)
+		device_front_stop(p->devices);
+	writer_stop(&p->server.writer);
+	local_close(p->local);
+	device_front_free(p->devices);
+	tls_close(p->tls);
+	control_close(&p->server);
+	if (p->server.config != NULL)
+		server_close(&p->server);
+	signer_stop(p->signer);
+	rootfile_free(p->root);
+	config_release(&p->config);
+}
+
+static int serve(struct parts *p)
+{
+	int status = 0, err = 0;
+
+	for (size_t i = 0; err == 0 && i < sizeof(open_part) / sizeof(open_part[0]); i++)
+		err = open_part[i](p);
+	if (err != 0) {
+		(void)fprintf(stderr, "huidud: %s\n", p->error);
+		status = EXIT_USAGE;
+	} else if (local_run(p->local) != 0) {
+		status = EXIT_FAILURE;
+	}
+	close_parts(p);
+	return status;
+}
+
+static int usage(FILE *out)
+{
+	(void)fputs("usage: huidud -c FILE       serve\n"
+		    "       huidud -n -c FILE    check the configuration and exit\n"
+		    "       huidud -V            version\n",
+		out);
+	return out == stdout ? 0 : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static struct parts parts;
+	const char *path = NULL;
+	bool check = false;
+	int option;
+
+	while ((option = getopt(argc, argv, "c:nhV")) != -1) {
+		if (option == 'c')
+			path = optarg;
+		else if (option == 'n')
+			check = true;
+		else if (option == 'V')
+			return printf("huidud %s\n", HUIDU_VERSION) < 0;
+		else
+			return usage(option == 'h' ? stdout : stderr);
+	}
+	if (path == NULL || optind != argc)
+		return usage(stderr);
+	(void)signal(SIGPIPE, SIG_IGN);
+	log_init("huidud", LOG_LEVEL_INFO);
+	if (config_load(path, &parts.config, parts.error) != 0) {
+		(void)fprintf(stderr, "huidud: %s\n", parts.error);
+		return EXIT_USAGE;
+	}
+	if (!check)
+		return serve(&parts);
+	printf("%s: fine\n", path);
+	config_release(&parts.config);
+	return 0;
+}
