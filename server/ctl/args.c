@@ -82,11 +82,13 @@ static int split_one(
 	} else if (equals != NULL) {
 		value = equals + 1;
 	}
-	/* Options of one name all take a value, or none does: any of them tells. */
+	/*
+	 * Options of one name all take a value, or none does: any of them tells.  A
+	 * name that nobody has is refused by args_read(), which knows whose command it
+	 * is.
+	 */
 	o = find(word, n, UINT64_MAX);
-	if (o == NULL)
-		return unknown(error, word, n, (1ull << ARG__COUNT) - 1);
-	if (o->kind != KIND_FLAG && value == NULL) {
+	if (o != NULL && o->kind != KIND_FLAG && value == NULL) {
 		if (*i + 1 == argc)
 			return bad(error, word, n, "needs a value");
 		value = argv[++*i];

@@ -136,7 +136,7 @@ static void show(struct ctl *c, const Pb__Targets *t)
 {
 	struct buf text = { 0 };
 
-	targets_show(&text, &c->term, t);
+	targets_show(&text, &c->errors, t);
 	if (text.len > 0)
 		text.len--; /* note() ends the line */
 	note("%s", buf_text(&text));

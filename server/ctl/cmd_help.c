@@ -19,10 +19,11 @@ int cmd_version(struct ctl *c)
 	return ctl_print(&out);
 }
 
-static bool is_noun(const char *word)
+/* init, version: a noun without verbs has its page. */
+static bool stands_alone(const char *noun)
 {
 	for (const struct command *k = commands; k->noun != NULL; k++)
-		if (k->verb != NULL && strcmp(k->noun, word) == 0)
+		if (k->verb == NULL && strcmp(k->noun, noun) == 0)
 			return true;
 	return false;
 }
@@ -36,7 +37,8 @@ static int help_on(struct ctl *c, const struct arg_list *words)
 
 	if (strcmp(words->v[0], "exit-codes") == 0) {
 		exit_help(&out);
-	} else if (words->n == 1 && is_noun(words->v[0])) {
+	} else if (words->n == 1 && command_is_noun(words->v[0]) &&
+		!stands_alone(words->v[0])) {
 		command_help_noun(&out, &c->term, words->v[0]);
 	} else {
 		k = command_find(words, &used, error);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "proto/names.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/ctl/cmds.h"
@@ -51,15 +52,15 @@ static int check(struct ctl *c, const struct deployment *d)
 {
 	char host[256];
 
-	if (!name_is_plain(d->repository) || !name_is_plain(d->line))
+	if (!name_ok(d->repository) || !name_ok(d->line))
 		return fail(EXIT_USAGE,
 			"huiductl init DIR --repository NAME --line NAME",
-			"'%s': letters, digits, '.', '_', '-', at most 64",
-			name_is_plain(d->repository) ? d->line : d->repository);
+			"'%s': letters, digits, '.', '_', '-', at most 63",
+			name_ok(d->repository) ? d->line : d->repository);
 	for (size_t i = 0; i < d->n_products; i++) {
-		if (!name_is_plain(d->products[i]))
+		if (!name_ok(d->products[i]))
 			return fail(EXIT_USAGE, "huiductl help init",
-				"--product '%s': letters, digits, '.', '_', '-', at most 64",
+				"--product '%s': letters, digits, '.', '_', '-', at most 63",
 				d->products[i]);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(d->products[k], d->products[i]) == 0)
@@ -78,9 +79,9 @@ static void warn(struct ctl *c, const struct deployment *d)
 	struct buf text = { 0 };
 
 	if (strcmp(d->profile->name, "solo") == 0) {
-		put(&text, &c->term, STYLE_WARN,
+		put(&text, &c->errors, STYLE_WARN,
 			"%s Profile solo: one person, one machine.",
-			icon(&c->term, ICON_WARNING));
+			icon(&c->errors, ICON_WARNING));
 		buf_printf(&text,
 			"\n  Whoever holds %s holds the fleet: its keys sign builds and approve\n"
 			"  plans. Right for trying out and for devices of your own.\n"
@@ -88,8 +89,8 @@ static void warn(struct ctl *c, const struct deployment *d)
 			"  device enrols again.",
 			d->folder);
 	} else {
-		put(&text, &c->term, STYLE_WARN, "%s Profile %s: %s.",
-			icon(&c->term, ICON_WARNING), d->profile->name,
+		put(&text, &c->errors, STYLE_WARN, "%s Profile %s: %s.",
+			icon(&c->errors, ICON_WARNING), d->profile->name,
 			d->profile->sentence);
 		buf_printf(&text,
 			"\n  Give every person their %s/keys/NAME.*.pem, and take them off this\n"
@@ -115,14 +116,15 @@ static int tell(struct ctl *c, const struct deployment *d)
 		"  tls/           its certificate: the devices' CA file\n"
 		"  plans/         ladders to start from\n"
 		"Next:\n"
-		"  huidud %s/huidud.yaml\n"
 		"  cd %s\n"
+		"  huidud huidud.yaml          and in another terminal\n"
 		"  huiductl build publish FILE --product %s --build 1.0.0\n"
 		"  huiductl rollout create 1.0.0 --plan plans/small.yaml\n"
 		"  huiductl rollout approve 1.0.0%s\n"
-		"  huiductl rollout start 1.0.0\n",
-		d->folder, d->repository, d->profile->name, d->folder, d->folder,
-		d->products[0], d->profile->n_persons > 1 ? " --all" : "");
+		"  huiductl rollout start 1.0.0\n"
+		"  huiductl rollout get 1.0.0 -w\n",
+		d->folder, d->repository, d->profile->name, d->folder, d->products[0],
+		d->profile->n_persons > 1 ? " --all" : "");
 	return ctl_print(&out);
 }
 
@@ -150,7 +152,7 @@ static const char *name_of(const char *folder)
 	const char *slash = strrchr(folder, '/');
 	const char *base = slash != NULL ? slash + 1 : folder;
 
-	return name_is_plain(base) ? base : "huidu";
+	return name_ok(base) ? base : "huidu";
 }
 
 int cmd_init(struct ctl *c)

@@ -9,36 +9,70 @@
 
 #define BUILDS_MAX PROPOSAL_BUILDS_MAX
 
-/* The builds of a release, or the one build of that name; their ids point into `m`. */
-static int find_builds(const char *name, const Pb__AdminReply *m,
-	const Pb__BuildView *found[BUILDS_MAX], size_t *n)
+/* What is proposed: one build per product. */
+struct chosen {
+	Pb__BuildRef ref[BUILDS_MAX], *list[BUILDS_MAX];
+	size_t n;
+};
+
+static int choose(struct chosen *c, const Pb__BuildView *b, const char *release)
 {
-	for (int by_release = 1; by_release >= 0 && *n == 0; by_release--) {
-		for (size_t i = 0; i < m->n_builds; i++) {
-			const Pb__BuildView *b = m->builds[i];
-			const char *is = by_release ? b->release : b->build_id;
-			if (is == NULL || strcmp(is, name) != 0)
-				continue;
-			if (*n == BUILDS_MAX)
-				return fail(EXIT_USAGE,
-					"huiductl rollout create ... --build ID",
-					"release '%s' has more than %u builds", name,
-					BUILDS_MAX);
-			found[(*n)++] = b;
-		}
+	for (size_t i = 0; i < c->n; i++) {
+		if (strcmp(c->ref[i].product, b->product) != 0)
+			continue;
+		if (strcmp(c->ref[i].build_id, b->build_id) == 0)
+			return 0;
+		return fail(EXIT_CONFLICT, "huiductl rollout create ... --build ID",
+			"'%s' has %s and %s for %s: say which", release,
+			c->ref[i].build_id, b->build_id, b->product);
 	}
-	if (*n == 0)
-		return fail(EXIT_NOT_FOUND, "huiductl build list",
-			"no release or build '%s' was published", name);
-	for (size_t i = 0; i < *n; i++)
-		for (size_t k = 0; k < i; k++)
-			if (strcmp(found[i]->product, found[k]->product) == 0)
-				return fail(EXIT_CONFLICT,
-					"huiductl rollout create ... --build ID",
-					"release '%s' has %s and %s for %s: say which",
-					name, found[k]->build_id, found[i]->build_id,
-					found[i]->product);
+	if (c->n == BUILDS_MAX)
+		return fail(EXIT_USAGE, "huiductl rollout create ... --build ID",
+			"'%s' has more than %u builds", release, BUILDS_MAX);
+	c->list[c->n] = &c->ref[c->n];
+	c->ref[c->n] = (Pb__BuildRef)PB__BUILD_REF__INIT;
+	c->ref[c->n].product = b->product;
+	c->ref[c->n++].build_id = b->build_id;
 	return 0;
+}
+
+/* All builds whose release, or whose own name, is `name`. */
+static int choose_by(
+	struct chosen *c, const Pb__AdminReply *m, const char *name, bool by_release)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < m->n_builds; i++) {
+		const Pb__BuildView *b = m->builds[i];
+		const char *is = by_release ? b->release : b->build_id;
+		if (is != NULL && strcmp(is, name) == 0)
+			err = choose(c, b, name);
+	}
+	return err;
+}
+
+static int choose_builds(
+	const struct args *a, const Pb__AdminReply *m, struct chosen *out)
+{
+	const char *name = a->words.v[0];
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < a->builds.n; i++) {
+		size_t before = out->n;
+		err = choose_by(out, m, a->builds.v[i], false);
+		if (err == 0 && out->n == before)
+			err = fail(EXIT_NOT_FOUND, "huiductl build list",
+				"no build '%s' was published", a->builds.v[i]);
+	}
+	if (err != 0 || a->builds.n > 0)
+		return err;
+	err = choose_by(out, m, name, true);
+	if (err == 0 && out->n == 0)
+		err = choose_by(out, m, name, false);
+	if (err == 0 && out->n == 0)
+		err = fail(EXIT_NOT_FOUND, "huiductl build list",
+			"no release or build '%s' was published", name);
+	return err;
 }
 
 static int send_propose(struct ctl *c, Pb__Propose *propose, const struct held_key *key,
@@ -63,10 +97,9 @@ static int send_propose(struct ctl *c, Pb__Propose *propose, const struct held_k
 
 static int propose(struct ctl *c, const Pb__PlanSpec *spec)
 {
-	const char *ids[BUILDS_MAX] = { NULL };
-	const Pb__BuildView *found[BUILDS_MAX];
 	Pb__Propose p = PB__PROPOSE__INIT;
-	size_t size = wire_size(spec), n = 0;
+	struct chosen chosen = { .n = 0 };
+	size_t size = wire_size(spec);
 	uint8_t *packed;
 	struct hand hand;
 	struct reply r;
@@ -74,16 +107,14 @@ static int propose(struct ctl *c, const Pb__PlanSpec *spec)
 
 	if (err != 0)
 		return err;
-	err = ctl_query(c, PB__QUERY_KIND__QUERY_BUILDS, NULL, &r);
-	if (err == 0 && c->args.builds.n == 0)
-		err = find_builds(c->args.words.v[0], r.m, found, &n);
-	for (size_t i = 0; i < n; i++)
-		ids[i] = found[i]->build_id;
 	packed = mem_alloc(size);
 	p.release = c->args.words.v[0];
-	p.build_ids = n > 0 ? ids : c->args.builds.v;
-	p.n_build_ids = n > 0 ? n : c->args.builds.n;
 	p.spec = wire_data(packed, wire_write(spec, packed));
+	err = ctl_query(c, PB__QUERY_KIND__QUERY_BUILDS, NULL, &r);
+	if (err == 0)
+		err = choose_builds(&c->args, r.m, &chosen);
+	p.builds = chosen.list;
+	p.n_builds = chosen.n;
 	if (err == 0)
 		err = send_propose(c, &p, &hand.key[0], r.m->checkpoint);
 	free(packed);
@@ -130,7 +161,7 @@ static void show_age_of(struct buf *out, const struct proposal *p, uint64_t now_
 static void show_proposal(
 	struct buf *out, const struct ctl *c, const struct proposal *p)
 {
-	put(out, &c->term, STYLE_BOLD, "Rollout %s", p->m->release);
+	put(out, &c->errors, STYLE_BOLD, "Rollout %s", p->m->release);
 	buf_printf(out, ": plan %s, line %s", p->spec->name, p->spec->line);
 	show_age_of(out, p, clock_ms());
 	for (size_t i = 0; i < p->m->n_builds; i++) {
@@ -144,7 +175,7 @@ static void show_proposal(
 			(unsigned long long)p->build[i].version,
 			show_minute(p->build[i].expires * 1000).s);
 	}
-	ladder_show(out, &c->term, p->spec, p->m->proposed_at);
+	ladder_show(out, &c->errors, p->spec, p->m->proposed_at);
 	buf_printf(out, "Approved so far by %u of %u", (unsigned)p->m->n_approved_by,
 		p->m->threshold);
 	for (size_t i = 0; i < p->m->n_approved_by; i++)
@@ -202,8 +233,11 @@ static int tell_approved(struct ctl *c, const Pb__Proposal *m, const struct hand
 							 : "you",
 			m->n_approved_by + i + 1, m->threshold);
 	}
-	buf_printf(&out, "Next: huiductl rollout %s %s\n",
-		n >= m->threshold ? "start" : "approve", m->release);
+	if (n >= m->threshold)
+		buf_printf(&out, "Next: huiductl rollout start %s\n", m->release);
+	else
+		buf_printf(&out, "Next: huiductl rollout approve %s --key NEXT.pem\n",
+			m->release);
 	return ctl_print(&out);
 }
 

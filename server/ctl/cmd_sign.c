@@ -81,7 +81,7 @@ static int show(struct ctl *c, struct bytes envelope, struct arena *a)
 		return fail(EXIT_REFUSED, "huiductl --context FILE ...",
 			"the build is for '%s', this context for '%s'", t->repository,
 			c->context.repository);
-	targets_show(&text, &c->term, t);
+	targets_show(&text, &c->errors, t);
 	if (text.len > 0)
 		text.len--; /* note() ends the line */
 	note("%s", buf_text(&text));

@@ -112,7 +112,7 @@ static const char *nearest_verb(const char *noun, const char *verb)
 	return text_nearest(verb, known);
 }
 
-static bool is_noun(const char *word)
+bool command_is_noun(const char *word)
 {
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (same(commands[i].noun, word))
@@ -135,9 +135,9 @@ static void explain(const struct arg_list *words, char error[ARGS_ERR_MAX])
 	const char *noun = words->v[0], *verb = words->n > 1 ? words->v[1] : NULL;
 	const char *near;
 
-	if (is_noun(noun) && verb == NULL) {
+	if (command_is_noun(noun) && verb == NULL) {
 		list_verbs(noun, error);
-	} else if (is_noun(noun)) {
+	} else if (command_is_noun(noun)) {
 		near = nearest_verb(noun, verb);
 		(void)snprintf(error, ARGS_ERR_MAX,
 			"'%s %.40s' is no command%s%s%s%s%s", noun, verb,
@@ -178,7 +178,7 @@ static void list_one(struct buf *out, const struct command *c)
 	(void)snprintf(name.s, sizeof(name.s), "%s%s%s%s%s", c->noun,
 		c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "",
 		c->args[0] != '\0' ? " " : "", c->args);
-	buf_printf(out, "  %-30s %s\n", name.s, c->help);
+	buf_printf(out, "  %-31s %s\n", name.s, c->help);
 }
 
 static void list_aliases(struct buf *out)

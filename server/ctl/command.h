@@ -28,6 +28,7 @@ extern const struct command commands[]; /* one without noun at the end */
 const struct command *command_find(
 	const struct arg_list *words, size_t *used, char error[ARGS_ERR_MAX]);
 
+bool command_is_noun(const char *word);
 void command_help_all(struct buf *out, const struct term *t);
 void command_help_noun(struct buf *out, const struct term *t, const char *noun);
 void command_help(struct buf *out, const struct term *t, const struct command *c);

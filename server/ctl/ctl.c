@@ -246,11 +246,3 @@ int ctl_print(struct buf *out)
 		return 0;
 	return fail(EXIT_FAILED, NULL, "cannot write the output: %s", strerror(errno));
 }
-
-bool name_is_plain(const char *s)
-{
-	return s[0] != '\0' && s[0] != '.' && strlen(s) <= 64 &&
-		strspn(s,
-			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-			"0123456789._-") == strlen(s);
-}

@@ -17,8 +17,8 @@
 
 struct ctl {
 	const struct command *command;
-	struct args args; /* words: those after noun and verb */
-	struct term term; /* of stdout */
+	struct args args;         /* words: those after noun and verb */
+	struct term term, errors; /* stdout, stderr */
 	struct context context;
 	struct rootfile *root;
 	struct conn *conn;
@@ -60,8 +60,6 @@ WARN_UNUSED int ctl_command(struct ctl *c, Pb__AdminCommand *what,
 bool ctl_confirm(struct ctl *c, const char *question, int *code);
 /* Prints and releases; EXIT_FAILED when stdout cannot be written. */
 WARN_UNUSED int ctl_print(struct buf *out);
-/* What devices, URLs and file systems take without a second thought. */
-bool name_is_plain(const char *s);
 static inline bool ctl_json(const struct ctl *c)
 {
 	return c->args.output != NULL && c->args.output[0] == 'j';

@@ -3,13 +3,12 @@
 
 #include <stdio.h>
 
+#include "server/core/ring.h"
 #include "server/ctl/table.h"
 
 const char *ring_word(uint32_t ring)
 {
-	static const char *const words[] = { "core", "honour", "dev", "stable" };
-
-	return ring < sizeof(words) / sizeof(words[0]) ? words[ring] : "unknown ring";
+	return ring < RING__COUNT ? ring_str((enum ring)ring) : "unknown ring";
 }
 
 static void conditions(struct table *t, const Pb__StageSpec *s)

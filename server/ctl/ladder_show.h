@@ -5,6 +5,7 @@
 #include "server/core/plan.h"
 #include "server/ctl/term.h"
 
+/* Also of a number that came over the wire. */
 const char *ring_word(uint32_t ring);
 /* Times relative to the proposal when `proposed_at_s` is 0. */
 void ladder_show(struct buf *out, const struct term *t, const Pb__PlanSpec *spec,

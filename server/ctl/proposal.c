@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "proto/names.h"
+
 #define AHEAD_S 300u /* how far the server's clock may be ahead of ours */
 
 struct check {
@@ -114,6 +116,8 @@ static const char *difference(const struct check *c, size_t i,
 {
 	const Pb__Proposal *m = c->out->m;
 	const Pb__Targets *t = c->out->build[i].targets;
+	char name_of[METADATA_NAME_MAX];
+	const char *name = metadata_targets(name_of, t->product, t->build_id);
 	const struct {
 		const char *what;
 		bool same;
@@ -125,7 +129,8 @@ static const char *difference(const struct check *c, size_t i,
 			bytes_eq(wire_bytes(plan->rollout_id),
 				wire_bytes(m->rollout_id)) },
 		{ "build",
-			plan->targets->version == t->version &&
+			strcmp(plan->targets->name, name) == 0 &&
+				plan->targets->version == t->version &&
 				plan->targets->length == m->builds[i]->targets.len &&
 				bytes_eq(wire_bytes(plan->targets->sha256),
 					bytes_of(targets_sha256, SHA256_LEN)) },

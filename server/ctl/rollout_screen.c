@@ -64,6 +64,8 @@ static void head_builds(const struct screen *s)
 {
 	const Pb__RolloutView *v = s->v;
 
+	if (v->n_build_ids == 0)
+		return;
 	label(s, "Builds");
 	for (size_t i = 0; i < v->n_build_ids; i++)
 		buf_printf(s->out, "%s%s%s%s", i > 0 ? ", " : "", v->build_ids[i],
@@ -180,9 +182,11 @@ static Pb__StageView sum(const Pb__RolloutView *v, size_t from, size_t to)
 		all.installed += s->installed;
 		all.boot_ok += s->boot_ok;
 		all.failed += s->failed;
-		all.control += s->control;
 		all.crashed += s->crashed;
 		all.expected += s->expected;
+		/* Expected of all only where there is a control for each. */
+		if (s->state != PB__STAGE_STATE__STAGE_WAITING && s->control == 0)
+			all.control = 0;
 		if (weight[s->state] > weight[all.state])
 			all.state = s->state;
 	}
@@ -199,23 +203,33 @@ static size_t group_end(const Pb__RolloutView *v, size_t from)
 	return to;
 }
 
+/* "dev, last 1 %" */
+static void cell_holdback(struct table *t, const struct screen *s, const char *branch,
+	const Pb__StageView *v)
+{
+	table_cell(t, STYLE_PLAIN, "%s%s, last %s", branch, ring_word(v->ring),
+		show_share(v->upper - v->lower).s);
+	cells(t, s, v);
+}
+
 static void group(struct table *t, const struct screen *s, size_t from, size_t to)
 {
 	bool last = to == s->v->n_stages;
+	const char *branch = icon(s->t, last ? ICON_LAST : ICON_BRANCH);
 	const Pb__StageView *first = s->v->stages[from];
 	Pb__StageView all = sum(s->v, from, to);
-	const char *hold = first->holdback ? " holdback" : "";
 
+	if (first->holdback && to == from + 1) {
+		cell_holdback(t, s, branch, first);
+		return;
+	}
 	if (to == from + 1) {
-		table_cell(t, STYLE_PLAIN, "%s%s%s %s",
-			icon(s->t, last ? ICON_LAST : ICON_BRANCH),
-			ring_word(first->ring), hold,
+		table_cell(t, STYLE_PLAIN, "%s%s %s", branch, ring_word(first->ring),
 			show_range(first->lower, first->upper).s);
 		cells(t, s, first);
 		return;
 	}
-	table_cell(t, STYLE_PLAIN, "%s%s%s", icon(s->t, last ? ICON_LAST : ICON_BRANCH),
-		ring_word(first->ring), hold);
+	table_cell(t, STYLE_PLAIN, "%s%s", branch, ring_word(first->ring));
 	cells(t, s, &all);
 	for (size_t i = from; i < to; i++) {
 		const Pb__StageView *v = s->v->stages[i];

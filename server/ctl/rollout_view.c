@@ -69,21 +69,22 @@ int rollout_find(
 	return err;
 }
 
+/* "6/9 dev 1 to 10 %" */
 static void put_step(struct buf *out, const Pb__RolloutView *v)
 {
 	const Pb__StageView *s = v->step < v->n_stages ? v->stages[v->step] : NULL;
 
-	if (s == NULL)
-		return;
-	buf_printf(out, "step %u of %zu, %s %s", v->step + 1, v->n_stages,
-		ring_word(s->ring), show_range(s->lower, s->upper).s);
+	if (s != NULL)
+		buf_printf(out, "%u/%zu %s %s", v->step + 1, v->n_stages,
+			ring_word(s->ring), show_range(s->lower, s->upper).s);
 }
 
 void rollout_line(struct buf *out, const Pb__RolloutView *v)
 {
-	buf_printf(out, "%s %s: ", v->release, rollout_look(v->state)->word);
+	buf_printf(out, "%s %s; ", v->release, rollout_look(v->state)->word);
 	put_step(out, v);
-	buf_printf(out, "; evidence %s", show_odds(v->log_k).s);
+	buf_printf(out, "%sevidence %s", v->step < v->n_stages ? "; " : "",
+		show_odds(v->log_k).s);
 	if (v->gate != NULL && v->gate[0] != '\0')
 		buf_printf(out, "; %s", v->gate);
 }

@@ -19,10 +19,15 @@ static int fail_load(const struct ctl *c, const char *path, enum key_role role, 
 	if (err == ERR_NOT_FOUND)
 		return fail(EXIT_NOT_AUTHORISED, "huiductl help exit-codes",
 			"%s: this key is not in %s", path, c->context.root);
-	if (err == ERR_NOT_AUTHORISED)
-		return fail(EXIT_NOT_AUTHORISED, command_str(c->command).s,
-			"%s: this takes a %s key, and the root gives this one another role",
+	if (err == ERR_NOT_AUTHORISED) {
+		char *next =
+			mem_printf("%s ... --key FILE.pem", command_str(c->command).s);
+		int code = fail(EXIT_NOT_AUTHORISED, next,
+			"%s: this takes a key of role '%s', and the root gives this one another",
 			path, key_role_str(role));
+		free(next);
+		return code;
+	}
 	return fail(exit_of(err), "openssl pkey -noout -text -in FILE", "%s: %s", path,
 		err_str(err));
 }

@@ -50,8 +50,11 @@ static void print_cell(const struct table *t, const struct term *term, struct bu
 	put_text(out, term, cell->style, cell->text);
 	if (!t->columns[column].right && !last)
 		spaces(out, fill);
-	if (last)
-		buf_str(out, "\n");
+	if (!last)
+		return;
+	while (cell->text[0] == '\0' && out->len > 0 && out->data[out->len - 1] == ' ')
+		out->len--;
+	buf_str(out, "\n");
 }
 
 static void measure(const struct table *t, size_t width[COLUMNS_MAX])

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "proto/names.h"
 #include "server/base/clock.h"
 
 #define PIECE 65536u
@@ -60,13 +61,13 @@ static int check_names(const struct ctl *c, const char *base)
 		if (name[i].name == NULL)
 			return fail(EXIT_USAGE, command_str(c->command).s,
 				"%s is missing", name[i].what);
-		if (!name_is_plain(name[i].name))
+		if (!name_ok(name[i].name))
 			return fail(EXIT_USAGE, command_str(c->command).s,
-				"%s: '%s': letters, digits, '.', '_', '-', at most 64",
+				"%s: '%s': letters, digits, '.', '_', '-', at most 63",
 				name[i].what, name[i].name);
 	}
 	for (size_t i = 0; i < c->args.rollback_from.n; i++)
-		if (!name_is_plain(c->args.rollback_from.v[i]))
+		if (!name_ok(c->args.rollback_from.v[i]))
 			return fail(EXIT_USAGE, command_str(c->command).s,
 				"--rollback-from: '%s' is no build",
 				c->args.rollback_from.v[i]);
