@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rollout start, pause, halt: one signed word about a rollout. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "server/ctl/cmds.h"
+#include "server/ctl/rollout_view.h"
+#include "server/ctl/sign.h"
+
+#define REASON_MAX 200
+
+struct act {
+	Pb__Act act;
+	const char *done;
+	enum icon icon;
+	enum style style;
+	const char *next, *next_end; /* what to type, the rollout's name between them */
+};
+
+static const struct act start = { PB__ACT__ACT_START, "started", ICON_RUNNING,
+	STYLE_GOOD, "huiductl rollout get ", " -w" };
+static const struct act pause_it = { PB__ACT__ACT_PAUSE, "paused", ICON_PAUSED,
+	STYLE_WARN, "huiductl rollout get ", ", then start or halt" };
+static const struct act halt = { PB__ACT__ACT_HALT, "halted", ICON_HALTED, STYLE_BAD,
+	"huiductl rollout history ", ", then build publish one that mends it" };
+
+/* The wire carries printable ASCII only: better said here than refused there. */
+static int check_reason(const char *reason)
+{
+	for (const char *p = reason; p != NULL && *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			return fail(EXIT_USAGE, "--reason 'plain ASCII, one line'",
+				"the reason holds something other than printable ASCII");
+	return 0;
+}
+
+static uint64_t booted(const Pb__RolloutView *v)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < v->n_stages; i++)
+		n += v->stages[i]->boot_ok;
+	return n;
+}
+
+static int tell(struct ctl *c, const struct act *act, const Pb__RolloutView *v,
+	const struct held_key *key, const struct reply *r)
+{
+	struct buf out = { 0 };
+
+	put(&out, &c->term, act->style, "%s", icon(&c->term, act->icon));
+	buf_printf(&out, " %s %s   log size %llu, signed by %s\n", v->release,
+		act->done, (unsigned long long)r->m->checkpoint->size,
+		key->entry->name != NULL ? key->entry->name : "you");
+	if (r->m->text != NULL)
+		buf_printf(&out, "  %s\n", r->m->text);
+	if (act == &halt)
+		buf_printf(&out, "  offers stopped; %s devices run it already\n",
+			show_count(booted(v)).s);
+	if (r->m->hint != NULL)
+		buf_printf(&out, "Next: %s\n", r->m->hint);
+	else
+		buf_printf(
+			&out, "Next: %s%s%s\n", act->next, v->release, act->next_end);
+	return ctl_print(&out);
+}
+
+static int act_on(struct ctl *c, const struct act *act, const char *reason)
+{
+	Pb__AdminCommand command = PB__ADMIN_COMMAND__INIT;
+	Pb__RolloutAct rollout_act = PB__ROLLOUT_ACT__INIT;
+	const Pb__RolloutView *v;
+	struct reply seen, r;
+	struct hand hand;
+	int err = check_reason(reason);
+
+	if (err == 0)
+		err = hand_take(c, KEY_RELEASE, KEY_APPROVER, 1, &hand);
+	if (err != 0)
+		return err;
+	err = rollout_find(c, c->args.words.v[0], &seen, &v);
+	if (err == 0) {
+		rollout_act.act = act->act;
+		rollout_act.rollout_id = v->rollout_id;
+		command.reason = reason;
+		command.act = &rollout_act;
+		err = ctl_command(c, &command, &hand.key[0], seen.m->checkpoint, &r);
+		if (err == 0) {
+			err = tell(c, act, v, &hand.key[0], &r);
+			reply_release(&r);
+		}
+		reply_release(&seen);
+	}
+	hand_release(&hand);
+	return err;
+}
+
+int cmd_rollout_start(struct ctl *c)
+{
+	return act_on(c, &start, c->args.reason);
+}
+
+int cmd_rollout_pause(struct ctl *c)
+{
+	return act_on(c, &pause_it, c->args.reason);
+}
+
+/* Never "are you sure", but always why: those woken at night read it. */
+int cmd_rollout_halt(struct ctl *c)
+{
+	char typed[REASON_MAX] = "";
+
+	if (c->args.reason != NULL)
+		return act_on(c, &halt, c->args.reason);
+	if (isatty(STDIN_FILENO) == 1) {
+		(void)fputs("Reason: ", stderr); /* the answer tells if it was seen */
+		if (fgets(typed, sizeof(typed), stdin) != NULL)
+			typed[strcspn(typed, "\n")] = '\0';
+	}
+	if (typed[0] == '\0')
+		return fail(EXIT_USAGE, "huiductl rollout halt NAME --reason TEXT",
+			"--reason is missing: the log and the people it wakes need it");
+	return act_on(c, &halt, typed);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/ctl/command.h"
+
+#include <stdio.h>
+
+#include "server/base/text.h"
+#include "server/ctl/cmds.h"
+
+#define MANY ARGS_MAX
+
+/* clang-format off */
+const struct command commands[] = {
+	{ "init", NULL, NULL, "DIR", "make a deployment: keys, root, configuration, plans",
+		"huiductl init --profile team --repository acme --product phone-a prod",
+		cmd_init, ARG(PROFILE) | ARG(REPOSITORY) | ARG(LINE) | ARG(PRODUCTS) |
+		ARG(PERSONS) | ARG(LISTEN), 1, 1 },
+
+	{ "build", "publish", NULL, "[OUT.env] FILE", "sign a build, upload its file, publish it",
+		"huiductl build publish ota.zip --product phone-a --build 2.4.1",
+		cmd_build_publish, ARG(PRODUCT) | ARG(BUILD) | ARG(COUNTER) |
+		ARG(ROLLBACK_INDEX) | ARG(RELEASE) | ARG(ROLLBACK_FROM) | ARG(KEY) | ARG(YES),
+		1, 2 },
+	{ "build", "sign", NULL, "FILE|ENVELOPE.env...", "make or add a signature, offline",
+		"huiductl build sign alice.env --key bob.release.pem -o both.env",
+		cmd_build_sign, ARG(PRODUCT) | ARG(BUILD) | ARG(COUNTER) | ARG(ROLLBACK_INDEX) |
+		ARG(RELEASE) | ARG(ROLLBACK_FROM) | ARG(KEY) | ARG(OUT), 1, MANY },
+	{ "build", "list", NULL, "", "the builds that were published",
+		"huiductl build list -o json", cmd_build_list, ARG(OUTPUT), 0, 0 },
+
+	{ "rollout", "create", NULL, "RELEASE|BUILD", "propose a rollout along a plan",
+		"huiductl rollout create 2.4.1 --plan plans/weekly.yaml",
+		cmd_rollout_create, ARG(PLAN) | ARG(BUILDS) | ARG(KEY) | ARG(DRY_RUN), 1, 1 },
+	{ "rollout", "approve", "approve", "NAME", "check a proposed plan and sign it",
+		"huiductl rollout approve 2.4.1 --key bob.approver.pem",
+		cmd_rollout_approve, ARG(KEY) | ARG(ALL) | ARG(YES), 1, 1 },
+	{ "rollout", "start", "start", "NAME", "start an approved rollout, or go on with a paused one",
+		"huiductl rollout start 2.4.1", cmd_rollout_start, ARG(REASON) | ARG(KEY), 1, 1 },
+	{ "rollout", "pause", NULL, "NAME", "take in no more devices",
+		"huiductl rollout pause 2.4.1 --reason 'looking at heat on phone-c'",
+		cmd_rollout_pause, ARG(REASON) | ARG(KEY), 1, 1 },
+	{ "rollout", "halt", "halt", "NAME", "stop offering it, at once; never asks",
+		"huiductl rollout halt 2.4.1 --reason 'modem crashes on phone-c'",
+		cmd_rollout_halt, ARG(REASON) | ARG(KEY), 1, 1 },
+	{ "rollout", "get", "get", "[NAME]", "how it goes: stages, counts, evidence",
+		"huiductl rollout get 2.4.1 -w", cmd_rollout_get, ARG(OUTPUT) | ARG(WATCH), 0, 1 },
+	{ "rollout", "watch", "watch", "[NAME]", "the same, followed until Ctrl-C",
+		"huiductl watch 2.4.1", cmd_rollout_watch, ARG(OUTPUT), 0, 1 },
+	{ "rollout", "status", "status", "NAME", "wait until it is complete or halted, for scripts",
+		"huiductl rollout status 2.4.1 --timeout 6h",
+		cmd_rollout_status, ARG(OUTPUT) | ARG(TIMEOUT) | ARG(WATCH), 1, 1 },
+	{ "rollout", "list", NULL, "", "all rollouts, one line each",
+		"huiductl rollout list", cmd_rollout_list, ARG(OUTPUT), 0, 0 },
+	{ "rollout", "history", NULL, "[NAME]", "who did what, and why",
+		"huiductl rollout history 2.4.1", cmd_rollout_history, ARG(OUTPUT), 0, 1 },
+
+	{ "device", "why", "why", "ID", "why a device has an update, or none",
+		"huiductl why 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_why, ARG(OUTPUT), 1, 1 },
+
+	{ "ring", "show", NULL, "[LINE]", "seats of the rings",
+		"huiductl ring show", cmd_ring_show, ARG(OUTPUT), 0, 1 },
+
+	{ "log", "checkpoint", NULL, "", "size and root of the log",
+		"huiductl log checkpoint -o json", cmd_log_checkpoint, ARG(OUTPUT), 0, 0 },
+
+	{ "version", NULL, NULL, "", "of huiductl", "huiductl version", cmd_version,
+		ARG(OUTPUT), 0, 0 },
+	{ "help", NULL, NULL, "[NOUN [VERB]]", "this, a command's page, or help exit-codes",
+		"huiductl help rollout halt", cmd_help, ARG(VERSION), 0, 2 },
+	{ NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0 },
+};
+/* clang-format on */
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]) - 1)
+
+struct shown command_str(const struct command *c)
+{
+	struct shown out;
+
+	(void)snprintf(out.s, sizeof(out.s), "huiductl %s%s%s", c->noun,
+		c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "");
+	return out;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static const char *nearest_word(const char *word)
+{
+	const char *known[2 * COMMANDS + 1];
+	size_t n = 0;
+
+	for (size_t i = 0; i < COMMANDS; i++) {
+		known[n++] = commands[i].noun;
+		if (commands[i].alias != NULL)
+			known[n++] = commands[i].alias;
+	}
+	known[n] = NULL;
+	return text_nearest(word, known);
+}
+
+static const char *nearest_verb(const char *noun, const char *verb)
+{
+	const char *known[COMMANDS + 1];
+	size_t n = 0;
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (same(commands[i].noun, noun))
+			known[n++] = commands[i].verb;
+	known[n] = NULL;
+	return text_nearest(verb, known);
+}
+
+bool command_is_noun(const char *word)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (same(commands[i].noun, word))
+			return true;
+	return false;
+}
+
+static void list_verbs(const char *noun, char error[ARGS_ERR_MAX])
+{
+	size_t n = (size_t)snprintf(error, ARGS_ERR_MAX, "'%s' needs a verb:", noun);
+
+	for (size_t i = 0; i < COMMANDS && n < ARGS_ERR_MAX; i++)
+		if (same(commands[i].noun, noun))
+			n += (size_t)snprintf(
+				error + n, ARGS_ERR_MAX - n, " %s", commands[i].verb);
+}
+
+static void explain(const struct arg_list *words, char error[ARGS_ERR_MAX])
+{
+	const char *noun = words->v[0], *verb = words->n > 1 ? words->v[1] : NULL;
+	const char *near;
+
+	if (command_is_noun(noun) && verb == NULL) {
+		list_verbs(noun, error);
+	} else if (command_is_noun(noun)) {
+		near = nearest_verb(noun, verb);
+		(void)snprintf(error, ARGS_ERR_MAX,
+			"'%s %.40s' is no command%s%s%s%s%s", noun, verb,
+			near != NULL ? "; did you mean '" : "",
+			near != NULL ? noun : "", near != NULL ? " " : "",
+			near != NULL ? near : "", near != NULL ? "'?" : "");
+	} else {
+		near = nearest_word(noun);
+		(void)snprintf(error, ARGS_ERR_MAX, "'%.40s' is no command%s%s%s", noun,
+			near != NULL ? "; did you mean '" : "",
+			near != NULL ? near : "", near != NULL ? "'?" : "");
+	}
+}
+
+const struct command *command_find(
+	const struct arg_list *words, size_t *used, char error[ARGS_ERR_MAX])
+{
+	const char *first = words->n > 0 ? words->v[0] : "help";
+	const char *second = words->n > 1 ? words->v[1] : NULL;
+
+	for (size_t i = 0; i < COMMANDS; i++) {
+		const struct command *c = &commands[i];
+		bool whole = same(c->noun, first) && same(c->verb, second);
+		if (!whole && !same(c->alias, first) &&
+			!(same(c->noun, first) && c->verb == NULL))
+			continue;
+		*used = whole ? 2 : 1;
+		return c;
+	}
+	explain(words, error);
+	return NULL;
+}
+
+static void list_one(struct buf *out, const struct command *c)
+{
+	struct shown name;
+
+	(void)snprintf(name.s, sizeof(name.s), "%s%s%s%s%s", c->noun,
+		c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "",
+		c->args[0] != '\0' ? " " : "", c->args);
+	buf_printf(out, "  %-31s %s\n", name.s, c->help);
+}
+
+static void list_aliases(struct buf *out)
+{
+	buf_str(out, "  Short:");
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (commands[i].alias != NULL)
+			buf_printf(out, " %s", commands[i].alias);
+	buf_str(out, " need no noun\n");
+}
+
+void command_help_all(struct buf *out, const struct term *t)
+{
+	put(out, t, STYLE_BOLD, "huiductl");
+	buf_str(out, ": staged rollouts, from the release engineer's side\n\n");
+	buf_str(out, "  huiductl NOUN VERB [NAME] [options]\n");
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0)
+			if (commands[i].verb != NULL || i == 0)
+				buf_str(out, "\n");
+		list_one(out, &commands[i]);
+	}
+	buf_str(out, "\n");
+	list_aliases(out);
+	buf_str(out, "\nEverywhere\n");
+	args_help(out, ARGS_GLOBAL);
+	buf_str(out, "\nNext: huiductl help NOUN VERB, or huiductl help exit-codes\n");
+}
+
+void command_help_noun(struct buf *out, const struct term *t, const char *noun)
+{
+	put(out, t, STYLE_BOLD, "huiductl %s", noun);
+	buf_str(out, "\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (same(commands[i].noun, noun))
+			list_one(out, &commands[i]);
+	buf_printf(out, "\nNext: huiductl help %s VERB\n", noun);
+}
+
+void command_help(struct buf *out, const struct term *t, const struct command *c)
+{
+	put(out, t, STYLE_BOLD, "%s", command_str(c).s);
+	buf_printf(out, "%s%s%s\n\n  %s\n", c->args[0] != '\0' ? " " : "", c->args,
+		c->options != 0 ? " [options]" : "", c->help);
+	if (c->alias != NULL)
+		buf_printf(out, "  Short: huiductl %s\n", c->alias);
+	if (c->options != 0) {
+		buf_str(out, "\nOptions\n");
+		args_help(out, c->options);
+	}
+	buf_str(out, "\nEverywhere\n");
+	args_help(out, ARGS_GLOBAL);
+	buf_printf(out, "\nExample\n  %s\n", c->example);
+}

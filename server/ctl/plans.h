@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plans of config/plans/, built in; `huiductl init` lays them into a new
+ * deployment. */
+#pragma once
+
+#include <stddef.h>
+
+struct plan_text {
+	const char *name, *text; /* NULL at the end */
+};
+extern const struct plan_text plan_texts[];

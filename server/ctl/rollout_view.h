@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A rollout as people and scripts see it. */
+#pragma once
+
+#include "server/base/json.h"
+#include "server/ctl/ctl.h"
+
+struct state_look {
+	const char *word;
+	enum icon icon;
+	enum style style;
+};
+/* Of ROLLOUT_ and STAGE_ states; never NULL. */
+const struct state_look *rollout_look(Pb__RolloutState state);
+const struct state_look *stage_look(Pb__StageState state);
+
+/*
+ * The one rollout that `name` means; on 0 `r` holds it and is to be released.  An exit
+ * code, spoken, otherwise.
+ */
+WARN_UNUSED int rollout_find(
+	struct ctl *c, const char *name, struct reply *r, const Pb__RolloutView **out);
+
+/* The whole screen of one rollout; `now_ms` is the server's. */
+void rollout_screen(struct buf *out, const struct term *t, const Pb__RolloutView *v,
+	uint64_t now_ms);
+/* One line, without its end and without anything that only ages. */
+void rollout_line(struct buf *out, const Pb__RolloutView *v);
+/* A table, one row each. */
+void rollout_table(struct buf *out, const struct term *t, const Pb__AdminReply *m);
+/* One document; without the time of asking when `at_ms` is 0. */
+void rollout_json(struct buf *out, const Pb__AdminReply *m, uint64_t at_ms);

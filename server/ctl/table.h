@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables on a terminal: columns as wide as what is in them. */
+#pragma once
+
+#include "server/ctl/term.h"
+
+struct column {
+	const char *head;
+	bool right; /* numbers */
+};
+
+struct table {
+	const struct column *columns;
+	size_t n_columns;
+	struct cell *cells; /* row by row; owned */
+	size_t n_cells;
+};
+
+/* The next cell, left to right; rows follow by themselves. */
+void table_cell(struct table *t, enum style style, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/*
+ * Adds the table to `out`, its last column cut to the terminal's width if it must be,
+ * and gives its memory back.  The last row must be whole.
+ */
+void table_print(struct table *t, const struct term *term, struct buf *out);
