@@ -120,7 +120,9 @@ struct gate_judgement gate_judge(const struct gate_stage *s, const struct gate_r
 	/* 3. Time: a soak is never shortened. */
 	if (age < rules->soak_ms)
 		return hold(GATE_SOAK, (double)age, (double)rules->soak_ms);
-	/* 4. Everybody in the share has been asked, and nearly all have answered. */
+	/* 4. Silence is no pass.  Everybody in the share has been asked, and nearly all have answered. */
+	if (s->offered == 0 && f->expected > 0)
+		return hold(GATE_NOBODY, 0, (double)f->expected);
 	if (gate_admitting(s))
 		return hold(GATE_ADMITTING, s->resolved, s->offered);
 	if ((uint64_t)s->resolved * 1000000 < (uint64_t)s->offered * GATE_RESOLVED_PPM)

@@ -65,6 +65,7 @@ enum gate_reason {
 	GATE_EVIDENCE,    /* K is at or above its line */
 	GATE_PAUSED,      /* waits for a person */
 	GATE_SOAK,        /* have, need: ms since the stage opened */
+	GATE_NOBODY,      /* the share has devices (need), and none of them has come yet */
 	GATE_ADMITTING,   /* devices of the share are still being taken in */
 	GATE_RESOLVING,   /* have, need: offers resolved */
 	GATE_OVER_LIMIT,  /* have, need: share of failures and its limit */
@@ -78,6 +79,7 @@ struct gate_facts {
 	uint64_t now_ms;
 	uint64_t opened_ms;     /* of the stage */
 	uint64_t not_before_ms; /* of the next step; 0 when there is none */
+	uint64_t expected;      /* devices in the share, as far as known */
 	double log_k;           /* build capital over all stages */
 	bool paused;
 };

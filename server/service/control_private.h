@@ -84,6 +84,8 @@ WARN_UNUSED int follow_update(struct control *c, uint64_t now_ms);
 /* The watch of some stage is over. */
 bool follow_is_over(const struct control *c, uint64_t now_ms);
 struct follow *follow_find(struct control *c, struct stage_key key);
+/* Devices in the share that this step opens, as far as known. */
+uint64_t follow_expected(const struct control *c, const struct rollout *r, size_t step);
 /* More tokens for stages that have earned them. */
 void follow_admit(struct control *c, uint64_t now_ms);
 
@@ -121,3 +123,6 @@ struct image *image_make(struct control *c);
 /* Reads the rows that closed since, and acts on what the gate says. */
 void gates_run(struct control *c, uint64_t now_ms);
 struct gate_run *gates_of(struct control *c, const struct rollout *r);
+/* What it would say now, of the rows read so far. */
+struct gate_judgement gates_judge(
+	const struct control *c, const struct gate_run *g, const struct rollout *r, uint64_t now_ms);

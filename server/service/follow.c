@@ -284,12 +284,21 @@ static struct rollout *rollout_no(const struct control *c, uint32_t no)
 	return NULL;
 }
 
+uint64_t follow_expected(const struct control *c, const struct rollout *r, size_t step)
+{
+	const struct line *line = registry_line(&c->server->registry, r->line);
+	const struct plan_step *p = &r->steps[step];
+
+	if (line == NULL)
+		return 0;
+	return atomic_load(&line->devices[p->ring]) * (p->upper - p->lower) / 1000000;
+}
+
 static void admit(
 	struct control *c, const struct rollout *r, struct follow *f, uint64_t now_ms)
 {
 	const struct plan_step *step = &r->steps[f->key.step];
-	uint64_t ring = c->server->registry.lines[f->line].devices[f->ring];
-	uint64_t expected = ring * (step->upper - step->lower) / 1000000;
+	uint64_t expected = follow_expected(c, r, f->key.step);
 	struct admit_facts facts = {
 		.granted = atomic_load(&f->live->granted),
 		.resolved = atomic_load(&f->live->resolved),

@@ -74,8 +74,8 @@ static double capital(const struct gate_run *g, const struct rollout *r)
 	return eproc_average_log(log_e, budget, r->n_steps);
 }
 
-static struct gate_judgement judge(
-	const struct gate_run *g, const struct rollout *r, uint64_t now_ms)
+struct gate_judgement gates_judge(
+	const struct control *c, const struct gate_run *g, const struct rollout *r, uint64_t now_ms)
 {
 	struct gate_rules rules = rollout_rules(r, r->step);
 	struct gate_facts facts = {
@@ -84,6 +84,7 @@ static struct gate_judgement judge(
 		.not_before_ms = r->step + 1 < r->n_steps
 					 ? r->steps[r->step + 1].not_before_s * 1000
 					 : 0,
+		.expected = follow_expected(c, r, r->step),
 		.log_k = g->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
 	};
@@ -183,7 +184,7 @@ static bool run(struct control *c, struct rollout *r, uint64_t now_ms)
 			g->last = (struct gate_judgement){ GATE_DO_HALT, GATE_EVIDENCE,
 				exp(g->log_k), GATE_HALT };
 	} else {
-		g->last = judge(g, r, now_ms);
+		g->last = gates_judge(c, g, r, now_ms);
 	}
 	return g->last.verdict != GATE_HOLD && act(c, r, g, now_ms);
 }

@@ -170,12 +170,16 @@ static void add_approvers(struct query *q, const struct rollout *r, Pb__RolloutV
 
 static const char *gate_text(struct query *q, const struct rollout *r)
 {
+	struct control *c = q->server->control;
+	const struct gate_run *g = gates_of(c, r);
 	char *text = query_alloc(q, STATE_TEXT);
 
-	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED)
-		sentence_gate(r, gates_of(q->server->control, r), q->now_ms, text);
-	else
+	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
+		struct gate_judgement j = gates_judge(c, g, r, q->now_ms);
+		sentence_gate(r, g, &j, text);
+	} else {
 		memcpy(text, r->why, STATE_TEXT);
+	}
 	return text;
 }
 

@@ -88,13 +88,11 @@ void sentence_decision(
 			s->offered, exp(g->log_k));
 }
 
-void sentence_gate(const struct rollout *r, const struct gate_run *g, uint64_t now_ms,
-	char out[STATE_TEXT])
+void sentence_gate(const struct rollout *r, const struct gate_run *g,
+	const struct gate_judgement *j, char out[STATE_TEXT])
 {
-	const struct gate_judgement *j = &g->last;
 	char have[32], need[32];
 
-	(void)now_ms;
 	switch (j->reason) {
 	case GATE_EVIDENCE:
 	case GATE_PAUSED:
@@ -103,6 +101,10 @@ void sentence_gate(const struct rollout *r, const struct gate_run *g, uint64_t n
 	case GATE_SOAK:
 		(void)snprintf(out, STATE_TEXT, "soaking: %s of %s",
 			duration(j->have, have), duration(j->need, need));
+		return;
+	case GATE_NOBODY:
+		(void)snprintf(out, STATE_TEXT, "none of about %.0f devices has come yet",
+			j->need);
 		return;
 	case GATE_ADMITTING:
 		(void)snprintf(out, STATE_TEXT,

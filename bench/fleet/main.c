@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet: N simulated phones in one process, each with its own SDK, against a real server. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "bench/fleet/phone.h"
+
+#define ROOT_MAX 65536
+#define STEP_MS  10
+
+struct run {
+	struct fleet fleet;
+	struct net_options net;
+	struct phone *phones;
+	unsigned n, spread_ms;
+	unsigned wish[3]; /* phones that opt in to core, honour, dev */
+	const char *ca, *root_path, *status_path;
+	struct event_base *base;
+	uint64_t started_ms, next_status_ms, end_ms;
+};
+
+/* ---- what happened ---- */
+
+struct tally {
+	unsigned on, ran, crashed, bricked;
+};
+
+static struct tally tally_of(const struct run *r, unsigned build)
+{
+	const char *id = r->fleet.model.builds[build].id;
+	struct tally t = { 0 };
+
+	for (unsigned i = 0; i < r->n; i++) {
+		const struct phone *p = &r->phones[i];
+		bool bricked = p->life == PHONE_BRICKED && strcmp(p->next, id) == 0;
+		t.on += p->life != PHONE_BRICKED && strcmp(p->build, id) == 0;
+		t.ran += p->past[build].ran || bricked;
+		t.crashed += p->past[build].crashed;
+		t.bricked += bricked;
+	}
+	return t;
+}
+
+static void write_status(const struct run *r, FILE *out)
+{
+	struct net_counts c = net_counts(r->fleet.net);
+	unsigned enrolled = 0, ring[4] = { 0 };
+	uint64_t fetched = 0;
+	struct rusage u;
+
+	for (unsigned i = 0; i < r->n; i++) {
+		struct huidu_status s;
+		fetched += r->phones[i].fetched;
+		if (r->phones[i].device == NULL)
+			continue;
+		huidu_status(r->phones[i].device, &s);
+		enrolled += s.enrolled != 0;
+		ring[s.ring]++;
+	}
+	(void)getrusage(RUSAGE_SELF, &u);
+	(void)fprintf(out, "{\"schema\":\"huidu.fleet/1\",\"phones\":%u,\"enrolled\":%u,", r->n,
+		enrolled);
+	(void)fprintf(out, "\"rings\":[%u,%u,%u,%u],\"seconds\":%.1f,", ring[0], ring[1],
+		ring[2], ring[3], (double)(phone_now_ms() - r->started_ms) / 1000);
+	(void)fprintf(out,
+		"\"requests\":%llu,\"failed\":%llu,\"handshakes\":%llu,\"resumed\":%llu,"
+		"\"fetched\":%" PRIu64 ",\"refused\":%llu,\"cpu_s\":%.3f,\"builds\":[",
+		c.requests, c.failed, c.handshakes, c.resumed, fetched, r->fleet.refused,
+		(double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+			(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+	for (unsigned b = 0; b < r->fleet.model.n_builds; b++) {
+		struct tally t = tally_of(r, b);
+		(void)fprintf(out,
+			"%s{\"build\":\"%s\",\"on\":%u,\"ran\":%u,\"crashed\":%u,"
+			"\"bricked\":%u}",
+			b > 0 ? "," : "", r->fleet.model.builds[b].id, t.on, t.ran, t.crashed,
+			t.bricked);
+	}
+	(void)fprintf(out, "]}\n");
+}
+
+/* Replaced as a whole: a reader never sees half of it. */
+static void save_status(const struct run *r)
+{
+	char next[512];
+	FILE *f;
+
+	(void)snprintf(next, sizeof(next), "%s.next", r->status_path);
+	f = fopen(next, "w");
+	if (f == NULL)
+		return; /* the last one stands */
+	write_status(r, f);
+	if (fclose(f) == 0)
+		(void)rename(next, r->status_path);
+}
+
+/* ---- running ---- */
+
+static void on_step(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *r = arg;
+	uint64_t now_ms = phone_now_ms();
+
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; i < r->n; i++)
+		phone_step(&r->phones[i], now_ms);
+	if (r->status_path != NULL && now_ms >= r->next_status_ms) {
+		save_status(r);
+		r->next_status_ms = now_ms + 1000;
+	}
+	if (r->end_ms != 0 && now_ms >= r->end_ms)
+		(void)event_base_loopbreak(r->base);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *r = arg;
+
+	(void)fd;
+	(void)what;
+	(void)event_base_loopbreak(r->base);
+}
+
+static enum huidu_ring wish_of(const struct run *r, unsigned i)
+{
+	for (unsigned ring = 0; ring < 3; ring++) {
+		if (i < r->wish[ring])
+			return (enum huidu_ring)ring;
+		i -= r->wish[ring];
+	}
+	return HUIDU_STABLE;
+}
+
+static void read_root(struct run *r)
+{
+	static uint8_t root[ROOT_MAX];
+	FILE *f = fopen(r->root_path, "r");
+
+	if (f == NULL) {
+		perror(r->root_path);
+		exit(2);
+	}
+	r->fleet.root = root;
+	r->fleet.root_len = fread(root, 1, sizeof(root), f);
+	(void)fclose(f);
+}
+
+static void run(struct run *r)
+{
+	struct timeval step = { 0, STEP_MS * 1000 };
+	struct event *tick, *term, *interrupt;
+
+	r->base = event_base_new();
+	r->fleet.net = net_new(r->base, &r->net);
+	r->fleet.scratch = malloc(HUIDU_SCRATCH);
+	r->phones = calloc(r->n, sizeof(*r->phones));
+	if (r->base == NULL || r->fleet.scratch == NULL || r->phones == NULL) {
+		(void)fprintf(stderr, "fleet: out of memory\n");
+		exit(1);
+	}
+	r->started_ms = phone_now_ms();
+	if (r->end_ms != 0)
+		r->end_ms += r->started_ms;
+	for (unsigned i = 0; i < r->n; i++) {
+		phone_init(&r->phones[i], &r->fleet, wish_of(r, i));
+		/* Nobody switches all phones on in one moment. */
+		r->phones[i].due_ms = r->started_ms +
+				      (uint64_t)(model_random(&r->fleet.model) *
+					      r->spread_ms);
+	}
+	tick = event_new(r->base, -1, EV_PERSIST, on_step, r);
+	term = evsignal_new(r->base, SIGTERM, on_signal, r);
+	interrupt = evsignal_new(r->base, SIGINT, on_signal, r);
+	(void)event_add(tick, &step);
+	(void)event_add(term, NULL);
+	(void)event_add(interrupt, NULL);
+	(void)event_base_dispatch(r->base);
+	if (r->status_path != NULL)
+		save_status(r);
+	write_status(r, stdout);
+	event_free(tick);
+	event_free(term);
+	event_free(interrupt);
+	for (unsigned i = 0; i < r->n; i++)
+		phone_release(&r->phones[i]);
+	net_free(r->fleet.net);
+	event_base_free(r->base);
+	free(r->phones);
+	free(r->fleet.scratch);
+}
+
+/* ---- options ---- */
+
+static const char usage_text[] =
+	"usage: fleet --server HOST:PORT --root FILE --repository NAME --product NAME [options]\n"
+	"  --ca FILE          the server's certificate; without it plain HTTP\n"
+	"  --phones N         how many (1000)\n"
+	"  --core N --honour N --dev N   how many of them opt in to a ring (0)\n"
+	"  --seed N           of all that is drawn (1)\n"
+	"  --day SECONDS      how long a simulated day lasts (86400)\n"
+	"  --crashes RATE     first-order crash rate of a phone and day (0.01)\n"
+	"  --build ID:crash=RATIO,boot_fail=SHARE,brick=SHARE   what a build does\n"
+	"  --poll-min SECONDS the SDK's lower bound of the poll interval (1)\n"
+	"  --spread MS        over which phones are switched on (1000)\n"
+	"  --connections N    at one time (64); --reconnect: a new one each request\n"
+	"  --status FILE      written every second; the same goes to stdout at the end\n"
+	"  --seconds N        end after so long; SIGTERM ends it too\n"
+	"  --verbose          say what the SDK refused\n";
+
+enum fleet_option {
+	OPT_SERVER, OPT_CA, OPT_ROOT, OPT_REPOSITORY, OPT_PRODUCT, OPT_PHONES, OPT_CORE,
+	OPT_HONOUR, OPT_DEV, OPT_SEED, OPT_DAY, OPT_CRASHES, OPT_BUILD, OPT_POLL_MIN,
+	OPT_SPREAD, OPT_CONNECTIONS, OPT_RECONNECT, OPT_STATUS, OPT_SECONDS, OPT_VERBOSE,
+	OPT_HELP
+};
+
+static const struct option options[] = {
+	[OPT_SERVER] = { "server", required_argument, NULL, OPT_SERVER },
+	[OPT_CA] = { "ca", required_argument, NULL, OPT_CA },
+	[OPT_ROOT] = { "root", required_argument, NULL, OPT_ROOT },
+	[OPT_REPOSITORY] = { "repository", required_argument, NULL, OPT_REPOSITORY },
+	[OPT_PRODUCT] = { "product", required_argument, NULL, OPT_PRODUCT },
+	[OPT_PHONES] = { "phones", required_argument, NULL, OPT_PHONES },
+	[OPT_CORE] = { "core", required_argument, NULL, OPT_CORE },
+	[OPT_HONOUR] = { "honour", required_argument, NULL, OPT_HONOUR },
+	[OPT_DEV] = { "dev", required_argument, NULL, OPT_DEV },
+	[OPT_SEED] = { "seed", required_argument, NULL, OPT_SEED },
+	[OPT_DAY] = { "day", required_argument, NULL, OPT_DAY },
+	[OPT_CRASHES] = { "crashes", required_argument, NULL, OPT_CRASHES },
+	[OPT_BUILD] = { "build", required_argument, NULL, OPT_BUILD },
+	[OPT_POLL_MIN] = { "poll-min", required_argument, NULL, OPT_POLL_MIN },
+	[OPT_SPREAD] = { "spread", required_argument, NULL, OPT_SPREAD },
+	[OPT_CONNECTIONS] = { "connections", required_argument, NULL, OPT_CONNECTIONS },
+	[OPT_RECONNECT] = { "reconnect", no_argument, NULL, OPT_RECONNECT },
+	[OPT_STATUS] = { "status", required_argument, NULL, OPT_STATUS },
+	[OPT_SECONDS] = { "seconds", required_argument, NULL, OPT_SECONDS },
+	[OPT_VERBOSE] = { "verbose", no_argument, NULL, OPT_VERBOSE },
+	[OPT_HELP] = { "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static unsigned number(const char *s)
+{
+	char *end;
+	unsigned long v = strtoul(s, &end, 10);
+
+	if (*end != '\0' || end == s || v > 100000000) {
+		(void)fprintf(stderr, "fleet: '%s' is no number\n", s);
+		exit(2);
+	}
+	return (unsigned)v;
+}
+
+static void set_server(struct run *r, char *s)
+{
+	char *colon = strrchr(s, ':');
+
+	if (colon == NULL) {
+		(void)fputs(usage_text, stderr);
+		exit(2);
+	}
+	*colon = '\0';
+	r->net.host = s;
+	r->net.port = number(colon + 1);
+}
+
+static void set_build(struct run *r, const char *s)
+{
+	if (!model_parse(&r->fleet.model, s)) {
+		(void)fprintf(stderr, "fleet: '%s' is not ID:crash=RATIO,...\n", s);
+		exit(2);
+	}
+}
+
+static void set(struct run *r, int option, char *arg)
+{
+	switch (option) {
+	case OPT_SERVER: set_server(r, arg); break;
+	case OPT_CA: r->net.ca = arg; break;
+	case OPT_ROOT: r->root_path = arg; break;
+	case OPT_REPOSITORY: r->fleet.repository = arg; break;
+	case OPT_PRODUCT: r->fleet.product = arg; break;
+	case OPT_PHONES: r->n = number(arg); break;
+	case OPT_CORE: r->wish[0] = number(arg); break;
+	case OPT_HONOUR: r->wish[1] = number(arg); break;
+	case OPT_DEV: r->wish[2] = number(arg); break;
+	case OPT_SEED: r->fleet.model.state = 88172645463325252ull + number(arg); break;
+	case OPT_DAY: r->fleet.model.day_ms = 1000.0 * number(arg); break;
+	case OPT_CRASHES: r->fleet.model.crashes_per_day = strtod(arg, NULL); break;
+	case OPT_BUILD: set_build(r, arg); break;
+	case OPT_POLL_MIN: r->fleet.poll_min_s = number(arg); break;
+	case OPT_SPREAD: r->spread_ms = number(arg); break;
+	case OPT_CONNECTIONS: r->net.connections = number(arg); break;
+	case OPT_RECONNECT: r->net.reconnect = 1; break;
+	case OPT_STATUS: r->status_path = arg; break;
+	case OPT_SECONDS: r->end_ms = 1000ull * number(arg); break;
+	case OPT_VERBOSE: r->fleet.verbose = 1; break;
+	case OPT_HELP: (void)fputs(usage_text, stdout); exit(0);
+	default: (void)fputs(usage_text, stderr); exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct run r = {
+		.n = 1000,
+		.spread_ms = 1000,
+		.net = { .connections = 64 },
+		.fleet = { .poll_min_s = 1,
+			.model = { .state = 88172645463325253ull,
+				.day_ms = 86400e3,
+				.crashes_per_day = 0.01 } },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		set(&r, option, optarg);
+	if (r.net.host == NULL || r.root_path == NULL || r.fleet.repository == NULL ||
+		r.fleet.product == NULL || r.n == 0 || r.net.connections == 0) {
+		(void)fputs(usage_text, stderr);
+		return 2;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	read_root(&r);
+	run(&r);
+	return 0;
+}

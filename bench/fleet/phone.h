@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A simulated phone: the real SDK, with a model of what its builds do to it. */
+#pragma once
+
+#include "bench/fleet/model.h"
+#include "bench/fleet/net.h"
+
+#define PHONE_STATE_MAX 8192
+
+enum phone_life { PHONE_ON, PHONE_RESTARTING, PHONE_BRICKED };
+
+/* What all phones share. */
+struct fleet {
+	struct model model;
+	struct net *net;
+	const char *repository, *product;
+	const void *root;
+	size_t root_len;
+	uint32_t poll_min_s;
+	void *scratch;
+	unsigned long long refused; /* things the SDK did not believe */
+	int verbose;
+};
+
+/* What happened on one build. */
+struct phone_past {
+	bool ran, crashed;
+};
+
+struct phone {
+	struct fleet *fleet;
+	huidu_t *device;
+	void *memory;
+	enum phone_life life;
+	enum huidu_ring wish;
+	char build[64], next[64]; /* what runs; what it restarts into */
+	uint64_t counter, next_counter;
+	double frailty;
+	uint64_t due_ms;       /* the SDK's */
+	uint64_t restart_ms, boot_ok_ms, crash_ms; /* 0: nothing of it is to come */
+	bool boot_failed;
+	uint64_t fetched;      /* bytes of builds' files */
+	struct phone_past past[MODEL_BUILDS]; /* by the model's builds */
+	uint8_t state[PHONE_STATE_MAX];
+	size_t state_len;
+};
+
+void phone_init(struct phone *p, struct fleet *f, enum huidu_ring wish);
+/* Does what is due. */
+void phone_step(struct phone *p, uint64_t now_ms);
+void phone_release(struct phone *p);
+uint64_t phone_now_ms(void);
