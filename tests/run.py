@@ -1,0 +1,103 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs test suites and adds up what they say.  The last line is `N passed, N failed`."""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def count(path):
+    """(passed, failed, names of those that failed) of a JUnit file."""
+    passed, failed = 0, []
+    for case in ET.parse(path).iter("testcase"):
+        bad = case.find("failure") is not None or case.find("error") is not None
+        if bad:
+            failed.append(f"{case.get('classname', '')} {case.get('name')}".strip())
+        elif case.find("skipped") is None:
+            passed += 1
+    return passed, failed
+
+
+def meson(build, suite):
+    """Every test of the suite; one of several cases counts as so many."""
+    log = os.path.join(build, "meson-logs", "testlog.junit.xml")
+    if os.path.exists(log):
+        os.remove(log)
+    done = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--suite", suite,
+                           "--print-errorlogs"], capture_output=True, text=True, check=False)
+    if not os.path.exists(log):
+        return 0, [done.stdout + done.stderr]
+    passed, failed = count(log)
+    # A test that died has fewer cases than it should, but it has failed all the same.
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout)
+        failed = failed or ["meson test"]
+    return passed, failed
+
+
+def pytest(build, folder, extra=()):
+    with tempfile.NamedTemporaryFile(suffix=".xml") as log:
+        env = dict(os.environ, HUIDU_BUILD=os.path.abspath(build))
+        done = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p",
+                               "no:cacheprovider", "-x", f"--junitxml={log.name}", *extra,
+                               folder], cwd=TOP, env=env, capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0:
+            sys.stdout.write(done.stdout[-20000:] + done.stderr[-4000:])
+        if os.path.getsize(log.name) == 0:
+            return 0, [f"pytest {folder}"]
+        passed, failed = count(log.name)
+        return passed, failed or ([f"pytest {folder}"] if done.returncode != 0 else [])
+
+
+def suites(args):
+    return {
+        "unit": lambda: meson(args.build, "unit"),
+        "scenario": lambda: pytest(args.build, "tests/scenario"),
+        "asan": lambda: asan(args.asan),
+    }
+
+
+def asan(build):
+    """The same again with the address and undefined behaviour sanitizers."""
+    os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=1:detect_leaks=1")
+    os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
+    unit_passed, unit_failed = meson(build, "unit")
+    passed, failed = pytest(build, "tests/scenario")
+    return unit_passed + passed, unit_failed + failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--asan", required=True)
+    parser.add_argument("--full", action="store_true", help="the long form of each suite")
+    parser.add_argument("suites", nargs="*")
+    args = parser.parse_args()
+    known = suites(args)
+    for name in args.suites:
+        if name not in known:
+            print(f"there is no suite '{name}'; there are: {' '.join(known)}", file=sys.stderr)
+            return 2
+    passed, failed = 0, []
+    for name in args.suites or known:
+        started = time.monotonic()
+        good, bad = known[name]()
+        print(f"{name}: {good} passed, {len(bad)} failed, "
+              f"{time.monotonic() - started:.0f} s", flush=True)
+        for test in bad:
+            print(f"  FAILED {test}")
+        passed += good
+        failed += bad
+    print(f"{passed} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
