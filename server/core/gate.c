@@ -121,7 +121,7 @@ struct gate_judgement gate_judge(const struct gate_stage *s, const struct gate_r
 	if (age < rules->soak_ms)
 		return hold(GATE_SOAK, (double)age, (double)rules->soak_ms);
 	/* 4. Silence is no pass.  Everybody in the share has been asked, and nearly all have answered. */
-	if (s->offered == 0 && f->expected > 0)
+	if (s->offered == 0 && f->expected >= GATE_MANY)
 		return hold(GATE_NOBODY, 0, (double)f->expected);
 	if (gate_admitting(s))
 		return hold(GATE_ADMITTING, s->resolved, s->offered);

@@ -14,6 +14,7 @@
 #define GATE_PAUSE 20.0  /* build capital K at which admission stops and a person is called */
 #define GATE_HALT  100.0 /* and at which the build is withdrawn */
 #define GATE_BETA  0.05  /* chance to promote a build exactly at the tolerance, per stage */
+#define GATE_MANY  10u /* so many devices in a share cannot all be missing by chance */
 #define GATE_RESOLVED_PPM 950000u /* of the offers, before a stage may pass */
 
 enum gate_limit { GATE_BOOT, GATE_INSTALL, GATE_ROLLBACK, GATE_LIMIT__COUNT };
