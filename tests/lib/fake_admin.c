@@ -4,10 +4,9 @@
  * envelopes, signatures and plans, but builds, proposals and rollouts only in memory,
  * and scenes for the screens.  Says each signed command it took on stdout.
  *
- *     fake_admin --socket PATH --root ROOT.env [--scenes NAME[:LOOKS],...] [--refuse
- * ERR_NUMBER]
- *                [--tamper seed|step|targets|spec|fixes|more] [--repository NAME]
- * [--deaf]
+ *     fake_admin --socket PATH --root ROOT.env [--scenes NAME[:LOOKS],...]
+ *                [--refuse ERR_NUMBER] [--tamper seed|step|targets|spec|fixes|more]
+ *                [--repository NAME]
  */
 #include <getopt.h>
 #include <poll.h>
@@ -43,7 +42,6 @@ static struct {
 	const char *socket, *tamper, *repository;
 	char *scenes;
 	int refuse;
-	bool deaf;
 	struct rootfile *root;
 	struct arena a;
 	struct build build[BUILDS_MAX];
@@ -584,8 +582,6 @@ static bool serve(int fd)
 	frame = n <= FRAME_MAX ? arena_alloc(&f.a, n) : NULL;
 	if (frame == NULL || !receive(fd, frame, n))
 		return false;
-	if (f.deaf)
-		return true;
 	reply.code = take(bytes_of(frame, n), &reply);
 	return answer(fd, &reply);
 }
@@ -626,8 +622,7 @@ static void loop(int listener)
 static const struct option options[] = { { "socket", 1, NULL, 's' },
 	{ "root", 1, NULL, 'r' }, { "scenes", 1, NULL, 'c' },
 	{ "refuse", 1, NULL, 'e' }, { "tamper", 1, NULL, 't' },
-	{ "repository", 1, NULL, 'n' }, { "deaf", 0, NULL, 'd' },
-	{ NULL, 0, NULL, 0 } };
+	{ "repository", 1, NULL, 'n' }, { NULL, 0, NULL, 0 } };
 
 static void set_option(int letter)
 {
@@ -645,8 +640,6 @@ static void set_option(int letter)
 		f.tamper = optarg;
 	else if (letter == 'n')
 		f.repository = optarg;
-	else if (letter == 'd')
-		f.deaf = true;
 	else
 		exit(2);
 	if (err != 0) {

@@ -135,7 +135,11 @@ bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply
 {
 	static struct story first, second;
 	static Pb__RolloutView *list[2];
+	static uint64_t begun_ms;
 
+	/* What happened, happened at one time. */
+	begun_ms = begun_ms == 0 ? now_ms : begun_ms;
+	now_ms = begun_ms;
 	if (strcmp(name, "empty") == 0)
 		return true;
 	tell_running(&first, now_ms);
