@@ -117,7 +117,7 @@ static int tell(struct ctl *c, const struct deployment *d)
 		"  plans/         ladders to start from\n"
 		"Next:\n"
 		"  cd %s\n"
-		"  huidud huidud.yaml          and in another terminal\n"
+		"  huidud -c huidud.yaml       and in another terminal\n"
 		"  huiductl build publish FILE --product %s --build 1.0.0\n"
 		"  huiductl rollout create 1.0.0 --plan plans/small.yaml\n"
 		"  huiductl rollout approve 1.0.0%s\n"

@@ -21,6 +21,7 @@ import pytest
 BUILD = pathlib.Path(os.environ.get('HUIDU_BUILD', 'build')).resolve()
 CTL = BUILD / 'server/ctl/huiductl'
 FAKE = BUILD / 'tests/fake_admin'
+HUIDUD = BUILD / 'server/huidud'
 LIMIT_S = 30
 
 ENV = {k: v for k, v in os.environ.items()
@@ -240,6 +241,59 @@ def test_life_of_a_build(team, fake):
     assert ctl('status', '1.0.0', cwd=team).returncode == 7
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A deployment with the real server."""
+    d = tmp_path / 'real'
+    assert ctl('init', d, '--profile', 'team', '--product', 'phone-a', '--listen',
+               f'127.0.0.1:{free_port()}').returncode == 0
+    yaml = d / 'huidud.yaml'
+    yaml.write_text(yaml.read_text().replace('127.0.0.1:9464', f'127.0.0.1:{free_port()}'))
+    with open(d / 'huidud.log', 'w') as log:
+        p = subprocess.Popen([HUIDUD, '-c', 'huidud.yaml'], cwd=d, stderr=log, stdout=log)
+    wait_until(lambda: p.poll() is not None or ctl('log', 'checkpoint', cwd=d).returncode == 0)
+    assert p.poll() is None, (d / 'huidud.log').read_text()
+    yield d
+    p.terminate()
+    assert p.wait(LIMIT_S) == 0
+
+
+def test_with_the_server(served):
+    def run(*args):
+        r = ctl(*args, cwd=served)
+        return r.returncode, r.stdout + r.stderr
+
+    assert publish(served, '--product', 'phone-a', '--build', '1.0.0').returncode == 0
+    assert publish(served, '--product', 'phone-a', '--build', '1.0.0').returncode == 5
+    assert publish(served, '--product', 'phone-x', '--build', '1.0.0').returncode == 3
+    assert run('rollout', 'create', '1.0.0', '--plan', 'plans/weekly.yaml')[0] == 0
+    code, text = run('start', '1.0.0')
+    assert code == 6 and 'try: huiductl rollout approve 1.0.0' in text
+    assert run('approve', '1.0.0', '--yes', '--all')[0] == 0
+    assert run('start', '1.0.0')[0] == 0
+    code, text = run('get', '1.0.0')
+    assert code == 0 and 'running' in text and re.search(r'├─ 0 to 50 % +● open', text)
+    assert run('halt', '1.0.0', '--reason', 'modem crashes')[0] == 0
+    code, text = run('status', '1.0.0')
+    assert code == 7 and 'modem crashes' in text
+    # Halted is latched: only the approvers let it go on.
+    code, text = run('start', '1.0.0')
+    assert code == 6 and 'try: huiductl rollout approve 1.0.0' in text
+    code, text = run('approve', '1.0.0', '--yes', '--all')
+    assert code == 0 and 'this lets it go on' in text and 'rollout get 1.0.0 -w' in text
+    assert run('status', '1.0.0', '--watch=false')[0] == 0
+    entries = json.loads(run('rollout', 'history', '-o', 'json')[1])['entries']
+    assert [(e['who'], e['what'].split()[0]) for e in entries[1:]] == [
+        ('alice', 'publish'), ('alice', 'propose'), ('alice', 'approve'), ('bob', 'approve'),
+        ('alice', 'start'), ('alice', 'halt'), ('alice', 'approve'), ('bob', 'approve')]
+
+
 def test_approve_all(team, fake):
     f = fake(team)
     assert publish(team, '--product', 'phone-a', '--build', '1').returncode == 0
@@ -454,7 +508,7 @@ def test_two_of_a_name(solo, fake):
 def test_unreachable(solo, fake):
     r = ctl('rollout', 'list', cwd=solo)
     assert r.returncode == 9
-    assert 'is huidud running?' in r.stderr and 'try: huidud ' in r.stderr
+    assert 'is huidud running?' in r.stderr and 'try: huidud -c ' in r.stderr
     fake(solo, '--repository', 'another')
     r = ctl('rollout', 'list', cwd=solo)
     assert r.returncode == 6 and "'another'" in r.stderr
