@@ -65,3 +65,13 @@ int cmd_help(struct ctl *c)
 	command_help_all(&out, &c->term);
 	return ctl_print(&out);
 }
+
+int cmd_nothing(struct ctl *c)
+{
+	struct buf text = { 0 };
+
+	command_help_all(&text, &c->errors);
+	note("%.*s", (int)text.len - 1, buf_text(&text)); /* which ends the line */
+	buf_release(&text);
+	return EXIT_USAGE;
+}

@@ -229,7 +229,7 @@ int cmd_log_checkpoint(struct ctl *c)
 	} else {
 		if (r.m->checkpoint->root.len == SHA256_LEN)
 			(void)hex_encode(hex, r.m->checkpoint->root.data, SHA256_LEN);
-		buf_printf(&out, "%s  %llu entries  root %s\n",
+		buf_printf(&out, "%s  size %llu  root %s\n",
 			r.m->checkpoint->repository,
 			(unsigned long long)r.m->checkpoint->size, hex);
 	}

@@ -217,6 +217,11 @@ int watch_rollouts(struct ctl *c, const char *name)
 
 	if (err != 0)
 		return err;
+	if (r.m->n_rollouts == 0 && name != NULL) {
+		reply_release(&r);
+		return fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'",
+			name);
+	}
 	catch_signals();
 	return follow(&w, &r);
 }
