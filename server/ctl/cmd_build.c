@@ -43,10 +43,7 @@ static void show(struct ctl *c, const Pb__Targets *t)
 	struct buf text = { 0 };
 
 	targets_show(&text, &c->errors, t);
-	if (text.len > 0)
-		text.len--; /* note() ends the line */
-	note("%s", buf_text(&text));
-	buf_release(&text);
+	note_text(&text);
 }
 
 static int make_and_sign(struct ctl *c, const char *file, const struct hand *hand,

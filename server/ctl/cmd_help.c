@@ -71,7 +71,6 @@ int cmd_nothing(struct ctl *c)
 	struct buf text = { 0 };
 
 	command_help_all(&text, &c->errors);
-	note("%.*s", (int)text.len - 1, buf_text(&text)); /* which ends the line */
-	buf_release(&text);
+	note_text(&text);
 	return EXIT_USAGE;
 }

@@ -97,8 +97,8 @@ static void warn(struct ctl *c, const struct deployment *d)
 			"  machine: as long as they lie together, one thief is enough.",
 			d->folder);
 	}
-	note("%s", buf_text(&text));
-	buf_release(&text);
+	buf_str(&text, "\n");
+	note_text(&text);
 }
 
 static int tell(struct ctl *c, const struct deployment *d)

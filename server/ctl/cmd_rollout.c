@@ -284,10 +284,7 @@ static int check_and_show(struct ctl *c, const Pb__Proposal *m, bool *again)
 	} else {
 		*again = p.build[0].version > 1;
 		show_proposal(&text, c, &p);
-		if (text.len > 0)
-			text.len--; /* note() ends the line */
-		note("%s", buf_text(&text));
-		buf_release(&text);
+		note_text(&text);
 	}
 	free(a.base);
 	return err;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""huiductl, the real binary, against a stand-in for the server's admin socket."""
+"""huiductl, the real binary: against the real server, and against a stand-in for what a real
+server cannot be made to say in a test (scenes of a long rollout, refusals)."""
 import codecs
 import fcntl
 import hashlib
@@ -14,6 +15,7 @@ import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -89,6 +91,35 @@ def fake():
     for f in started:
         f.stop()
         f.log.close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def acme(tmp_path):
+    """A team's deployment with the real server."""
+    d = tmp_path / 'acme'
+    assert ctl('init', d, '--profile', 'team', '--product', 'phone-a', '--product', 'phone-b',
+               '--listen', f'127.0.0.1:{free_port()}').returncode == 0
+    yaml = d / 'huidud.yaml'
+    yaml.write_text(yaml.read_text().replace('127.0.0.1:9464', f'127.0.0.1:{free_port()}'))
+    with open(d / 'huidud.log', 'w') as log:
+        p = subprocess.Popen([HUIDUD, '-c', 'huidud.yaml'], cwd=d, stderr=log, stdout=log)
+    wait_until(lambda: p.poll() is not None or ctl('log', 'checkpoint', cwd=d).returncode == 0)
+    assert p.poll() is None, (d / 'huidud.log').read_text()
+    yield d
+    p.terminate()
+    assert p.wait(LIMIT_S) == 0
+
+
+def history(folder):
+    """(who, what) of each entry of the log after the root."""
+    r = ctl('rollout', 'history', '-o', 'json', cwd=folder)
+    return [(e['who'], e['what'].split()[0]) for e in json.loads(r.stdout)['entries'][1:]]
 
 
 class Terminal:
@@ -213,72 +244,39 @@ def publish(folder, *args, size=1500000):
     return ctl('build', 'publish', 'ota.zip', *args, cwd=folder)
 
 
-def test_life_of_a_build(team, fake):
-    f = fake(team)
-    assert publish(team, '--product', 'phone-a', '--build', '1.0.0').returncode == 0
-    assert publish(team, '--product', 'phone-b', '--build', '1.0.0').returncode == 0
-    assert f.took('publish by alice')
-    builds = json.loads(ctl('build', 'list', '-o', 'json', cwd=team).stdout)['builds']
-    assert [(b['product'], b['counter']) for b in builds] == [('phone-a', 1), ('phone-b', 1)]
-    assert builds[1]['sha256'] == hashlib.sha256((team / 'ota.zip').read_bytes()).hexdigest()
-
-    r = ctl('rollout', 'create', '1.0.0', '--plan', 'plans/weekly.yaml', cwd=team)
-    assert r.returncode == 0 and 'rollout approve 1.0.0' in r.stdout
-    r = ctl('rollout', 'approve', '1.0.0', cwd=team)
-    assert r.returncode == 2 and not f.took('approve by alice')
-    r = ctl('approve', '1.0.0', '--yes', cwd=team)
-    assert r.returncode == 0 and 'alice (1 of 2)' in r.stdout
-    assert 'phone-a: build 1.0.0' in r.stderr and '10 to 99 %' in r.stderr
-    r = ctl('approve', '1.0.0', '--yes', '--key', 'keys/carol.approver.pem', cwd=team)
-    assert r.returncode == 0 and 'rollout start 1.0.0' in r.stdout
-    assert f.took('approve by carol')
-
-    assert ctl('start', '1.0.0', cwd=team).returncode == 0
-    r = ctl('halt', '1.0.0', cwd=team)
-    assert r.returncode == 2 and '--reason' in r.stderr
-    r = ctl('halt', '1.0.0', '--reason', 'modem crashes', cwd=team)
-    assert r.returncode == 0 and f.took('halt by alice: modem crashes')
-    assert ctl('status', '1.0.0', cwd=team).returncode == 7
+def create(folder, name, *args):
+    return ctl('rollout', 'create', name, '--plan', 'plans/weekly.yaml', *args, cwd=folder)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-@pytest.fixture
-def served(tmp_path):
-    """A deployment with the real server."""
-    d = tmp_path / 'real'
-    assert ctl('init', d, '--profile', 'team', '--product', 'phone-a', '--listen',
-               f'127.0.0.1:{free_port()}').returncode == 0
-    yaml = d / 'huidud.yaml'
-    yaml.write_text(yaml.read_text().replace('127.0.0.1:9464', f'127.0.0.1:{free_port()}'))
-    with open(d / 'huidud.log', 'w') as log:
-        p = subprocess.Popen([HUIDUD, '-c', 'huidud.yaml'], cwd=d, stderr=log, stdout=log)
-    wait_until(lambda: p.poll() is not None or ctl('log', 'checkpoint', cwd=d).returncode == 0)
-    assert p.poll() is None, (d / 'huidud.log').read_text()
-    yield d
-    p.terminate()
-    assert p.wait(LIMIT_S) == 0
-
-
-def test_with_the_server(served):
+def test_life_of_a_build(acme):
     def run(*args):
-        r = ctl(*args, cwd=served)
+        r = ctl(*args, cwd=acme)
         return r.returncode, r.stdout + r.stderr
 
-    assert publish(served, '--product', 'phone-a', '--build', '1.0.0').returncode == 0
-    assert publish(served, '--product', 'phone-a', '--build', '1.0.0').returncode == 5
-    assert publish(served, '--product', 'phone-x', '--build', '1.0.0').returncode == 3
-    assert run('rollout', 'create', '1.0.0', '--plan', 'plans/weekly.yaml')[0] == 0
+    assert publish(acme, '--product', 'phone-a', '--build', '1.0.0').returncode == 0
+    assert publish(acme, '--product', 'phone-b', '--build', '1.0.0').returncode == 0
+    assert publish(acme, '--product', 'phone-b', '--build', '1.0.0').returncode == 5
+    assert publish(acme, '--product', 'phone-x', '--build', '1.0.0').returncode == 3
+    builds = json.loads(run('build', 'list', '-o', 'json')[1])['builds']
+    assert [(b['product'], b['counter']) for b in builds] == [('phone-a', 1), ('phone-b', 1)]
+
+    code, text = run('rollout', 'create', '1.0.0', '--plan', 'plans/weekly.yaml')
+    assert code == 0 and 'Next: huiductl rollout approve 1.0.0' in text
     code, text = run('start', '1.0.0')
     assert code == 6 and 'try: huiductl rollout approve 1.0.0' in text
-    assert run('approve', '1.0.0', '--yes', '--all')[0] == 0
+    code, text = run('approve', '1.0.0')
+    assert code == 2 and '--yes' in text
+    code, text = run('approve', '1.0.0', '--yes')
+    assert code == 0 and 'alice (1 of 2)' in text and 'approve 1.0.0 --key' in text
+    assert 'phone-a: build 1.0.0' in text and '10 to 99 %' in text
+    code, text = run('approve', '1.0.0', '--yes', '--key', 'keys/carol.approver.pem')
+    assert code == 0 and 'carol (2 of 2)' in text and 'Next: huiductl rollout start' in text
     assert run('start', '1.0.0')[0] == 0
     code, text = run('get', '1.0.0')
-    assert code == 0 and 'running' in text and re.search(r'├─ 0 to 50 % +● open', text)
+    assert code == 0 and re.search(r'├─ 0 to 50 % +● open', text)
+
+    code, text = run('halt', '1.0.0')
+    assert code == 2 and '--reason' in text
     assert run('halt', '1.0.0', '--reason', 'modem crashes')[0] == 0
     code, text = run('status', '1.0.0')
     assert code == 7 and 'modem crashes' in text
@@ -288,60 +286,98 @@ def test_with_the_server(served):
     code, text = run('approve', '1.0.0', '--yes', '--all')
     assert code == 0 and 'this lets it go on' in text and 'rollout get 1.0.0 -w' in text
     assert run('status', '1.0.0', '--watch=false')[0] == 0
-    entries = json.loads(run('rollout', 'history', '-o', 'json')[1])['entries']
-    assert [(e['who'], e['what'].split()[0]) for e in entries[1:]] == [
-        ('alice', 'publish'), ('alice', 'propose'), ('alice', 'approve'), ('bob', 'approve'),
-        ('alice', 'start'), ('alice', 'halt'), ('alice', 'approve'), ('bob', 'approve')]
+    assert history(acme) == [
+        ('alice', 'publish'), ('alice', 'publish'), ('alice', 'propose'), ('alice', 'approve'),
+        ('carol', 'approve'), ('alice', 'start'), ('alice', 'halt'), ('alice', 'approve'),
+        ('bob', 'approve')]
 
 
-def test_approve_all(team, fake):
-    f = fake(team)
-    assert publish(team, '--product', 'phone-a', '--build', '1').returncode == 0
-    assert ctl('rollout', 'create', '1', '--plan', 'plans/small.yaml', cwd=team).returncode == 0
-    r = ctl('approve', '1', '--yes', '--all', cwd=team)
-    assert r.returncode == 0 and 'bob (2 of 2)' in r.stdout
-    assert f.took('approve by alice') and f.took('approve by bob')
+class Liar(threading.Thread):
+    """Between huiductl and the server: passes all frames on, and changes what comes back."""
+
+    def __init__(self, folder, change):
+        super().__init__(daemon=True)
+        self.path, self.behind, self.change = folder / 'liar.sock', folder / 'admin.sock', change
+        self.lies = 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(self.path))
+        self.socket.listen()
+        self.start()
+
+    @staticmethod
+    def frame(s):
+        head = s.recv(4, socket.MSG_WAITALL)
+        if len(head) < 4:
+            return None
+        return head + s.recv(struct.unpack('>I', head)[0], socket.MSG_WAITALL)
+
+    def run(self):
+        while True:
+            client, server = self.socket.accept()[0], socket.socket(socket.AF_UNIX)
+            server.connect(str(self.behind))
+            while ask := self.frame(client):
+                server.sendall(ask)
+                answer = self.frame(server)
+                lie = self.change(answer)
+                self.lies += lie != answer
+                client.sendall(lie)
+            client.close()
+            server.close()
 
 
-@pytest.mark.parametrize('what', ['seed', 'step', 'more', 'targets', 'spec', 'fixes'])
-def test_approve_refuses_a_lie(team, fake, what):
-    f = fake(team, '--tamper', what)
-    assert publish(team, '--product', 'phone-a', '--build', '1').returncode == 0
-    assert ctl('rollout', 'create', '1', '--plan', 'plans/weekly.yaml', cwd=team).returncode == 0
-    r = ctl('approve', '1', '--yes', '--all', cwd=team)
-    assert r.returncode == 6 and 'not signed: phone-a' in r.stderr
-    assert not f.took('approve by alice')
+def replace_last(old, new):
+    def change(answer):
+        head, found, tail = answer.rpartition(old)
+        return head + new + tail if found else answer
+    return change
 
 
-def test_create_chooses_builds(team, fake):
-    fake(team)
-    assert publish(team, '--product', 'phone-a', '--build', 'a1', '--release', 'r').returncode == 0
-    assert publish(team, '--product', 'phone-a', '--build', 'a2', '--release', 'r').returncode == 0
+@pytest.mark.parametrize('what, change', [
+    # Step{upper 500000}: the plan comes after the spec, which says the same.
+    ('list of steps', replace_last(b'\x10\xa0\xc2\x1e', b'\x10\xa1\xc2\x1e')),
+    ('product', replace_last(b'\x2a\x07phone-a', b'\x2a\x07phone-b')),
+    ('build', replace_last(b'targets/phone-a/1', b'targets/phone-a/2')),
+])
+def test_approve_refuses_a_lie(acme, what, change):
+    assert publish(acme, '--product', 'phone-a', '--build', '1').returncode == 0
+    assert create(acme, '1').returncode == 0
+    liar = Liar(acme, change)
+    context = (acme / 'huiductl.yaml').read_text()
+    (acme / 'liar.yaml').write_text(context.replace('admin.sock', 'liar.sock'))
+    r = ctl('approve', '1', '--yes', '--all', '--context', 'liar.yaml', cwd=acme)
+    assert liar.lies == 1
+    assert r.returncode == 6 and f"not signed: phone-a: the plan's {what} is not" in r.stderr
+    assert ('alice', 'approve') not in history(acme)
+    assert ctl('approve', '1', '--yes', '--all', cwd=acme).returncode == 0
 
-    def create(name, *args):
-        return ctl('rollout', 'create', name, '--plan', 'plans/small.yaml', *args, cwd=team)
-    r = create('r')
+
+def test_create_chooses_builds(acme):
+    assert publish(acme, '--product', 'phone-a', '--build', 'a1', '--release', 'r').returncode == 0
+    assert publish(acme, '--product', 'phone-a', '--build', 'a2', '--release', 'r').returncode == 0
+    r = create(acme, 'r')
     assert r.returncode == 5 and 'a1 and a2 for phone-a: say which' in r.stderr
-    assert create('r', '--build', 'a2').returncode == 0
-    assert create('a1').returncode == 0
-    assert create('none').returncode == 3
-    assert create('r', '--build', 'none').returncode == 3
-    r = ctl('rollout', 'create', 'r', '--plan', 'huidud.yaml', cwd=team)
+    assert create(acme, 'r', '--build', 'a2').returncode == 0
+    assert create(acme, 'a1').returncode == 0
+    assert create(acme, 'none').returncode == 3
+    assert create(acme, 'r', '--build', 'none').returncode == 3
+    r = ctl('rollout', 'create', 'r', '--plan', 'huidud.yaml', cwd=acme)
     assert r.returncode == 2 and 'huidud.yaml:' in r.stderr
-    # --dry-run needs no server.
-    r = create('whatever', '--dry-run')
-    assert r.returncode == 0 and 'stable  50 to 100 %' in r.stdout
+    assert ctl('rollout', 'create', 'r', cwd=acme).returncode == 2
 
 
-def test_rollback_index_is_asked_for(team, fake):
-    fake(team)
+def test_dry_run_needs_no_server(team):
+    r = create(team, 'whatever', '--dry-run')
+    assert r.returncode == 0 and re.search(r'dev +10 to 99 % +\+4d18h', r.stdout)
+
+
+def test_rollback_index_is_asked_for(acme):
     args = ('--product', 'phone-a', '--build', '1', '--rollback-index', '3')
-    r = publish(team, *args)
+    r = publish(acme, *args)
     assert r.returncode == 2 and 'No way back' in r.stderr
-    assert publish(team, *args, '--yes').returncode == 0
+    assert publish(acme, *args, '--yes').returncode == 0
     # From here on it is the default, and no question any more.
-    assert publish(team, '--product', 'phone-a', '--build', '2').returncode == 0
-    builds = json.loads(ctl('build', 'list', '-o', 'json', cwd=team).stdout)['builds']
+    assert publish(acme, '--product', 'phone-a', '--build', '2').returncode == 0
+    builds = json.loads(ctl('build', 'list', '-o', 'json', cwd=acme).stdout)['builds']
     assert [b['rollback_index'] for b in builds] == [3, 3]
 
 
@@ -351,25 +387,24 @@ def sign(folder, *args):
     return ctl('build', 'sign', *args, cwd=folder)
 
 
-def test_sign_offline(team, fake):
-    (team / 'ota.zip').write_bytes(b'build')
+def test_sign_offline(acme):
+    (acme / 'ota.zip').write_bytes(b'build')
     new = ('ota.zip', '--product', 'phone-a', '--build', '1', '--counter', '5')
-    r = sign(team, *new, '--key', 'keys/alice.release.pem', '-o', 'a.env')
+    r = sign(acme, *new, '--key', 'keys/alice.release.pem', '-o', 'a.env')
     assert r.returncode == 0 and 'signed by alice (1 of 2)' in r.stdout
     assert hashlib.sha256(b'build').hexdigest() in r.stderr
-    r = sign(team, 'a.env', '--key', 'keys/carol.release.pem', '-o', 'ac.env')
+    r = sign(acme, 'a.env', '--key', 'keys/carol.release.pem', '-o', 'ac.env')
     assert r.returncode == 0 and 'alice, carol (2 of 2)' in r.stdout
     # Two who signed apart.
-    r = sign(team, 'a.env', '--key', 'keys/bob.release.pem', '-o', 'ab.env')
-    r = sign(team, 'ac.env', 'ab.env', '-o', 'abc.env')
+    r = sign(acme, 'a.env', '--key', 'keys/bob.release.pem', '-o', 'ab.env')
+    r = sign(acme, 'ac.env', 'ab.env', '-o', 'abc.env')
     assert r.returncode == 0 and 'alice, bob, carol (3 of 2)' in r.stdout
 
-    fake(team)
-    r = ctl('build', 'publish', 'a.env', 'ota.zip', cwd=team)
+    r = ctl('build', 'publish', 'a.env', 'ota.zip', cwd=acme)
     assert r.returncode == 4 and '1 of 2' in r.stderr
-    (team / 'other.zip').write_bytes(b'other')
-    assert ctl('build', 'publish', 'ac.env', 'other.zip', cwd=team).returncode == 6
-    r = ctl('build', 'publish', 'ac.env', 'ota.zip', cwd=team)
+    (acme / 'other.zip').write_bytes(b'other')
+    assert ctl('build', 'publish', 'ac.env', 'other.zip', cwd=acme).returncode == 6
+    r = ctl('build', 'publish', 'ac.env', 'ota.zip', cwd=acme)
     assert r.returncode == 0 and 'counter 5' in r.stdout
 
 
@@ -413,17 +448,17 @@ def upload_piece(folder, whole, n):
         assert len(s.recv(4)) == 4
 
 
-def test_upload_goes_on(solo, fake):
-    f = fake(solo)
+def test_upload_goes_on(acme):
     whole = os.urandom(1300000)
-    (solo / 'ota.zip').write_bytes(whole)
-    upload_piece(solo, whole, 500000)
-    args = ('build', 'publish', 'ota.zip', '--product', 'phone', '--build')
-    r = ctl(*args, '1', cwd=solo)
+    (acme / 'ota.zip').write_bytes(whole)
+    upload_piece(acme, whole, 500000)
+    args = ('build', 'publish', 'ota.zip', '--product', 'phone-a', '--build')
+    r = ctl(*args, '1', cwd=acme)
     assert r.returncode == 0 and 'Going on at 488.3 KiB' in r.stderr
-    assert f.took('uploaded by somebody: whole')
-    r = ctl(*args, '2', cwd=solo)
+    r = ctl(*args, '2', cwd=acme)
     assert r.returncode == 0 and 'has the file already' in r.stderr
+    builds = json.loads(ctl('build', 'list', '-o', 'json', cwd=acme).stdout)['builds']
+    assert {b['sha256'] for b in builds} == {hashlib.sha256(whole).hexdigest()}
 
 
 # ---- what scripts read ----
@@ -637,24 +672,26 @@ def test_watch_on_a_pipe(solo, fake):
     assert p.returncode == 130 and 'rollout get 2.4.1 -w' in errors
 
 
-def test_questions(team, fake):
-    f = fake(team)
-    assert publish(team, '--product', 'phone-a', '--build', '1').returncode == 0
-    assert ctl('rollout', 'create', '1', '--plan', 'plans/small.yaml', cwd=team).returncode == 0
-    t = Terminal('approve', '1', cwd=team)
+def test_questions(acme):
+    assert publish(acme, '--product', 'phone-a', '--build', '1').returncode == 0
+    assert create(acme, '1').returncode == 0
+    t = Terminal('approve', '1', cwd=acme)
     t.read(r'Sign this\? \[y/N\]')
     t.type('\r')
     assert t.end() == 1 and 'nothing was done' in t.text
-    assert not f.took('approve by alice')
-    t = Terminal('approve', '1', cwd=team)
+    assert ('alice', 'approve') not in history(acme)
+    t = Terminal('approve', '1', cwd=acme)
     t.read(r'Sign this\? \[y/N\]')
     t.type('y\r')
-    assert t.end() == 0 and f.took('approve by alice')
-    t = Terminal('halt', '1', cwd=team)
-    t.read('Reason: ')
-    t.type('it burns\r')
-    assert t.end() == 0 and f.took('halt by alice: it burns')
-    t = Terminal('halt', '1', cwd=team)
+    assert t.end() == 0 and ('alice', 'approve') in history(acme)
+    t = Terminal('halt', '1', cwd=acme)
     t.read('Reason: ')
     t.type('\r')
     assert t.end() == 2
+    assert ctl('approve', '1', '--yes', '--key', 'keys/bob.approver.pem', cwd=acme).returncode == 0
+    assert ctl('start', '1', cwd=acme).returncode == 0
+    t = Terminal('halt', '1', cwd=acme)
+    t.read('Reason: ')
+    t.type('it burns\r')
+    assert t.end() == 0
+    assert 'it burns' in ctl('rollout', 'history', cwd=acme).stdout
