@@ -75,7 +75,7 @@ void fail_style(const struct term *stderr_term)
 void note_text(struct buf *text)
 {
 	(void)fflush(stdout); /* what came first is seen first */
-	(void)fwrite(text->data, 1, text->len, stderr); /* nowhere to say that it is gone */
+	(void)fwrite(text->data, 1, text->len, stderr); /* if that is gone, so be it */
 	buf_release(text);
 }
 

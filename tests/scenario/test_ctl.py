@@ -662,7 +662,8 @@ def test_watch_outlives_the_server(solo, fake):
 
 
 def test_watch_on_a_pipe(solo, fake):
-    fake(solo, '--scenes', 'running:3,halted')
+    # A gate that only counts seconds is no change.
+    fake(solo, '--scenes', 'ticking:4,halted')
     p = subprocess.Popen([CTL, 'rollout', 'get', '2.4.1', '-w', '-o', 'json'], cwd=solo, env=ENV,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     states = [json.loads(p.stdout.readline())['rollouts'][0]['state'] for _ in range(2)]
