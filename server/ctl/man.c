@@ -92,6 +92,7 @@ static void put_codes(struct buf *out)
 int main(void)
 {
 	struct buf out = { 0 };
+	bool ok;
 
 	buf_str(&out,
 		"huiductl(1)\n\n# NAME\n\n"
@@ -113,7 +114,7 @@ int main(void)
 		"\n# FILES\n\n*huiductl.yaml*\n\tThe context: searched here, then in each folder "
 		"above. repository: the deployment; admin: the server's socket; root: root.env; "
 		"keys: lists of key files under root, release, approver.\n");
-	return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0
-		? 0
-		: 1;
+	ok = fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+	buf_release(&out);
+	return ok ? 0 : 1;
 }
