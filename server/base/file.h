@@ -7,8 +7,7 @@
 
 /* Adds the file's bytes to `out`; ERR_TOO_BIG when there are more than `max`. */
 WARN_UNUSED int file_read(const char *path, size_t max, struct buf *out);
-/* Makes a new file with exactly this mode; -EEXIST when it is there.  On disk on
- * return. */
+/* Makes a new file with exactly this mode; -EEXIST when it is there.  Synced. */
 WARN_UNUSED int file_create(const char *path, struct bytes data, unsigned mode);
-/* The file is either as it was or as given, whatever happens, and on disk on return. */
+/* The file is as it was or as given, whatever happens; on disk on return. */
 WARN_UNUSED int file_replace(const char *path, struct bytes data, unsigned mode);

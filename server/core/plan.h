@@ -35,8 +35,7 @@ struct plan_error {
 const char *plan_fault_key(enum plan_fault fault);
 const char *plan_fault_str(enum plan_fault fault);
 
-/* 0, or ERR_BAD_PLAN with the first fault in `e`.  Any bytes that unpacked may be
- * given. */
+/* 0, or ERR_BAD_PLAN with the first fault.  Any message that unpacked may be given. */
 WARN_UNUSED int plan_check(const Pb__PlanSpec *spec, struct plan_error *e);
 
 struct plan_step {

@@ -203,6 +203,12 @@ int args_read(struct args *a, uint64_t allowed, char error[ARGS_ERR_MAX])
 	return err;
 }
 
+void args_drop(struct arg_list *words, size_t n)
+{
+	words->n -= n <= words->n ? n : words->n;
+	memmove(words->v, words->v + n, words->n * sizeof(words->v[0]));
+}
+
 void args_help(struct buf *out, uint64_t which)
 {
 	for (size_t i = 0; i < ARG__COUNT; i++) {

@@ -53,5 +53,7 @@ WARN_UNUSED int args_split(
 /* Reads the options into their members; `allowed` are ARG() bits.  ERR_CONFIG as above.
  */
 WARN_UNUSED int args_read(struct args *a, uint64_t allowed, char error[ARGS_ERR_MAX]);
+/* Takes the first `n` words, or all there are, off the list. */
+void args_drop(struct arg_list *words, size_t n);
 /* A line for each option in `which`. */
 void args_help(struct buf *out, uint64_t which);

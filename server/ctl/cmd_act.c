@@ -20,7 +20,7 @@ struct act {
 static const struct act start = { PB__ACT__ACT_START, "started", ICON_RUNNING,
 	STYLE_GOOD, "huiductl rollout get ", " -w" };
 static const struct act pause_it = { PB__ACT__ACT_PAUSE, "paused", ICON_PAUSED,
-	STYLE_WARN, "huiductl rollout get ", ", then start or halt" };
+	STYLE_WARN, "huiductl rollout approve ", ", to let it go on; or halt it" };
 static const struct act halt = { PB__ACT__ACT_HALT, "halted", ICON_HALTED, STYLE_BAD,
 	"huiductl rollout history ", ", then build publish one that mends it" };
 
@@ -65,12 +65,48 @@ static int tell(struct ctl *c, const struct act *act, const Pb__RolloutView *v,
 	return ctl_print(&out);
 }
 
-static int act_on(struct ctl *c, const struct act *act, const char *reason)
+/* Should the server refuse: by the state the rollout is in. */
+static char *next_by_state(const Pb__RolloutView *v)
+{
+	const char *verb = "get";
+
+	if (v->state == PB__ROLLOUT_STATE__ROLLOUT_PROPOSED ||
+		v->state == PB__ROLLOUT_STATE__ROLLOUT_PAUSED ||
+		v->state == PB__ROLLOUT_STATE__ROLLOUT_HALTED)
+		verb = "approve";
+	return mem_printf("huiductl rollout %s %s", verb, v->release);
+}
+
+static int send_act(struct ctl *c, const struct act *act, const char *reason,
+	const struct held_key *key)
 {
 	Pb__AdminCommand command = PB__ADMIN_COMMAND__INIT;
 	Pb__RolloutAct rollout_act = PB__ROLLOUT_ACT__INIT;
 	const Pb__RolloutView *v;
 	struct reply seen, r;
+	char *next;
+	int err = rollout_find(c, c->args.words.v[0], &seen, &v);
+
+	if (err != 0)
+		return err;
+	c->next = next = next_by_state(v);
+	rollout_act.act = act->act;
+	rollout_act.rollout_id = v->rollout_id;
+	command.reason = reason;
+	command.act = &rollout_act;
+	err = ctl_command(c, &command, key, seen.m->checkpoint, &r);
+	if (err == 0) {
+		err = tell(c, act, v, key, &r);
+		reply_release(&r);
+	}
+	reply_release(&seen);
+	c->next = NULL;
+	free(next);
+	return err;
+}
+
+static int act_on(struct ctl *c, const struct act *act, const char *reason)
+{
 	struct hand hand;
 	int err = check_reason(reason);
 
@@ -78,19 +114,7 @@ static int act_on(struct ctl *c, const struct act *act, const char *reason)
 		err = hand_take(c, KEY_RELEASE, KEY_APPROVER, 1, &hand);
 	if (err != 0)
 		return err;
-	err = rollout_find(c, c->args.words.v[0], &seen, &v);
-	if (err == 0) {
-		rollout_act.act = act->act;
-		rollout_act.rollout_id = v->rollout_id;
-		command.reason = reason;
-		command.act = &rollout_act;
-		err = ctl_command(c, &command, &hand.key[0], seen.m->checkpoint, &r);
-		if (err == 0) {
-			err = tell(c, act, v, &hand.key[0], &r);
-			reply_release(&r);
-		}
-		reply_release(&seen);
-	}
+	err = send_act(c, act, reason, &hand.key[0]);
 	hand_release(&hand);
 	return err;
 }

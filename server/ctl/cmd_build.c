@@ -38,9 +38,18 @@ static int default_numbers(struct ctl *c, uint64_t *counter, uint64_t *index)
 	return err;
 }
 
+static void show(struct ctl *c, const Pb__Targets *t)
+{
+	struct buf text = { 0 };
+
+	targets_show(&text, &c->errors, t);
+	note_text(&text);
+}
+
 static int make_and_sign(struct ctl *c, const char *file, const struct hand *hand,
 	struct arena *a, struct bytes *out)
 {
+	const Pb__Targets *t;
 	uint64_t counter, index;
 	int err = default_numbers(c, &counter, &index);
 
@@ -48,7 +57,11 @@ static int make_and_sign(struct ctl *c, const char *file, const struct hand *han
 		err = targets_make(c, file, counter, index, a, out);
 	if (err != 0)
 		return err;
-	err = hand_sign(hand, *out, a, out);
+	t = targets_peek(*out, a, &err);
+	if (t != NULL) {
+		show(c, t);
+		err = hand_sign(hand, *out, a, out);
+	}
 	return err == 0 ? 0 : fail(exit_of(err), NULL, "signing: %s", err_str(err));
 }
 
@@ -68,11 +81,10 @@ static int read_signed(const char *path, struct arena *a, struct bytes *out)
 				  path, err_str(err));
 }
 
-/* As the server will: enough release keys, and a file that is the one described. */
-static int verify(struct ctl *c, struct bytes envelope, const char *file,
-	struct arena *a, const Pb__Targets **out)
+/* As the server will: enough release keys. */
+static int verify(
+	struct ctl *c, struct bytes envelope, struct arena *a, const Pb__Targets **out)
 {
-	struct file_facts facts;
 	struct signers who = { 0 };
 	struct bytes payload;
 	int err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_TARGETS,
@@ -86,18 +98,27 @@ static int verify(struct ctl *c, struct bytes envelope, const char *file,
 			c->root->root->targets->threshold);
 	if (err == 0)
 		*out = targets_peek(envelope, a, &err);
+	if (err == 0 && (*out)->n_targets == 0)
+		err = ERR_BAD_BUILD;
+	return err == 0 ? 0
+			: fail(exit_of(err), "huiductl help build sign",
+				  "the envelope: %s", err_str(err));
+}
+
+/* The file that somebody else described. */
+static int check_file(const char *file, const Pb__Target *t)
+{
+	struct file_facts facts;
+	int err = file_facts(file, &facts);
+
 	if (err != 0)
-		return fail(exit_of(err), "huiductl help build sign",
-			"the envelope: %s", err_str(err));
-	err = file_facts(file, &facts);
-	if (err != 0)
-		return fail(exit_of(err), NULL, "%s: %s", file, err_str(err));
-	if ((*out)->n_targets == 0 || (*out)->targets[0]->length != facts.length ||
-		!bytes_eq(wire_bytes((*out)->targets[0]->sha256),
-			bytes_of(facts.sha256, SHA256_LEN)))
-		return fail(EXIT_REFUSED, "sha256sum FILE", "%s: %s", file,
-			err_str(ERR_BAD_HASH));
-	return 0;
+		return fail(exit_of(err), "huiductl help build publish", "%s: %s", file,
+			err_str(err));
+	if (t->length == facts.length &&
+		bytes_eq(wire_bytes(t->sha256), bytes_of(facts.sha256, SHA256_LEN)))
+		return 0;
+	return fail(
+		EXIT_REFUSED, "sha256sum FILE", "%s: %s", file, err_str(ERR_BAD_HASH));
 }
 
 static int send_publish(
@@ -132,17 +153,6 @@ static int tell_published(struct ctl *c, const Pb__Targets *t)
 	return ctl_print(&out);
 }
 
-static void show(struct ctl *c, const Pb__Targets *t)
-{
-	struct buf text = { 0 };
-
-	targets_show(&text, &c->errors, t);
-	if (text.len > 0)
-		text.len--; /* note() ends the line */
-	note("%s", buf_text(&text));
-	buf_release(&text);
-}
-
 int cmd_build_publish(struct ctl *c)
 {
 	bool is_signed = c->args.words.n == 2;
@@ -160,11 +170,13 @@ int cmd_build_publish(struct ctl *c)
 		err = is_signed ? read_signed(c->args.words.v[0], &a, &envelope)
 				: make_and_sign(c, file, &hand, &a, &envelope);
 	if (err == 0)
-		err = verify(c, envelope, file, &a, &t);
-	if (err == 0) {
+		err = verify(c, envelope, &a, &t);
+	if (err == 0 && is_signed) {
 		show(c, t);
-		err = upload(c, file, t->targets[0]->length, t->targets[0]->sha256);
+		err = check_file(file, t->targets[0]);
 	}
+	if (err == 0)
+		err = upload(c, file, t->targets[0]->length, t->targets[0]->sha256);
 	if (err == 0)
 		err = send_publish(c, envelope, &hand.key[0]);
 	if (err == 0)

@@ -65,3 +65,12 @@ int cmd_help(struct ctl *c)
 	command_help_all(&out, &c->term);
 	return ctl_print(&out);
 }
+
+int cmd_nothing(struct ctl *c)
+{
+	struct buf text = { 0 };
+
+	command_help_all(&text, &c->errors);
+	note_text(&text);
+	return EXIT_USAGE;
+}

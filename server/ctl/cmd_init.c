@@ -97,8 +97,8 @@ static void warn(struct ctl *c, const struct deployment *d)
 			"  machine: as long as they lie together, one thief is enough.",
 			d->folder);
 	}
-	note("%s", buf_text(&text));
-	buf_release(&text);
+	buf_str(&text, "\n");
+	note_text(&text);
 }
 
 static int tell(struct ctl *c, const struct deployment *d)
@@ -117,7 +117,7 @@ static int tell(struct ctl *c, const struct deployment *d)
 		"  plans/         ladders to start from\n"
 		"Next:\n"
 		"  cd %s\n"
-		"  huidud huidud.yaml          and in another terminal\n"
+		"  huidud -c huidud.yaml       and in another terminal\n"
 		"  huiductl build publish FILE --product %s --build 1.0.0\n"
 		"  huiductl rollout create 1.0.0 --plan plans/small.yaml\n"
 		"  huiductl rollout approve 1.0.0%s\n"

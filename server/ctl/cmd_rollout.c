@@ -182,6 +182,10 @@ static void show_proposal(
 		buf_printf(out, "%s%s", i == 0 ? ": " : ", ", p->m->approved_by[i]);
 	buf_str(out,
 		".\nSeed, builds, steps and limits are what this machine computes.\n");
+	if (p->build[0].version > 1)
+		put(out, &c->errors, STYLE_WARN,
+			"%s Approved before: this lets it go on where it was paused or halted.\n",
+			icon(&c->errors, ICON_WARNING));
 }
 
 static int sign_plan(const Pb__ProposalBuild *b, const struct held_key *key,
@@ -221,7 +225,8 @@ static int approve_as(struct ctl *c, const Pb__Proposal *m, const struct held_ke
 	return err;
 }
 
-static int tell_approved(struct ctl *c, const Pb__Proposal *m, const struct hand *hand)
+static int tell_approved(
+	struct ctl *c, const Pb__Proposal *m, const struct hand *hand, bool again)
 {
 	size_t n = m->n_approved_by + hand->n;
 	struct buf out = { 0 };
@@ -233,18 +238,20 @@ static int tell_approved(struct ctl *c, const Pb__Proposal *m, const struct hand
 							 : "you",
 			m->n_approved_by + i + 1, m->threshold);
 	}
-	if (n >= m->threshold)
-		buf_printf(&out, "Next: huiductl rollout start %s\n", m->release);
-	else
+	if (n < m->threshold)
 		buf_printf(&out, "Next: huiductl rollout approve %s --key NEXT.pem\n",
 			m->release);
+	else if (again) /* it goes on by itself */
+		buf_printf(&out, "Next: huiductl rollout get %s -w\n", m->release);
+	else
+		buf_printf(&out, "Next: huiductl rollout start %s\n", m->release);
 	return ctl_print(&out);
 }
 
 /* Each approval is an entry of the log: the next one is signed against the log with it.
  */
 static int approve_all(
-	struct ctl *c, const Pb__AdminReply *seen, const struct hand *hand)
+	struct ctl *c, const Pb__AdminReply *seen, const struct hand *hand, bool again)
 {
 	const Pb__Checkpoint *at = seen->checkpoint;
 	struct reply last = { 0 };
@@ -258,10 +265,11 @@ static int approve_all(
 		at = err == 0 ? r.m->checkpoint : NULL;
 	}
 	reply_release(&last);
-	return err != 0 ? err : tell_approved(c, seen->proposal, hand);
+	return err != 0 ? err : tell_approved(c, seen->proposal, hand, again);
 }
 
-static int check_and_show(struct ctl *c, const Pb__Proposal *m)
+/* `*again`: it was approved before, and would go on. */
+static int check_and_show(struct ctl *c, const Pb__Proposal *m, bool *again)
 {
 	char error[PROPOSAL_ERROR_MAX];
 	struct arena a = arena_new(PROPOSAL_ARENA);
@@ -274,11 +282,9 @@ static int check_and_show(struct ctl *c, const Pb__Proposal *m)
 			"huiductl rollout history, and ask the proposer",
 			"not signed: %s", error);
 	} else {
+		*again = p.build[0].version > 1;
 		show_proposal(&text, c, &p);
-		if (text.len > 0)
-			text.len--; /* note() ends the line */
-		note("%s", buf_text(&text));
-		buf_release(&text);
+		note_text(&text);
 	}
 	free(a.base);
 	return err;
@@ -289,6 +295,7 @@ int cmd_rollout_approve(struct ctl *c)
 	const char *name = c->args.words.v[0];
 	struct hand hand = { 0 };
 	struct reply r;
+	bool again = false;
 	size_t want;
 	int err = ctl_root(c);
 
@@ -304,9 +311,9 @@ int cmd_rollout_approve(struct ctl *c)
 	if (err == 0)
 		err = hand_take(c, KEY_APPROVER, KEY_APPROVER, want, &hand);
 	if (err == 0)
-		err = check_and_show(c, r.m->proposal);
+		err = check_and_show(c, r.m->proposal, &again);
 	if (err == 0 && ctl_confirm(c, "Sign this?", &err))
-		err = approve_all(c, r.m, &hand);
+		err = approve_all(c, r.m, &hand, again);
 	hand_release(&hand);
 	reply_release(&r);
 	return err;

@@ -82,10 +82,7 @@ static int show(struct ctl *c, struct bytes envelope, struct arena *a)
 			"the build is for '%s', this context for '%s'", t->repository,
 			c->context.repository);
 	targets_show(&text, &c->errors, t);
-	if (text.len > 0)
-		text.len--; /* note() ends the line */
-	note("%s", buf_text(&text));
-	buf_release(&text);
+	note_text(&text);
 	return 0;
 }
 

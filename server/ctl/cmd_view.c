@@ -38,7 +38,7 @@ int cmd_rollout_get(struct ctl *c)
 		err = fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'",
 			word(c));
 	else if (ctl_json(c))
-		rollout_json(&out, r.m, r.m->checkpoint->time_ms);
+		rollout_json(&out, r.m);
 	else if (r.m->n_rollouts == 0)
 		no_rollout(word(c));
 	else
@@ -61,7 +61,7 @@ int cmd_rollout_list(struct ctl *c)
 	if (err != 0)
 		return err;
 	if (ctl_json(c))
-		rollout_json(&out, r.m, r.m->checkpoint->time_ms);
+		rollout_json(&out, r.m);
 	else if (r.m->n_rollouts > 0)
 		rollout_table(&out, &c->term, r.m);
 	else
@@ -229,7 +229,7 @@ int cmd_log_checkpoint(struct ctl *c)
 	} else {
 		if (r.m->checkpoint->root.len == SHA256_LEN)
 			(void)hex_encode(hex, r.m->checkpoint->root.data, SHA256_LEN);
-		buf_printf(&out, "%s  %llu entries  root %s\n",
+		buf_printf(&out, "%s  size %llu  root %s\n",
 			r.m->checkpoint->repository,
 			(unsigned long long)r.m->checkpoint->size, hex);
 	}

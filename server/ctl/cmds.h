@@ -23,3 +23,5 @@ int cmd_ring_show(struct ctl *c);
 int cmd_log_checkpoint(struct ctl *c);
 int cmd_version(struct ctl *c);
 int cmd_help(struct ctl *c);
+/* Nothing was asked for: the help, as an error, so that a script notices. */
+int cmd_nothing(struct ctl *c);

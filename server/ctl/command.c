@@ -10,7 +10,7 @@
 
 /* clang-format off */
 const struct command commands[] = {
-	{ "init", NULL, NULL, "DIR", "make a deployment: keys, root, configuration, plans",
+	{ "init", NULL, NULL, "DIR", "a new deployment: keys, root, config, plans",
 		"huiductl init --profile team --repository acme --product phone-a prod",
 		cmd_init, ARG(PROFILE) | ARG(REPOSITORY) | ARG(LINE) | ARG(PRODUCTS) |
 		ARG(PERSONS) | ARG(LISTEN), 1, 1 },
@@ -30,10 +30,10 @@ const struct command commands[] = {
 	{ "rollout", "create", NULL, "RELEASE|BUILD", "propose a rollout along a plan",
 		"huiductl rollout create 2.4.1 --plan plans/weekly.yaml",
 		cmd_rollout_create, ARG(PLAN) | ARG(BUILDS) | ARG(KEY) | ARG(DRY_RUN), 1, 1 },
-	{ "rollout", "approve", "approve", "NAME", "check a proposed plan and sign it",
+	{ "rollout", "approve", "approve", "NAME", "check a plan, sign it; resumes a halted one",
 		"huiductl rollout approve 2.4.1 --key bob.approver.pem",
 		cmd_rollout_approve, ARG(KEY) | ARG(ALL) | ARG(YES), 1, 1 },
-	{ "rollout", "start", "start", "NAME", "start an approved rollout, or go on with a paused one",
+	{ "rollout", "start", "start", "NAME", "start an approved rollout",
 		"huiductl rollout start 2.4.1", cmd_rollout_start, ARG(REASON) | ARG(KEY), 1, 1 },
 	{ "rollout", "pause", NULL, "NAME", "take in no more devices",
 		"huiductl rollout pause 2.4.1 --reason 'looking at heat on phone-c'",
@@ -45,7 +45,7 @@ const struct command commands[] = {
 		"huiductl rollout get 2.4.1 -w", cmd_rollout_get, ARG(OUTPUT) | ARG(WATCH), 0, 1 },
 	{ "rollout", "watch", "watch", "[NAME]", "the same, followed until Ctrl-C",
 		"huiductl watch 2.4.1", cmd_rollout_watch, ARG(OUTPUT), 0, 1 },
-	{ "rollout", "status", "status", "NAME", "wait until it is complete or halted, for scripts",
+	{ "rollout", "status", "status", "NAME", "wait until it is complete or halted",
 		"huiductl rollout status 2.4.1 --timeout 6h",
 		cmd_rollout_status, ARG(OUTPUT) | ARG(TIMEOUT) | ARG(WATCH), 1, 1 },
 	{ "rollout", "list", NULL, "", "all rollouts, one line each",

@@ -112,7 +112,7 @@ int ctl_try(
 static int unreachable(const struct ctl *c, const char *why)
 {
 	const char *slash = strrchr(c->context.file, '/');
-	char *next = mem_printf("huidud %.*shuidud.yaml",
+	char *next = mem_printf("huidud -c %.*shuidud.yaml",
 		(int)(slash == NULL ? 0 : slash + 1 - c->context.file),
 		c->context.file);
 	int code = fail(EXIT_UNREACHABLE, next,
@@ -123,16 +123,21 @@ static int unreachable(const struct ctl *c, const char *why)
 	return code;
 }
 
+/* The server knows best; then whoever asked it. */
+static const char *what_next(const struct ctl *c, const Pb__AdminReply *m)
+{
+	if (m->hint != NULL)
+		return m->hint;
+	return c->next != NULL ? c->next : "huiductl rollout list; huiductl build list";
+}
+
 int ctl_explain(struct ctl *c, int err, const struct reply *r)
 {
 	const Pb__AdminReply *m = r->m;
-	const char *next = m != NULL && m->hint != NULL ? m->hint : NULL;
 
 	if (m != NULL && m->code != 0)
-		return fail(exit_of(err),
-			next != NULL ? next
-				     : "huiductl rollout list, huiductl build list",
-			"%s", m->text != NULL ? m->text : err_str(err));
+		return fail(exit_of(err), what_next(c, m), "%s",
+			m->text != NULL ? m->text : err_str(err));
 	if (err == ERR_WRONG_REPOSITORY)
 		return fail(EXIT_REFUSED, "huiductl --context FILE ...",
 			"the server at %s is for '%s', %s for '%s'", c->context.admin,

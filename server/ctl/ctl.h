@@ -22,6 +22,8 @@ struct ctl {
 	struct context context;
 	struct rootfile *root;
 	struct conn *conn;
+	const char *next; /* what to try when the server says no and not what next; may
+			     be NULL */
 };
 
 void ctl_release(struct ctl *c);

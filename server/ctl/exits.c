@@ -72,13 +72,11 @@ void fail_style(const struct term *stderr_term)
 	style = *stderr_term;
 }
 
-/* In one write, so that it does not mix with what others say. */
-static void flush(struct buf *b)
+void note_text(struct buf *text)
 {
 	(void)fflush(stdout); /* what came first is seen first */
-	(void)fwrite(
-		b->data, 1, b->len, stderr); /* nowhere to say that stderr is gone */
-	buf_release(b);
+	(void)fwrite(text->data, 1, text->len, stderr); /* if that is gone, so be it */
+	buf_release(text);
 }
 
 int fail(enum exit_code code, const char *next, const char *format, ...)
@@ -95,7 +93,7 @@ int fail(enum exit_code code, const char *next, const char *format, ...)
 	buf_printf(&b, " %s\n", what);
 	if (next != NULL)
 		buf_printf(&b, "  try: %s\n", next);
-	flush(&b);
+	note_text(&b);
 	free(what);
 	return (int)code;
 }

@@ -22,6 +22,8 @@ void exit_help(struct buf *out);
  */
 int fail(enum exit_code code, const char *next, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Whole lines for stderr, in one piece; gives the buffer's memory back. */
+void note_text(struct buf *text);
 /* A line of progress or warning on stderr, as it is. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Colours of stderr; plain until called. */

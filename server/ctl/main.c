@@ -5,8 +5,7 @@
 
 #include "server/ctl/cmds.h"
 
-/* Wrong use, and where to read about the right one: as near to what was typed as can
- * be. */
+/* Wrong use, and where to read about the right one. */
 static int usage(const struct ctl *c, const char *what)
 {
 	const struct arg_list *words = &c->args.words;
@@ -38,24 +37,6 @@ static int check_words(const struct ctl *c)
 	return usage(c, what);
 }
 
-/* Noun and verb are known: what is left are the words of the command. */
-static void drop_words(struct arg_list *words, size_t n)
-{
-	words->n -= n <= words->n ? n : words->n;
-	memmove(words->v, words->v + n, words->n * sizeof(words->v[0]));
-}
-
-/* Nothing asked for: the help, as an error, so that a script notices. */
-static int ask_nothing(struct ctl *c)
-{
-	struct buf text = { 0 };
-
-	command_help_all(&text, &c->errors);
-	note("%.*s", (int)text.len - 1, buf_text(&text));
-	buf_release(&text);
-	return EXIT_USAGE;
-}
-
 static int run(struct ctl *c, int argc, char **argv)
 {
 	char error[ARGS_ERR_MAX];
@@ -72,10 +53,10 @@ static int run(struct ctl *c, int argc, char **argv)
 	fail_style(&c->errors);
 	term_init(&c->term, STDOUT_FILENO, c->args.color, c->args.ascii == FLAG_YES);
 	if (argc == 1)
-		return ask_nothing(c);
+		return cmd_nothing(c);
 	if (c->args.help == FLAG_YES)
 		return cmd_help(c);
-	drop_words(&c->args.words, used);
+	args_drop(&c->args.words, used); /* what is left are the command's own */
 	code = check_words(c);
 	return code != 0 ? code : c->command->run(c);
 }

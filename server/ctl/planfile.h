@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan as engineers keep it in their git: YAML, checked, as the PlanSpec that is
- * proposed. */
+/* A plan as engineers keep it: YAML, checked, as the PlanSpec that is proposed. */
 #pragma once
 
 #include "proto/admin.pb-c.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plans of config/plans/, built in; `huiductl init` lays them into a new
- * deployment. */
+/* The plans of config/plans/, built in; `huiductl init` lays them out. */
 #pragma once
 
 #include <stddef.h>

@@ -162,7 +162,7 @@ static void json_stage(struct json *j, const Pb__StageView *s)
 	json_end_object(j);
 }
 
-static void json_rollout(struct json *j, const Pb__RolloutView *v)
+static void json_rollout(struct json *j, const Pb__RolloutView *v, const char *gate)
 {
 	json_object(j, NULL);
 	json_str(j, "release", v->release);
@@ -177,7 +177,7 @@ static void json_rollout(struct json *j, const Pb__RolloutView *v)
 	json_u64(j, "approvals_needed", v->threshold);
 	json_u64(j, "step", v->step);
 	json_double(j, "log_k", v->log_k);
-	json_str(j, "gate", v->gate != NULL ? v->gate : "");
+	json_str(j, "gate", gate);
 	json_array(j, "stages");
 	for (size_t i = 0; i < v->n_stages; i++)
 		json_stage(j, v->stages[i]);
@@ -185,19 +185,43 @@ static void json_rollout(struct json *j, const Pb__RolloutView *v)
 	json_end_object(j);
 }
 
-void rollout_json(struct buf *out, const Pb__AdminReply *m, uint64_t at_ms)
+void rollout_json(struct buf *out, const Pb__AdminReply *m)
 {
 	struct json j = { out, false };
 
 	json_object(&j, NULL);
 	json_str(&j, "schema", "huidu.rollout/1");
 	json_str(&j, "repository", m->checkpoint->repository);
-	if (at_ms != 0)
-		json_time(&j, "time", at_ms);
+	json_time(&j, "time", m->checkpoint->time_ms);
 	json_array(&j, "rollouts");
-	for (size_t i = 0; i < m->n_rollouts; i++)
-		json_rollout(&j, m->rollouts[i]);
+	for (size_t i = 0; i < m->n_rollouts; i++) {
+		const char *gate = m->rollouts[i]->gate;
+		json_rollout(&j, m->rollouts[i], gate != NULL ? gate : "");
+	}
 	json_end_array(&j);
 	json_end_object(&j);
 	buf_str(out, "\n");
+}
+
+/* The gate's sentence counts minutes and devices: what it says stays when they are left
+ * out. */
+static void put_letters(struct buf *out, const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s < '0' || *s > '9')
+			buf_add(out, s, 1);
+}
+
+void rollout_shape(struct buf *out, const Pb__AdminReply *m)
+{
+	struct json j = { out, false };
+	struct buf gate = { 0 };
+
+	for (size_t i = 0; i < m->n_rollouts; i++) {
+		gate.len = 0;
+		if (m->rollouts[i]->gate != NULL)
+			put_letters(&gate, m->rollouts[i]->gate);
+		json_rollout(&j, m->rollouts[i], buf_text(&gate));
+	}
+	buf_release(&gate);
 }

@@ -24,9 +24,11 @@ WARN_UNUSED int rollout_find(
 /* The whole screen of one rollout; `now_ms` is the server's. */
 void rollout_screen(struct buf *out, const struct term *t, const Pb__RolloutView *v,
 	uint64_t now_ms);
-/* One line, without its end and without anything that only ages. */
+/* One line, without its end. */
 void rollout_line(struct buf *out, const Pb__RolloutView *v);
 /* A table, one row each. */
 void rollout_table(struct buf *out, const struct term *t, const Pb__AdminReply *m);
-/* One document; without the time of asking when `at_ms` is 0. */
-void rollout_json(struct buf *out, const Pb__AdminReply *m, uint64_t at_ms);
+/* One document. */
+void rollout_json(struct buf *out, const Pb__AdminReply *m);
+/* The same document as long as nothing but times has moved on. */
+void rollout_shape(struct buf *out, const Pb__AdminReply *m);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A build's description (Targets): made from a file, read, and shown before it is
- * signed. */
+/* A build's description (Targets): made, read, and shown before it is signed. */
 #pragma once
 
 #include "server/ctl/sign.h"

@@ -68,7 +68,7 @@ struct view {
 	struct ctl *c;
 	const char *name;
 	size_t lines;           /* of the last picture */
-	char *last;             /* the last line on a pipe */
+	char *last;             /* the shape of what a pipe was told */
 	uint64_t lost_since_ms; /* 0: the server answers */
 };
 
@@ -88,8 +88,7 @@ static void draw_in_place(struct view *w, struct buf *text)
 		w->lines++;
 	}
 	buf_str(&out, "\033[J" DRAW_END);
-	(void)!ctl_print(
-		&out); /* the terminal is gone: so is the reader of the error */
+	(void)!ctl_print(&out); /* no terminal, no reader of the error */
 }
 
 static void show_lost(struct view *w, struct buf *text)
@@ -109,9 +108,9 @@ static int show_on_terminal(struct view *w, const struct reply *r, struct buf *p
 		picture->len = 0;
 		watch_draw(w->c, r->m, picture);
 	}
-	buf_add(&text, picture->data, picture->len);
 	if (w->lost_since_ms != 0)
-		show_lost(w, &text);
+		show_lost(w, &text); /* on top: the end may not fit the screen */
+	buf_add(&text, picture->data, picture->len);
 	term_measure(&w->c->term, STDOUT_FILENO);
 	draw_in_place(w, &text);
 	buf_release(&text);
@@ -123,7 +122,7 @@ static void put_change(struct view *w, const Pb__AdminReply *m, struct buf *out)
 	char now[CLOCK_TEXT];
 
 	if (ctl_json(w->c)) {
-		rollout_json(out, m, m->checkpoint->time_ms);
+		rollout_json(out, m);
 		return;
 	}
 	for (size_t i = 0; i < m->n_rollouts; i++) {
@@ -133,24 +132,20 @@ static void put_change(struct view *w, const Pb__AdminReply *m, struct buf *out)
 	}
 }
 
-/* The same without the time: only a change of the rest is one. */
 static int show_on_pipe(struct view *w, const struct reply *r)
 {
-	struct buf same = { 0 }, out = { 0 };
+	struct buf shape = { 0 }, out = { 0 };
 
 	if (r->m == NULL)
 		return 0;
-	if (ctl_json(w->c))
-		rollout_json(&same, r->m, 0);
-	for (size_t i = 0; !ctl_json(w->c) && i < r->m->n_rollouts; i++)
-		rollout_line(&same, r->m->rollouts[i]);
-	if (w->last != NULL && strcmp(w->last, buf_text(&same)) == 0) {
-		buf_release(&same);
+	rollout_shape(&shape, r->m);
+	if (w->last != NULL && strcmp(w->last, buf_text(&shape)) == 0) {
+		buf_release(&shape);
 		return 0;
 	}
 	free(w->last);
-	w->last = mem_strdup(buf_text(&same));
-	buf_release(&same);
+	w->last = mem_strdup(buf_text(&shape));
+	buf_release(&shape);
 	put_change(w, r->m, &out);
 	return ctl_print(&out);
 }
@@ -217,6 +212,11 @@ int watch_rollouts(struct ctl *c, const char *name)
 
 	if (err != 0)
 		return err;
+	if (r.m->n_rollouts == 0 && name != NULL) {
+		reply_release(&r);
+		return fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'",
+			name);
+	}
 	catch_signals();
 	return follow(&w, &r);
 }
@@ -238,7 +238,7 @@ static int last_word(struct ctl *c, const struct reply *r, int code)
 
 	if (!ctl_json(c) || r->m == NULL)
 		return code;
-	rollout_json(&out, r->m, r->m->checkpoint->time_ms);
+	rollout_json(&out, r->m);
 	err = ctl_print(&out);
 	return err != 0 ? err : code;
 }

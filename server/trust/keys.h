@@ -27,8 +27,7 @@ enum key_role {
 const char *key_role_str(enum key_role role);
 /* The role's entry in the root; NULL for the log's key, which signs no metadata. */
 const Pb__Role *key_role_of(const Pb__Root *root, enum key_role role);
-/* "FOLDER/PERSON.ROLE.pem", or "FOLDER/ROLE.pem" when `person` is NULL.  Owned by the
- * caller. */
+/* "FOLDER/PERSON.ROLE.pem"; no PERSON when `person` is NULL.  Owned by the caller. */
 char *key_path(const char *folder, const char *person, enum key_role role);
 
 /* A private key and who it is according to a root, which must outlive it. */

@@ -89,8 +89,7 @@ int rootfile_check(const Pb__Root *root)
 	return err;
 }
 
-/* The keys that must have signed are inside: they are looked at first, believed
- * afterwards. */
+/* The keys that must have signed are inside: first looked at, then believed. */
 static int verify(struct loaded *l)
 {
 	const Pb__Envelope *e;

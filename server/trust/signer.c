@@ -27,7 +27,7 @@ struct signer {
 
 int signer_write(int fd, struct bytes message)
 {
-	uint8_t head[4];
+	uint8_t head[4] = { 0 };
 	struct bytes part[] = { bytes_of(head, 4), message };
 
 	put_be32(head, (uint32_t)message.n);

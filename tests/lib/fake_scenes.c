@@ -135,7 +135,11 @@ bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply
 {
 	static struct story first, second;
 	static Pb__RolloutView *list[2];
+	static uint64_t begun_ms;
 
+	/* What happened, happened at one time. */
+	begun_ms = begun_ms == 0 ? now_ms : begun_ms;
+	now_ms = begun_ms;
 	if (strcmp(name, "empty") == 0)
 		return true;
 	tell_running(&first, now_ms);
@@ -149,6 +153,9 @@ bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply
 	else if (strcmp(name, "superseded") == 0)
 		set_state(&first, PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED,
 			"2.4.2 took dev");
+	else if (strcmp(name, "ticking") == 0)
+		first.view.gate =
+			look % 2 ? "soaking: 91 s of 6 h" : "soaking: 90 s of 6 h";
 	else if (strcmp(name, "growing") == 0)
 		first.stage[5].boot_ok += 10 * look;
 	else if (strcmp(name, "running") != 0 && strcmp(name, "two") != 0)

@@ -6,8 +6,7 @@
 
 #include "proto/admin.pb-c.h"
 
-/* Adds the scene's rollouts to the reply; `look` counts the questions.  False: no such
- * scene. */
+/* Adds the rollouts of a scene; `look` counts the questions.  False: none like it. */
 bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply *out);
 void scene_history(uint64_t now_ms, Pb__AdminReply *out);
 void scene_device(Pb__AdminReply *out, const uint8_t id[16]);
