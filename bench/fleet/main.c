@@ -49,13 +49,14 @@ static struct tally tally_of(const struct run *r, unsigned build)
 static void write_status(const struct run *r, FILE *out)
 {
 	struct net_counts c = net_counts(r->fleet.net);
-	unsigned enrolled = 0, ring[4] = { 0 };
+	unsigned enrolled = 0, offered = 0, ring[4] = { 0 };
 	uint64_t fetched = 0;
 	struct rusage u;
 
 	for (unsigned i = 0; i < r->n; i++) {
 		struct huidu_status s;
 		fetched += r->phones[i].fetched;
+		offered += r->phones[i].offered;
 		if (r->phones[i].device == NULL)
 			continue;
 		huidu_status(r->phones[i].device, &s);
@@ -63,8 +64,9 @@ static void write_status(const struct run *r, FILE *out)
 		ring[s.ring]++;
 	}
 	(void)getrusage(RUSAGE_SELF, &u);
-	(void)fprintf(out, "{\"schema\":\"huidu.fleet/1\",\"phones\":%u,\"enrolled\":%u,", r->n,
-		enrolled);
+	(void)fprintf(out, "{\"schema\":\"huidu.fleet/1\",\"phones\":%u,\"enrolled\":%u,"
+			   "\"offered\":%u,",
+		r->n, enrolled, offered);
 	(void)fprintf(out, "\"rings\":[%u,%u,%u,%u],\"seconds\":%.1f,", ring[0], ring[1],
 		ring[2], ring[3], (double)(phone_now_ms() - r->started_ms) / 1000);
 	(void)fprintf(out,
@@ -210,13 +212,14 @@ static const char usage_text[] =
 	"  --spread MS        over which phones are switched on (1000)\n"
 	"  --connections N    at one time (64); --reconnect: a new one each request\n"
 	"  --status FILE      written every second; the same goes to stdout at the end\n"
+	"  --save-poll FILE   the body of one poll, for a load generator\n"
 	"  --seconds N        end after so long; SIGTERM ends it too\n"
 	"  --verbose          say what the SDK refused\n";
 
 enum fleet_option {
 	OPT_SERVER, OPT_CA, OPT_ROOT, OPT_REPOSITORY, OPT_PRODUCT, OPT_PHONES, OPT_CORE,
 	OPT_HONOUR, OPT_DEV, OPT_SEED, OPT_DAY, OPT_CRASHES, OPT_BUILD, OPT_POLL_MIN,
-	OPT_SPREAD, OPT_CONNECTIONS, OPT_RECONNECT, OPT_STATUS, OPT_SECONDS, OPT_VERBOSE,
+	OPT_SPREAD, OPT_CONNECTIONS, OPT_RECONNECT, OPT_STATUS, OPT_SAVE_POLL, OPT_SECONDS, OPT_VERBOSE,
 	OPT_HELP
 };
 
@@ -239,6 +242,7 @@ static const struct option options[] = {
 	[OPT_CONNECTIONS] = { "connections", required_argument, NULL, OPT_CONNECTIONS },
 	[OPT_RECONNECT] = { "reconnect", no_argument, NULL, OPT_RECONNECT },
 	[OPT_STATUS] = { "status", required_argument, NULL, OPT_STATUS },
+	[OPT_SAVE_POLL] = { "save-poll", required_argument, NULL, OPT_SAVE_POLL },
 	[OPT_SECONDS] = { "seconds", required_argument, NULL, OPT_SECONDS },
 	[OPT_VERBOSE] = { "verbose", no_argument, NULL, OPT_VERBOSE },
 	[OPT_HELP] = { "help", no_argument, NULL, OPT_HELP },
@@ -299,6 +303,7 @@ static void set(struct run *r, int option, char *arg)
 	case OPT_CONNECTIONS: r->net.connections = number(arg); break;
 	case OPT_RECONNECT: r->net.reconnect = 1; break;
 	case OPT_STATUS: r->status_path = arg; break;
+	case OPT_SAVE_POLL: r->fleet.save_poll = arg; break;
 	case OPT_SECONDS: r->end_ms = 1000ull * number(arg); break;
 	case OPT_VERBOSE: r->fleet.verbose = 1; break;
 	case OPT_HELP: (void)fputs(usage_text, stdout); exit(0);

@@ -21,10 +21,25 @@ uint64_t phone_now_ms(void)
 
 /* ---- hooks ---- */
 
+/* For load generators, which cannot sign a poll of their own. */
+static void save_poll(struct fleet *f, const struct huidu_request *request)
+{
+	FILE *file = fopen(f->save_poll, "w");
+
+	if (file == NULL || fwrite(request->body, request->body_len, 1, file) != 1 ||
+		fclose(file) != 0) {
+		perror(f->save_poll);
+		exit(2);
+	}
+	f->save_poll = NULL;
+}
+
 static int on_http(void *ctx, const struct huidu_request *request)
 {
 	struct phone *p = ctx;
 
+	if (p->fleet->save_poll != NULL && strcmp(request->path, "/v1/poll") == 0)
+		save_poll(p->fleet, request);
 	net_send(p->fleet->net, p->device, &p->due_ms, request);
 	return 0;
 }
@@ -230,6 +245,8 @@ static void crash(struct phone *p, uint64_t now_ms)
 
 void phone_step(struct phone *p, uint64_t now_ms)
 {
+	struct huidu_status status;
+
 	if (p->life == PHONE_RESTARTING && now_ms >= p->restart_ms)
 		restart(p, now_ms);
 	if (p->life != PHONE_ON)
@@ -241,8 +258,11 @@ void phone_step(struct phone *p, uint64_t now_ms)
 	}
 	if (p->crash_ms != 0 && now_ms >= p->crash_ms)
 		crash(p, now_ms);
-	if (now_ms >= p->due_ms)
-		(void)huidu_step(p->device, &p->due_ms); /* counted by on_log */
+	if (now_ms < p->due_ms)
+		return;
+	(void)huidu_step(p->device, &p->due_ms); /* counted by on_log */
+	huidu_status(p->device, &status);
+	p->offered |= status.answer == HUIDU_OFFERED;
 }
 
 void phone_release(struct phone *p)

@@ -18,6 +18,7 @@ struct fleet {
 	size_t root_len;
 	uint32_t poll_min_s;
 	void *scratch;
+	const char *save_poll;      /* file for the body of one poll; NULL: none, or done */
 	unsigned long long refused; /* things the SDK did not believe */
 	int verbose;
 };
@@ -39,6 +40,7 @@ struct phone {
 	uint64_t due_ms;       /* the SDK's */
 	uint64_t restart_ms, boot_ok_ms, crash_ms; /* 0: nothing of it is to come */
 	bool boot_failed;
+	bool offered;          /* was told "offer" at least once */
 	uint64_t fetched;      /* bytes of builds' files */
 	struct phone_past past[MODEL_BUILDS]; /* by the model's builds */
 	uint8_t state[PHONE_STATE_MAX];
