@@ -286,6 +286,7 @@ def main():
     args = parser.parse_args()
     demo = Demo(os.path.abspath(args.build_dir))
     kept = False
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     try:
         demo.make_keys()
         demo.start_server()
