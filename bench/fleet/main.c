@@ -19,7 +19,7 @@ struct run {
 	struct phone *phones;
 	unsigned n, spread_ms;
 	unsigned wish[3]; /* phones that opt in to core, honour, dev */
-	const char *ca, *root_path, *status_path;
+	const char *root_path, *status_path, *dump_path;
 	struct event_base *base;
 	uint64_t started_ms, next_status_ms, end_ms;
 };
@@ -99,6 +99,28 @@ static void save_status(const struct run *r)
 	write_status(r, f);
 	if (fclose(f) == 0)
 		(void)rename(next, r->status_path);
+}
+
+/* A line a phone: its id, and the number of the last event the server acknowledged. */
+static void dump(const struct run *r)
+{
+	FILE *f = fopen(r->dump_path, "w");
+
+	if (f == NULL) {
+		perror(r->dump_path);
+		exit(1);
+	}
+	for (unsigned i = 0; i < r->n; i++) {
+		struct huidu_status s;
+		if (r->phones[i].device == NULL)
+			continue;
+		huidu_status(r->phones[i].device, &s);
+		for (unsigned b = 0; b < sizeof(s.device_id); b++)
+			(void)fprintf(f, "%02x", s.device_id[b]);
+		(void)fprintf(f, " %u\n", s.acknowledged);
+	}
+	if (fclose(f) != 0)
+		perror(r->dump_path);
 }
 
 /* ---- running ---- */
@@ -185,6 +207,8 @@ static void run(struct run *r)
 	(void)event_base_dispatch(r->base);
 	if (r->status_path != NULL)
 		save_status(r);
+	if (r->dump_path != NULL)
+		dump(r);
 	write_status(r, stdout);
 	event_free(tick);
 	event_free(term);
@@ -212,6 +236,7 @@ static const char usage_text[] =
 	"  --spread MS        over which phones are switched on (1000)\n"
 	"  --connections N    at one time (64); --reconnect: a new one each request\n"
 	"  --status FILE      written every second; the same goes to stdout at the end\n"
+	"  --dump FILE        at the end: a line a phone, its id and last acknowledged event\n"
 	"  --save-poll FILE   the body of one poll, for a load generator\n"
 	"  --seconds N        end after so long; SIGTERM ends it too\n"
 	"  --verbose          say what the SDK refused\n";
@@ -219,7 +244,7 @@ static const char usage_text[] =
 enum fleet_option {
 	OPT_SERVER, OPT_CA, OPT_ROOT, OPT_REPOSITORY, OPT_PRODUCT, OPT_PHONES, OPT_CORE,
 	OPT_HONOUR, OPT_DEV, OPT_SEED, OPT_DAY, OPT_CRASHES, OPT_BUILD, OPT_POLL_MIN,
-	OPT_SPREAD, OPT_CONNECTIONS, OPT_RECONNECT, OPT_STATUS, OPT_SAVE_POLL, OPT_SECONDS, OPT_VERBOSE,
+	OPT_SPREAD, OPT_CONNECTIONS, OPT_RECONNECT, OPT_STATUS, OPT_DUMP, OPT_SAVE_POLL, OPT_SECONDS, OPT_VERBOSE,
 	OPT_HELP
 };
 
@@ -242,6 +267,7 @@ static const struct option options[] = {
 	[OPT_CONNECTIONS] = { "connections", required_argument, NULL, OPT_CONNECTIONS },
 	[OPT_RECONNECT] = { "reconnect", no_argument, NULL, OPT_RECONNECT },
 	[OPT_STATUS] = { "status", required_argument, NULL, OPT_STATUS },
+	[OPT_DUMP] = { "dump", required_argument, NULL, OPT_DUMP },
 	[OPT_SAVE_POLL] = { "save-poll", required_argument, NULL, OPT_SAVE_POLL },
 	[OPT_SECONDS] = { "seconds", required_argument, NULL, OPT_SECONDS },
 	[OPT_VERBOSE] = { "verbose", no_argument, NULL, OPT_VERBOSE },
@@ -303,6 +329,7 @@ static void set(struct run *r, int option, char *arg)
 	case OPT_CONNECTIONS: r->net.connections = number(arg); break;
 	case OPT_RECONNECT: r->net.reconnect = 1; break;
 	case OPT_STATUS: r->status_path = arg; break;
+	case OPT_DUMP: r->dump_path = arg; break;
 	case OPT_SAVE_POLL: r->fleet.save_poll = arg; break;
 	case OPT_SECONDS: r->end_ms = 1000ull * number(arg); break;
 	case OPT_VERBOSE: r->fleet.verbose = 1; break;
