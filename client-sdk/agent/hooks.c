@@ -64,8 +64,8 @@ static int on_apply(void *ctx, const struct huidu_offer *offer)
 static int save_build(struct agent *a, const char *name, const struct agent_build *b)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "%s %" PRIu64 " %" PRIu64 "\n", b->id,
-		b->counter, b->rollback_index);
+	int n = snprintf(line, sizeof(line), "%" PRIu64 " %" PRIu64 " %s\n", b->counter,
+		b->rollback_index, b->id);
 
 	return files_save(&a->files, name, line, (size_t)n);
 }
@@ -107,8 +107,8 @@ int agent_load_build(struct agent *a)
 			: -ENAMETOOLONG;
 	if (err != 0)
 		return err;
-	return sscanf(line, "%63s %" SCNu64 " %" SCNu64, b->id, &b->counter,
-		       &b->rollback_index) == 3
+	return sscanf(line, "%" SCNu64 " %" SCNu64 " %63[^\n]", &b->counter,
+		       &b->rollback_index, b->id) == 3
 		? 0
 		: HUIDU_ECORRUPT;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,10 @@ int run(const char *const argv[])
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return WIFSIGNALED(status) ? -(BY_SIGNAL + WTERMSIG(status))
-				   : -WEXITSTATUS(status);
+	status = WIFSIGNALED(status) ? BY_SIGNAL + WTERMSIG(status)
+				     : WEXITSTATUS(status);
+	if (status == 0)
+		return 0;
+	(void)fprintf(stderr, "huidu-agent: %s: ended with %d\n", argv[0], status);
+	return -(RUN_EXIT + status);
 }

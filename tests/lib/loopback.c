@@ -109,8 +109,12 @@ static void *serve(void *ctx)
 
 	assert(r != NULL);
 	while ((fd = accept(l->listener, NULL, NULL)) >= 0) {
-		while (read_request(fd, r) && answer(l, fd, r))
-			;
+		for (bool more = true; more;) {
+			more = read_request(fd, r);
+			(void)pthread_mutex_lock(&l->lock);
+			more = more && answer(l, fd, r);
+			(void)pthread_mutex_unlock(&l->lock);
+		}
 		(void)close(fd);
 	}
 	free(r);
@@ -124,7 +128,7 @@ void loopback_start(struct loopback *l, struct honest *server)
 	socklen_t n = sizeof(at);
 	int err;
 
-	*l = (struct loopback){ .server = server };
+	*l = (struct loopback){ .server = server, .lock = PTHREAD_MUTEX_INITIALIZER };
 	l->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert(l->listener >= 0);
 	err = bind(l->listener, (struct sockaddr *)&at, sizeof(at)) |
@@ -142,4 +146,14 @@ void loopback_stop(struct loopback *l)
 	(void)shutdown(l->listener, SHUT_RDWR); /* ends accept() */
 	(void)pthread_join(l->thread, NULL);
 	(void)close(l->listener);
+}
+
+unsigned loopback_polls(struct loopback *l)
+{
+	unsigned n;
+
+	(void)pthread_mutex_lock(&l->lock);
+	n = l->server->polls;
+	(void)pthread_mutex_unlock(&l->lock);
+	return n;
 }

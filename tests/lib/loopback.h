@@ -23,7 +23,10 @@ struct loopback {
 
 	int listener;
 	pthread_t thread;
+	pthread_mutex_t lock; /* held while a request is answered */
 };
 
 void loopback_start(struct loopback *l, struct honest *server);
 void loopback_stop(struct loopback *l);
+/* How many polls it has answered; at any time. */
+unsigned loopback_polls(struct loopback *l);

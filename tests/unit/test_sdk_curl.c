@@ -255,6 +255,103 @@ static void addresses(void **state)
 	}
 }
 
+/* openssl(1) as a TLS server that answers every GET with a page, on a port of its
+ * choice. */
+struct tls {
+	pid_t pid;
+	char dir[32], key[64], certificate[64], url[64];
+};
+
+static pid_t spawn(const char *const argv[], int out)
+{
+	union {
+		const char *const *in;
+		char *const *out;
+	} u = { argv };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)dup2(out, STDOUT_FILENO);
+		(void)fclose(stderr);
+		(void)execvp(u.out[0], u.out);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void tls_certificate(struct tls *t)
+{
+	const char *const argv[] = { "openssl", "req", "-x509", "-newkey", "ec",
+		"-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+		"/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+		t->key, "-out", t->certificate, NULL };
+	int status;
+
+	(void)strcpy(t->dir, "/tmp/huidu-tls-XXXXXX");
+	assert_non_null(mkdtemp(t->dir));
+	(void)snprintf(t->key, sizeof(t->key), "%s/key", t->dir);
+	(void)snprintf(t->certificate, sizeof(t->certificate), "%s/cert", t->dir);
+	assert_true(waitpid(spawn(argv, STDERR_FILENO), &status, 0) > 0);
+	assert_int_equal(status, 0);
+}
+
+static void tls_start(struct tls *t)
+{
+	const char *const argv[] = { "openssl", "s_server", "-accept", "127.0.0.1:0",
+		"-cert", t->certificate, "-key", t->key, "-www", NULL };
+	char line[256] = "";
+	unsigned port = 0;
+	int out[2];
+	FILE *f;
+
+	tls_certificate(t);
+	assert_int_equal(pipe(out), 0);
+	t->pid = spawn(argv, out[1]);
+	(void)close(out[1]);
+	f = fdopen(out[0], "r");
+	assert_non_null(f);
+	while (port == 0 && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "ACCEPT 127.0.0.1:%u", &port) != 1)
+			port = 0;
+	(void)fclose(f);
+	assert_true(port > 0);
+	(void)snprintf(t->url, sizeof(t->url), "https://127.0.0.1:%u", port);
+}
+
+static void tls_stop(struct tls *t)
+{
+	(void)kill(t->pid, SIGKILL);
+	(void)waitpid(t->pid, NULL, 0);
+	(void)unlink(t->key);
+	(void)unlink(t->certificate);
+	(void)rmdir(t->dir);
+}
+
+/* Who does not have the certificate it should is not talked to. */
+static void tls(void **state)
+{
+	struct wired *w = *state;
+	struct huidu_curl *plain = w->curl;
+	struct tls t;
+
+	tls_start(&t);
+	w->l.only = "/v1/artifact";
+	w->l.status = 404;
+	offer(w);
+	phone_settle(w->p);
+	assert_int_equal(phone_status(w->p).phase, HUIDU_FETCHING);
+	for (int trusted = 0; trusted < 2; trusted++) {
+		w->curl = huidu_curl_new(t.url, trusted ? t.certificate : NULL);
+		w->p->clock_ms = w->p->next_ms;
+		assert_int_equal(phone_step(w->p), HUIDU_EUNREACHABLE);
+		assert_int_equal(phone_status(w->p).fetched > 0, trusted);
+		huidu_curl_free(w->curl);
+	}
+	w->curl = plain;
+	tls_stop(&t);
+}
+
 int main(void)
 {
 #define WIRED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -269,6 +366,7 @@ int main(void)
 		WIRED(redirects),
 		WIRED(elsewhere),
 		WIRED(nobody_there),
+		WIRED(tls),
 		cmocka_unit_test(addresses),
 	};
 
