@@ -94,7 +94,7 @@ static inline bool hex_decode(uint8_t *out, size_t n, const char *hex)
 						    : 16u;
 		if (v == 16)
 			return false;
-		out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] << 4 | v : v);
+		out[i / 2] = (uint8_t)(i % 2 ? (unsigned)out[i / 2] << 4 | v : v);
 	}
 	return true;
 }
