@@ -161,5 +161,7 @@ void huidu_fini(huidu_t *h)
 	if (h == NULL)
 		return;
 	own_crypto_close(h);
+	/* Keys have been through it. */
+	crypto_wipe(h->scratch, HUIDU_SCRATCH);
 	crypto_wipe(h, sizeof(*h));
 }
