@@ -169,7 +169,7 @@ int huidu_step(huidu_t *h, uint64_t *next_ms)
 	h->tried = false;
 	pace_check(h, &h->poll);
 	pace_check(h, &h->work);
-	if (!h->settled && h->work.at_ms <= sdk_clock_ms(h))
+	if (h->work.at_ms <= sdk_clock_ms(h))
 		err = client_settle(h);
 	if (err == 0 && h->settled && h->in_flight == EXCHANGE_NONE)
 		err = act(h);

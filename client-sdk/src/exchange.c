@@ -120,7 +120,6 @@ static void answer(huidu_t *h, const struct exchange *x, int status, struct byte
 	int err;
 
 	h->last_error = 0;
-	h->tried = true;
 	if (x->body != NULL && body.n > x->max_response)
 		status = ERR_TOO_BIG;
 	err = x->done(h, status, body);

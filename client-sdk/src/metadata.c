@@ -132,7 +132,6 @@ static void keep_timestamp(struct chain *c)
 	c->version = s->timestamp_version;
 	c->expires_s = s->timestamp_expires_s;
 	c->offers_until_s = s->offers_until_s;
-	c->issued_s = s->floor_s;
 	c->snapshot = s->snapshot;
 }
 

@@ -85,6 +85,12 @@ struct honest {
 	unsigned n_events;
 	unsigned polls, anonymous_polls, reports, fetches, full_polls;
 	uint64_t range_from; /* of the last fetch */
+	struct {
+		char build_id[64];
+		uint64_t release_counter, rollback_index, root_version,
+			snapshot_version;
+		uint32_t seq, enrol_wish, wish;
+	} asked; /* by the last poll */
 
 	/* Dishonesty: changes a message before it is signed, the reply before it is
 	 * sent. */

@@ -149,6 +149,7 @@ static void disk_is_unreadable(void **state)
 	p->read_error = -EIO;
 	phone_restart(p);
 	phone_settle(p);
+	assert_int_equal(phone_status(p).last_error, -EIO);
 	p->clock_ms = p->next_ms;
 	phone_settle(p);
 	assert_int_equal(p->server->range_from, 0);

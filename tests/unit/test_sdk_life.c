@@ -69,6 +69,47 @@ static void whole_life(void **state)
 	assert_int_equal(phone_status(p).unsent, 0);
 }
 
+/* What a poll tells the server. */
+static void what_is_asked(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	phone_settle(p);
+	assert_string_equal(s->asked.build_id, "b1");
+	assert_int_equal(s->asked.release_counter, 1);
+	assert_int_equal(s->asked.rollback_index, 0);
+	assert_int_equal(s->asked.root_version, 1);
+	assert_int_equal(s->asked.snapshot_version, 0);
+	assert_int_equal(s->asked.seq, 0);
+	assert_int_equal(s->asked.wish, HUIDU_DEV);
+	assert_int_equal(s->asked.enrol_wish, HUIDU_DEV);
+	honest_add_offer(s, honest_add_build(s, "b2", 2, 50000), 3, PPM)
+		->build->rollback_index = 3;
+	s->answer = PB__ANSWER__ANSWER_OFFER;
+	honest_publish(s);
+	p->sick = true;
+	phone_run(p, 3 * HOUR);
+	assert_string_equal(s->asked.build_id, "b2");
+	assert_int_equal(s->asked.release_counter, 2);
+	assert_int_equal(s->asked.rollback_index, 0); /* not proved yet */
+	assert_int_equal(s->asked.snapshot_version, s->snapshot_version);
+	assert_int_equal(s->asked.seq, 3);
+	p->sick = false;
+	phone_run(p, 3 * HOUR);
+	assert_int_equal(s->asked.rollback_index, 3);
+	assert_int_equal(s->asked.seq, 4);
+	/* Another build is another question. */
+	p->config.wish = HUIDU_STABLE;
+	p->slot.release_counter = 9;
+	(void)strcpy(p->slot.build_id, "b9");
+	phone_restart(p);
+	phone_settle(p);
+	assert_int_equal(s->asked.snapshot_version, 0);
+	assert_int_equal(s->asked.wish, HUIDU_STABLE);
+	assert_int_equal(s->asked.rollback_index, 3);
+}
+
 /* Build after build: the state does not grow, and nothing of the last one is in the
  * way. */
 static void many_builds(void **state)
@@ -118,6 +159,7 @@ int main(void)
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
 	const struct CMUnitTest tests[] = {
 		ON_PHONE(whole_life),
+		ON_PHONE(what_is_asked),
 		ON_PHONE(many_builds),
 		ON_PHONE(short_lives),
 	};

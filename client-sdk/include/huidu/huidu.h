@@ -207,7 +207,8 @@ struct huidu_config {
 	size_t root_len;
 	enum huidu_ring wish;   /* innermost ring the user opted in to */
 	int reports;            /* 0: poll without an id, report nothing */
-	uint32_t poll_min_s;    /* the server's interval is held within these; 0: 60 s and 24 h */
+	/* The server's interval is held within these; 0: 60 s and 24 h; 30 days at most. */
+	uint32_t poll_min_s;
 	uint32_t poll_max_s;
 	uint32_t stale_after_s; /* no fresh answer for so long: status.stale; 0: 3 days */
 };
