@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device in a directory: libhuidu with libcurl, files, and programs for what a phone
- * does. */
+/*
+ * A device in a directory: libhuidu with libcurl, files, and programs for what a phone
+ * does.
+ */
 #pragma once
 
 #include "client-sdk/agent/files.h"
@@ -14,8 +16,10 @@ enum agent_exit {
 	AGENT_RESTART = 10, /* another build is in place: start again */
 };
 
-/* The build that runs, as files "current" and "previous" tell it: "id counter
- * rollback_index". */
+/*
+ * The build that runs, as files "current" and "previous" tell it: "id counter
+ * rollback_index".
+ */
 struct agent_build {
 	char id[64];
 	uint64_t counter, rollback_index;
@@ -37,8 +41,10 @@ struct agent {
 	_Alignas(16) uint8_t scratch[HUIDU_SCRATCH];
 };
 
-/* 0, or an error after a line on stderr.  agent_close takes what a failed open leaves,
- * too. */
+/*
+ * 0, or an error after a line on stderr.  agent_close takes what a failed open leaves,
+ * too.
+ */
 int agent_open(struct agent *a, const struct settings *settings);
 void agent_close(struct agent *a);
 /* Lives until it is to be restarted, --once is over, or it is told to end. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A directory with small files that are replaced whole, and one large one that grows.
+/*
+ * A directory with small files that are replaced whole, and one large one that grows.
+ * /
  */
 #pragma once
 
@@ -16,8 +18,10 @@ struct files {
 /* Makes the directory if need be.  All return 0 or -errno. */
 int files_open(struct files *f, const char *dir);
 void files_close(struct files *f);
-/* *len is the room on entry, the length on return; -ENOENT; -EFBIG when there is no
- * room. */
+/*
+ * *len is the room on entry, the length on return; -ENOENT; -EFBIG when there is no
+ * room.
+ */
 int files_load(const struct files *f, const char *name, void *out, size_t *len);
 /* After a crash either the old content is there or the new. */
 int files_save(const struct files *f, const char *name, const void *data, size_t len);

@@ -13,6 +13,8 @@ struct settings {
 	bool anonymous, once;
 };
 
-/* False, with a line on stderr, when something is missing or wrong; --help ends the
- * process. */
+/*
+ * False, with a line on stderr, when something is missing or wrong; --help ends the
+ * process.
+ */
 bool settings_read(struct settings *s, int argc, char **argv);

@@ -175,7 +175,7 @@ int huidu_step(huidu_t *h, uint64_t *next_ms)
 		err = act(h);
 	if (err != 0) {
 		(void)sdk_note(h, err, "step");
-		pace_fail(h, &h->work);
+		pace_fail(h, &h->work, 0);
 	}
 	*next_ms = next_due_ms(h);
 	return h->tried ? h->last_error : 0;

@@ -122,7 +122,9 @@ static void see_expiry(struct chain *c, uint64_t expires_s)
 	c->expired |= expires_s <= sdk_now_s(c->h);
 }
 
-/* The Timestamp of the same version that was accepted before stays the one that counts.
+/*
+ * The Timestamp of the same version that was accepted before stays the one that counts.
+ * /
  */
 static void keep_timestamp(struct chain *c)
 {

@@ -8,7 +8,9 @@
 #define POLL_MIN_S    60u
 #define POLL_MAX_S    86400u
 #define STALE_AFTER_S (3u * 86400)
-/* Beyond it the arithmetic of pace.c would overflow, and nobody would hear of a halt.
+/*
+ * Beyond it the arithmetic of pace.c would overflow, and nobody would hear of a halt.
+ * /
  */
 #define POLL_LIMIT_S (30u * 86400)
 

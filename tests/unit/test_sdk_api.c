@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What huidu_init() takes, a device's own cryptography, and two devices in one process.
+/*
+ * What huidu_init() takes, a device's own cryptography, and two devices in one process.
+ * /
  */
 #include "tests/lib/phone.h"
 

@@ -255,8 +255,10 @@ static void addresses(void **state)
 	}
 }
 
-/* openssl(1) as a TLS server that answers every GET with a page, on a port of its
- * choice. */
+/*
+ * openssl(1) as a TLS server that answers every GET with a page, on a port of its
+ * choice.
+ */
 struct tls {
 	pid_t pid;
 	char dir[32], key[64], certificate[64], url[64];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file: in pieces, over broken connections and restarts, and never more than was
- * signed. */
+/*
+ * The file: in pieces, over broken connections and restarts, and never more than was
+ * signed.
+ */
 #include "tests/lib/phone.h"
 
 #include <errno.h>
@@ -17,7 +19,9 @@
 #define LENGTH      50000u
 #define EVENT(kind) PB__EVENT_KIND__EVENT_##kind
 
-/* A phone for which b2 is on offer; it has polled, and the first fetch has been tried.
+/*
+ * A phone for which b2 is on offer; it has polled, and the first fetch has been tried.
+ * /
  */
 static void offer(struct phone *p)
 {
@@ -232,7 +236,9 @@ static void too_long(void **state)
 	assert_int_equal(p->applies, 0);
 }
 
-/* A server that knows no ranges sends all of it again, and it is taken from the start.
+/*
+ * A server that knows no ranges sends all of it again, and it is taken from the start.
+ * /
  */
 static void no_ranges(void **state)
 {

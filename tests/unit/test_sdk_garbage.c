@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers that are no answers: cut, huge, random, and honest ones with a bit changed.
+/*
+ * Answers that are no answers: cut, huge, random, and honest ones with a bit changed.
+ * /
  */
 #include "tests/lib/phone.h"
 
@@ -217,8 +219,10 @@ static void huge(void **state)
 	end(p);
 }
 
-/* A long list of tiny fields takes much memory unpacked: it ends in an error, not in
- * memory. */
+/*
+ * A long list of tiny fields takes much memory unpacked: it ends in an error, not in
+ * memory.
+ */
 static void bomb(void **state)
 {
 	static uint8_t tiny[60000];

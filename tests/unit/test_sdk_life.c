@@ -110,8 +110,10 @@ static void what_is_asked(void **state)
 	assert_int_equal(s->asked.rollback_index, 3);
 }
 
-/* Build after build: the state does not grow, and nothing of the last one is in the
- * way. */
+/*
+ * Build after build: the state does not grow, and nothing of the last one is in the
+ * way.
+ */
 static void many_builds(void **state)
 {
 	static const char *const ids[] = { "b2", "b3", "b4", "b5", "b6", "b7", "b8" };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replay, freeze, rings and clocks: what verifies, and is not to be taken all the same.
+/*
+ * Replay, freeze, rings and clocks: what verifies, and is not to be taken all the same.
+ * /
  */
 #include "tests/lib/phone.h"
 
@@ -95,8 +97,10 @@ static void rings(void **state)
 	}
 }
 
-/* A clock in the past is not believed: metadata that expired before the newest is
- * expired. */
+/*
+ * A clock in the past is not believed: metadata that expired before the newest is
+ * expired.
+ */
 static void clock_back(void **state)
 {
 	struct phone *p = *state;

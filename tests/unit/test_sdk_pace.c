@@ -59,8 +59,10 @@ static void interval(void **state)
 	}
 }
 
-/* The same for the interval an enrolment answers with; without one the first poll is at
- * once. */
+/*
+ * The same for the interval an enrolment answers with; without one the first poll is at
+ * once.
+ */
 static void give_poll_time(struct honest *s, Pb__EnrollReply *r)
 {
 	(void)s;
@@ -208,8 +210,10 @@ static void bad_enrolments(void **state)
 	(void)state;
 }
 
-/* The server has forgotten us: a new id, once a poll interval, with the events that
- * wait. */
+/*
+ * The server has forgotten us: a new id, once a poll interval, with the events that
+ * wait.
+ */
 static void unknown_again(void **state)
 {
 	struct phone *p = *state;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Offers that go beyond what was signed: refused, reported once, and the device holds.
+/*
+ * Offers that go beyond what was signed: refused, reported once, and the device holds.
+ * /
  */
 #include "tests/lib/phone.h"
 
@@ -241,7 +243,9 @@ static void each_refusal(void **state)
 	(void)state;
 }
 
-/* A step that the phone's clock finds early is taken when its time has come, unasked.
+/*
+ * A step that the phone's clock finds early is taken when its time has come, unasked.
+ * /
  */
 static void early(void **state)
 {

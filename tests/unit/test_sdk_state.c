@@ -103,8 +103,10 @@ static int read_sealed(struct state *s, uint8_t *blob, size_t n)
 	return state_read(s, bytes_of(blob, n));
 }
 
-/* Under a right CRC too: an older library's shorter state is read, a newer one's
- * longer; garbage is refused or harmless. */
+/*
+ * Under a right CRC too: an older library's shorter state is read, a newer one's
+ * longer; garbage is refused or harmless.
+ */
 static void other_contents(void **state)
 {
 	static struct state s, back;
