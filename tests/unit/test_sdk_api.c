@@ -203,7 +203,7 @@ struct keystore {
 	struct crypto_key *key;
 	struct crypto_hash *hash;
 	unsigned verified, signatures, hashed;
-	int error;
+	int error, hash_error;
 };
 
 static int ks_sha256(void *ctx, const void *data, size_t len, uint8_t out[32])
@@ -233,7 +233,9 @@ static int ks_verify(void *ctx, uint32_t scheme, const uint8_t *key, size_t key_
 
 static int ks_start(void *ctx)
 {
-	return crypto_hash_start(((struct keystore *)ctx)->hash);
+	struct keystore *k = ctx;
+
+	return k->hash_error != 0 ? HUIDU_ECRYPTO : crypto_hash_start(k->hash);
 }
 
 static int ks_add(void *ctx, const void *data, size_t len)
@@ -284,6 +286,11 @@ static void own_keystore(void **state)
 	honest_add_offer(s, honest_add_build(s, "b2", 2, 50000), 3, PPM);
 	s->answer = PB__ANSWER__ANSWER_OFFER;
 	honest_publish(s);
+	k.hash_error = 1;
+	phone_run(p, HOUR / 4);
+	assert_int_equal(phone_status(p).last_error, ERR_CRYPTO);
+	assert_int_equal(s->fetches, 0);
+	k.hash_error = 0;
 	phone_run(p, HOUR);
 	assert_string_equal(p->slot.build_id, "b2");
 	assert_int_equal(k.signatures, 1);

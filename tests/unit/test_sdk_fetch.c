@@ -351,6 +351,36 @@ static void one_byte_at_a_time(void **state)
 	installs(p);
 }
 
+/* Too much is too much, whoever notices, whatever the transport then says. */
+static void too_long_by_hand(void **state)
+{
+	struct phone *p = *state;
+	static const uint8_t zeros[LENGTH + 1];
+
+	phone_settle(p);
+	honest_add_offer(
+		p->server, honest_add_build(p->server, "b2", 2, LENGTH), 3, PPM);
+	p->server->answer = PB__ANSWER__ANSWER_OFFER;
+	honest_publish(p->server);
+	phone_step(p); /* nothing is due */
+	huidu_poll_now(p->h);
+	phone_step(p);
+	p->hold = true;
+	phone_step(p);
+	assert_true(p->is_pending && p->pending.stream);
+	assert_int_equal(p->pending.max_response, LENGTH);
+	assert_int_equal(huidu_data(p->h, 200, zeros, sizeof(zeros)), ERR_TOO_BIG);
+	assert_int_equal(huidu_data(p->h, 200, zeros, 1), ERR_TOO_BIG);
+	huidu_response(p->h, -ECONNRESET, 0, NULL, 0);
+	assert_int_equal(phone_status(p).last_error, ERR_TOO_BIG);
+	phone_sleep(p, 72000);
+	phone_step(p);
+	huidu_response(p->h, HUIDU_ETOOBIG, 0, NULL, 0);
+	assert_int_equal(phone_status(p).last_error, ERR_TOO_BIG);
+	assert_string_equal(phone_status(p).build_id, "");
+	assert_int_equal(p->file_len, 0);
+}
+
 static void answers_out_of_turn(void **state)
 {
 	struct phone *p = *state;
@@ -386,6 +416,7 @@ int main(void)
 		ON_PHONE(asked_to_wait),
 		ON_PHONE(polls_meanwhile),
 		ON_PHONE(one_byte_at_a_time),
+		ON_PHONE(too_long_by_hand),
 		ON_PHONE(answers_out_of_turn),
 	};
 

@@ -118,6 +118,7 @@ static void retry_after(void **state)
 		{ UINT32_MAX, DAY, DAY * 12ull / 10 },
 	};
 	struct phone *p = *state;
+	uint64_t least = UINT64_MAX, most = 0;
 
 	phone_settle(p);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -129,6 +130,19 @@ static void retry_after(void **state)
 		assert_in_range(wait_ms(p), cases[i].least, cases[i].most);
 		assert_int_equal(phone_status(p).last_error, ERR_UNREACHABLE);
 	}
+	/* Those who were told the same do not come back together. */
+	p->retry_after_s = 7200;
+	for (unsigned i = 0; i < 100; i++) {
+		phone_poll(p);
+		least = wait_ms(p) < least ? wait_ms(p) : least;
+		most = wait_ms(p) > most ? wait_ms(p) : most;
+		p->status = 0;
+		phone_poll(p);
+		p->status = 503;
+	}
+	assert_in_range(least, 7200000, 7300000);
+	assert_in_range(most, 8500000, 8640000);
+	phone_poll(p);
 	/* It was for that answer only. */
 	p->retry_after_s = 0;
 	p->status = -ETIMEDOUT;
@@ -345,6 +359,10 @@ static void clock_goes_back(void **state)
 	phone_settle(p);
 	assert_int_equal(p->server->polls, polls + 1);
 	assert_true(wait_ms(p) <= DAY * 12ull / 10);
+	/* Nor to enrol again. */
+	p->server->known = false;
+	phone_poll(p);
+	assert_int_equal(p->server->enrolments, 2);
 }
 
 static void answers_later(void **state)
