@@ -12,5 +12,5 @@ int main(int argc, char **argv)
 	if (agent_open(&agent, &settings) == 0)
 		code = agent_run(&agent);
 	agent_close(&agent);
-	return code;
+	return (int)code;
 }

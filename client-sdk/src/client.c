@@ -44,6 +44,7 @@ int state_commit(huidu_t *h)
 	size_t n;
 	int err;
 
+	/* Unchanged, padding and all: flash wears. */
 	if (memcmp(&h->scratch->next, &h->state, sizeof(h->state)) == 0)
 		return 0;
 	n = state_write(&h->scratch->next, h->scratch->packed);

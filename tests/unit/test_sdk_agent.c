@@ -114,7 +114,7 @@ static pid_t start(const struct place *p, const char *more)
 
 static int end_of(pid_t pid)
 {
-	int status;
+	int status = 0;
 
 	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
