@@ -247,6 +247,31 @@ static void lives(void **state)
 	assert_int_equal(end_of(start(p, NULL)), 10);
 }
 
+/* The least program, without an id. */
+static void example(void **state)
+{
+	static const char *const says[] = { "no build for you\n", "b2\n" };
+	const char *program = getenv("HUIDU_POLL_ONCE");
+	struct place *p = *state;
+
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			if (freopen(in(p, "asked"), "w", stdout) != NULL)
+				(void)execl(program, program, p->l.url, p->root,
+					HONEST_REPOSITORY, HONEST_PRODUCT, "b1", "1",
+					(char *)NULL);
+			_exit(99);
+		}
+		assert_int_equal(end_of(pid), 0);
+		assert_true(has(p, "asked", says[i], strlen(says[i])));
+		if (i == 0)
+			offer(p, "b2");
+	}
+	assert_int_equal(p->server->enrolments, 0);
+	assert_int_equal(p->server->anonymous_polls, 2);
+}
+
 static void usage(void **state)
 {
 	const char *agent = getenv("HUIDU_AGENT");
@@ -278,6 +303,7 @@ int main(void)
 		PLACED(no_shell),
 		PLACED(unreachable),
 		PLACED(lives),
+		PLACED(example),
 		PLACED(usage),
 	};
 

@@ -231,8 +231,9 @@ struct huidu_status {
 
 /*
  * Prepares a device in `memory` (HUIDU_MEMORY bytes, aligned for any type) and reads its state.
- * `crypto` NULL: OpenSSL's, with a device key that is kept in the state.  Returns NULL with `*err`
- * set.  No memory is allocated after this; what OpenSSL keeps is given back by huidu_fini().
+ * `crypto` NULL: OpenSSL's, with a device key that is kept in the state; a phone has a keystore for
+ * that.  Returns NULL with `*err` set.  No memory is allocated after this; what OpenSSL keeps is
+ * given back by huidu_fini().
  */
 HUIDU_API huidu_t *huidu_init(void *memory, void *scratch, const struct huidu_platform *platform,
 	const struct huidu_crypto *crypto, const struct huidu_config *config, int *err);
