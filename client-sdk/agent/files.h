@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A directory with small files that are replaced whole, and one large one that grows.
- * /
  */
 #pragma once
 

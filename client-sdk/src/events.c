@@ -72,7 +72,6 @@ bool events_urgent(const struct state *s)
 
 /*
  * One request numbers its events without gaps: those up to the first that was dropped.
- * /
  */
 static uint32_t run_length(const struct state *s)
 {

@@ -37,7 +37,6 @@ struct pace {
 
 /*
  * The file under way; all of it is lost with the process, and found again by hashing.
- * /
  */
 struct fetch {
 	uint8_t sha256[SHA256_LEN]; /* whose running hash it is */
@@ -120,14 +119,12 @@ void pace_now(struct pace *p);
 void pace_fail(huidu_t *h, struct pace *p, uint32_t retry_after_s);
 /*
  * A deadline farther off than any we set was set before the clock went back: it is now.
- * /
  */
 void pace_check(huidu_t *h, struct pace *p);
 
 /* exchange.c */
 /*
  * Sends a request; the answer, or that there is none, comes through huidu_response().
- * /
  */
 void exchange_start(huidu_t *h, enum exchange_kind kind);
 /* 0 for 200, the error otherwise. */
@@ -208,7 +205,6 @@ void fetch_request(huidu_t *h);
 WARN_UNUSED int fetch_done(huidu_t *h, int status, struct bytes body);
 /*
  * True when this process has seen all of the candidate's file and its hash was right.
- * /
  */
 bool fetch_is_done(const huidu_t *h);
 uint64_t fetch_have(const huidu_t *h);

@@ -10,7 +10,6 @@
 #define STALE_AFTER_S (3u * 86400)
 /*
  * Beyond it the arithmetic of pace.c would overflow, and nobody would hear of a halt.
- * /
  */
 #define POLL_LIMIT_S (30u * 86400)
 

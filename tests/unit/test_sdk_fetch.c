@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The file: in pieces, over broken connections and restarts, and never more than was
- * signed.
- */
+/* The file: in pieces, over broken connections, and never more than was signed. */
 #include "tests/lib/phone.h"
 
 #include <errno.h>
@@ -21,7 +18,6 @@
 
 /*
  * A phone for which b2 is on offer; it has polled, and the first fetch has been tried.
- * /
  */
 static void offer(struct phone *p)
 {
@@ -62,134 +58,6 @@ static void goes_on(void **state)
 	assert_in_range(p->next_ms - p->clock_ms, 48000, 72000);
 	installs(p);
 	assert_int_equal(p->server->fetches, 3);
-}
-
-static void goes_on_after_restart(void **state)
-{
-	struct phone *p = *state;
-
-	p->cut_after = 20000;
-	offer(p);
-	for (unsigned i = 1; i <= 2; i++) {
-		phone_restart(p);
-		assert_int_equal(phone_status(p).fetched, 0);
-		phone_settle(p);
-		assert_int_equal(p->server->range_from, i * 20000);
-	}
-	installs(p);
-	assert_int_equal(p->server->fetches, 3);
-}
-
-/* The device comes back when all is there, but has not seen it in this life. */
-static void restart_when_complete(void **state)
-{
-	struct phone *p = *state;
-
-	p->apply_later = true;
-	offer(p);
-	assert_int_equal(p->applies, 1);
-	phone_restart(p);
-	phone_settle(p);
-	assert_int_equal(p->applies, 2);
-	assert_int_equal(p->server->fetches, 1);
-	phone_apply_ends(p, 0);
-	installs(p);
-}
-
-/* What is on the disk is not trusted: it is hashed. */
-static void disk_rots(void **state)
-{
-	struct phone *p = *state;
-
-	p->cut_after = 20000;
-	offer(p);
-	p->file[100] ^= 1;
-	phone_restart(p);
-	phone_settle(p);
-	p->cut_after = 0;
-	p->clock_ms = p->next_ms;
-	phone_settle(p);
-	assert_int_equal(phone_status(p).last_error, ERR_BAD_HASH);
-	assert_int_equal(p->applies, 0);
-	installs(p);
-	assert_int_equal(p->server->range_from, 0);
-}
-
-static void disk_is_shorter(void **state)
-{
-	struct phone *p = *state;
-
-	p->cut_after = 20000;
-	offer(p);
-	p->file_len = 12345;
-	phone_restart(p);
-	phone_settle(p);
-	assert_int_equal(p->server->range_from, 12345);
-	installs(p);
-}
-
-static void disk_is_longer(void **state)
-{
-	struct phone *p = *state;
-
-	p->apply_later = true;
-	offer(p);
-	memset(p->file + LENGTH, 9, 1000);
-	p->file_len += 1000;
-	phone_restart(p);
-	phone_settle(p);
-	p->file_len = LENGTH;
-	assert_int_equal(p->server->fetches, 1);
-	phone_apply_ends(p, 0);
-	installs(p);
-}
-
-static void disk_is_unreadable(void **state)
-{
-	struct phone *p = *state;
-
-	p->cut_after = 20000;
-	offer(p);
-	p->read_error = -EIO;
-	phone_restart(p);
-	phone_settle(p);
-	assert_int_equal(phone_status(p).last_error, -EIO);
-	p->clock_ms = p->next_ms;
-	phone_settle(p);
-	assert_int_equal(p->server->range_from, 0);
-	installs(p);
-}
-
-static void disk_is_full(void **state)
-{
-	struct phone *p = *state;
-
-	p->file_error = -ENOSPC;
-	offer(p);
-	assert_int_equal(phone_status(p).last_error, -ENOSPC);
-	phone_run(p, HOUR);
-	assert_int_equal(phone_status(p).phase, HUIDU_FETCHING);
-	p->file_error = 0;
-	installs(p);
-}
-
-/* The file of another build is not gone on with. */
-static void other_build(void **state)
-{
-	struct phone *p = *state;
-	struct honest *s = p->server;
-
-	p->cut_after = 20000;
-	offer(p);
-	honest_add_offer(s, honest_add_build(s, "b3", 3, LENGTH), 3, PPM);
-	honest_publish(s);
-	phone_restart(p);
-	phone_poll(p);
-	assert_string_equal(phone_status(p).build_id, "b3");
-	assert_int_equal(s->range_from, 0);
-	phone_run(p, 6 * HOUR);
-	assert_string_equal(p->slot.build_id, "b3");
-	assert_memory_equal(p->file, s->builds[1].file, LENGTH);
 }
 
 static void wrong_hash(void **state)
@@ -238,7 +106,6 @@ static void too_long(void **state)
 
 /*
  * A server that knows no ranges sends all of it again, and it is taken from the start.
- * /
  */
 static void no_ranges(void **state)
 {
@@ -399,14 +266,6 @@ int main(void)
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
 	const struct CMUnitTest tests[] = {
 		ON_PHONE(goes_on),
-		ON_PHONE(goes_on_after_restart),
-		ON_PHONE(restart_when_complete),
-		ON_PHONE(disk_rots),
-		ON_PHONE(disk_is_shorter),
-		ON_PHONE(disk_is_longer),
-		ON_PHONE(disk_is_unreadable),
-		ON_PHONE(disk_is_full),
-		ON_PHONE(other_build),
 		ON_PHONE(wrong_hash),
 		ON_PHONE(wrong_hash_twice),
 		ON_PHONE(too_long),

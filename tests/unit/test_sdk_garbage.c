@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers that are no answers: cut, huge, random, and honest ones with a bit changed.
- * /
  */
 #include "tests/lib/phone.h"
 

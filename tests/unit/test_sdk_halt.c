@@ -200,6 +200,26 @@ static void halted_unseen(void **state)
 	assert_string_equal(p->slot.build_id, "b2");
 }
 
+/* Also when it hears of it from expired metadata only. */
+static void halted_unseen_expired(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	phone_settle(p);
+	s->timestamp_for_s = 0;
+	halt(s);
+	phone_poll(p);
+	assert_int_equal(phone_status(p).last_error, ERR_EXPIRED);
+	phone_restart(p);
+	s->timestamp_for_s = 86400;
+	s->n_halted = 0;
+	offer_b2(s);
+	phone_run(p, 5 * HOUR);
+	assert_int_equal(phone_status(p).last_error, ERR_BUILD_HALTED);
+	assert_string_equal(p->slot.build_id, "b1");
+}
+
 /* The last 16 are remembered; one that is lifted is forgotten. */
 static void many_halts(void **state)
 {
@@ -323,6 +343,7 @@ int main(void)
 		cmocka_unit_test(halted_by_expired),
 		cmocka_unit_test(lifted),
 		ON_PHONE(halted_unseen),
+		ON_PHONE(halted_unseen_expired),
 		ON_PHONE(many_halts),
 		ON_PHONE(flashed),
 		cmocka_unit_test(paused_at_each),

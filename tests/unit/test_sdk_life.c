@@ -22,6 +22,7 @@ static void whole_life(void **state)
 	struct huidu_status st;
 
 	phone_settle(p);
+	assert_int_equal(p->last_logged, 0); /* a first start is nothing to speak of */
 	assert_int_equal(s->enrolments, 1);
 	assert_int_equal(s->polls, 1);
 	st = phone_status(p);

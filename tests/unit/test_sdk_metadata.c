@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Replay, freeze, rings and clocks: what verifies, and is not to be taken all the same.
- * /
  */
 #include "tests/lib/phone.h"
 

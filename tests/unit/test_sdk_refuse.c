@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Offers that go beyond what was signed: refused, reported once, and the device holds.
- * /
  */
 #include "tests/lib/phone.h"
 
@@ -245,7 +244,6 @@ static void each_refusal(void **state)
 
 /*
  * A step that the phone's clock finds early is taken when its time has come, unasked.
- * /
  */
 static void early(void **state)
 {
