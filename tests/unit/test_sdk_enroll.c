@@ -120,6 +120,7 @@ static void bad_enrolments(void **state)
 		phone_settle(p);
 		assert_false(phone_status(p).enrolled);
 		assert_int_not_equal(phone_status(p).last_error, 0);
+		assert_int_not_equal(phone_status(p).last_error, ERR_BAD_MAC);
 		assert_int_equal(s->polls, 0);
 		s->edit_enrol = NULL;
 		phone_run(p, HOUR);
