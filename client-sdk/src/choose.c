@@ -156,7 +156,7 @@ static int refuse(struct choice *c, int why)
 	huidu_t *h = c->chain->h;
 	uint8_t sha256[SHA256_LEN];
 	struct bytes wire;
-	int err = wire_pack(c->offer, c->chain->a, &wire);
+	int err = why == ERR_CRYPTO ? why : wire_pack(c->offer, c->chain->a, &wire);
 
 	if (err == 0)
 		err = h->crypto.sha256(h->crypto.ctx, wire.p, wire.n, sha256);

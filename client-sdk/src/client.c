@@ -44,6 +44,7 @@ int state_commit(huidu_t *h)
 	size_t n;
 	int err;
 
+	/* Unchanged, padding and all: flash wears. */
 	if (memcmp(&h->scratch->next, &h->state, sizeof(h->state)) == 0)
 		return 0;
 	n = state_write(&h->scratch->next, h->scratch->packed);
@@ -169,13 +170,13 @@ int huidu_step(huidu_t *h, uint64_t *next_ms)
 	h->tried = false;
 	pace_check(h, &h->poll);
 	pace_check(h, &h->work);
-	if (!h->settled && h->work.at_ms <= sdk_clock_ms(h))
+	if (h->work.at_ms <= sdk_clock_ms(h))
 		err = client_settle(h);
 	if (err == 0 && h->settled && h->in_flight == EXCHANGE_NONE)
 		err = act(h);
 	if (err != 0) {
 		(void)sdk_note(h, err, "step");
-		pace_fail(h, &h->work);
+		pace_fail(h, &h->work, 0);
 	}
 	*next_ms = next_due_ms(h);
 	return h->tried ? h->last_error : 0;

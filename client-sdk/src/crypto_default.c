@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hooks of struct huidu_crypto on proto/crypto, and struct crypto on those hooks.
+/*
+ * The hooks of struct huidu_crypto on proto/crypto, and struct crypto on those hooks.
  */
 #include "client-sdk/src/private.h"
 

@@ -70,7 +70,8 @@ bool events_urgent(const struct state *s)
 	return false;
 }
 
-/* One request numbers its events without gaps: those up to the first that was dropped.
+/*
+ * One request numbers its events without gaps: those up to the first that was dropped.
  */
 static uint32_t run_length(const struct state *s)
 {

@@ -114,33 +114,24 @@ int exchange_error(huidu_t *h, int status)
 	return ERR_UNREACHABLE;
 }
 
-static void answer(huidu_t *h, const struct exchange *x, int status, struct bytes body)
-{
-	struct pace *pace = (struct pace *)((uint8_t *)h + x->pace);
-	int err;
-
-	h->last_error = 0;
-	h->tried = true;
-	if (x->body != NULL && body.n > x->max_response)
-		status = ERR_TOO_BIG;
-	err = x->done(h, status, body);
-	if (err != 0) {
-		(void)sdk_note(h, err, h->request.path);
-		pace_fail(h, pace);
-	} else if (pace == &h->work) {
-		pace_now(pace);
-	}
-}
-
 void huidu_response(
 	huidu_t *h, int status, uint32_t retry_after_s, const void *body, size_t len)
 {
 	const struct exchange *x = &exchanges[h->in_flight];
+	struct pace *pace = (struct pace *)((uint8_t *)h + x->pace);
+	int err;
 
 	if (h->in_flight == EXCHANGE_NONE)
 		return;
 	h->in_flight = EXCHANGE_NONE;
-	h->retry_after_s = retry_after_s;
-	answer(h, x, status, bytes_of(body != NULL ? body : "", len));
-	h->retry_after_s = 0;
+	h->last_error = 0;
+	if (x->body != NULL && len > x->max_response)
+		status = ERR_TOO_BIG;
+	err = x->done(h, status, bytes_of(body != NULL ? body : "", len));
+	if (err != 0) {
+		(void)sdk_note(h, err, h->request.path);
+		pace_fail(h, pace, retry_after_s);
+	} else if (pace == &h->work) {
+		pace_now(pace);
+	}
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The build's file: fetched, hashed on the way, gone on with after every kind of
- * interruption. */
+/*
+ * The build's file: fetched, hashed on the way, gone on with after every kind of
+ * interruption.
+ */
 #include "client-sdk/src/private.h"
 
 #include <errno.h>
@@ -71,8 +73,10 @@ static int rehash(huidu_t *h)
 	return 0;
 }
 
-/* The file is not what was signed.  Once may be the network; twice is the build or the
- * device. */
+/*
+ * The file is not what was signed.  Once may be the network; twice is the build or the
+ * device.
+ */
 static int spoilt(huidu_t *h, int why)
 {
 	struct state *next = state_begin(h);

@@ -74,12 +74,14 @@ void huidu_applied(huidu_t *h, int err)
 	if (saved != 0) {
 		/* As if it had not been applied: it will be again. */
 		(void)sdk_note(h, saved, "save");
-		pace_fail(h, &h->work);
+		pace_fail(h, &h->work, 0);
 	}
 }
 
-/* The server knows of the switch before it happens: a phone that never comes back is
- * missed. */
+/*
+ * The server knows of the switch before it happens: a phone that never comes back is
+ * missed.
+ */
 static int announce(huidu_t *h)
 {
 	struct state *next = state_begin(h);
@@ -205,8 +207,10 @@ int install_settle(huidu_t *h)
 		return err;
 	settle_trial(h, next);
 	if (!same(h->build_id, next->own_build)) {
-		/* Another build is another question: what is offered to it shows at the
-		 * poll. */
+		/*
+		 * Another build is another question: what is offered to it shows at the
+		 * poll.
+		 */
 		state_set_text(next->own_build, h->build_id);
 		memset(&next->candidate, 0, sizeof(next->candidate));
 		next->held = 0;

@@ -125,17 +125,16 @@ static void see_expiry(struct chain *c, uint64_t expires_s)
 	c->expired |= expires_s <= sdk_now_s(c->h);
 }
 
-/* The Timestamp of the same version that was accepted before stays the one that counts.
+/*
+ * The Timestamp of the same version that was accepted before stays the one that counts.
  */
 static void keep_timestamp(struct chain *c)
 {
 	const struct state *s = &c->h->state;
 
-	c->newer = false;
 	c->version = s->timestamp_version;
 	c->expires_s = s->timestamp_expires_s;
 	c->offers_until_s = s->offers_until_s;
-	c->issued_s = s->floor_s;
 	c->snapshot = s->snapshot;
 }
 

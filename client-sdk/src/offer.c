@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One offer: what the approvers and the release team signed for it, against what it
- * claims. */
+/*
+ * One offer: what the approvers and the release team signed for it, against what it
+ * claims.
+ */
 #include "client-sdk/src/private.h"
 
 #include <stdio.h>
@@ -68,8 +70,10 @@ static int open_plan(struct choice *c)
 		c->plan, c->offer, chain->director->ring, sdk_now_s(chain->h));
 }
 
-/* The one file that holds the whole build; deltas are left to the day they are
- * supported. */
+/*
+ * The one file that holds the whole build; deltas are left to the day they are
+ * supported.
+ */
 static const Pb__Target *full_file(const Pb__Targets *t)
 {
 	const Pb__Target *found = NULL;

@@ -45,7 +45,7 @@ void pace_now(struct pace *p)
 	*p = (struct pace){ 0 };
 }
 
-void pace_fail(huidu_t *h, struct pace *p)
+void pace_fail(huidu_t *h, struct pace *p, uint32_t retry_after_s)
 {
 	uint64_t ms = (uint64_t)h->config.poll_min_s * 1000, asked;
 	unsigned doublings = p->failures < DOUBLINGS_MAX ? p->failures : DOUBLINGS_MAX;
@@ -54,7 +54,7 @@ void pace_fail(huidu_t *h, struct pace *p)
 	ms <<= doublings;
 	ms = jitter(h, ms < max_ms(h) ? ms : max_ms(h));
 	/* Not sooner than the server asked for; but it cannot silence us for ever. */
-	asked = (uint64_t)h->retry_after_s * 1000;
+	asked = (uint64_t)retry_after_s * 1000;
 	asked = asked < max_ms(h) ? asked : max_ms(h);
 	asked += random_part(h, asked, JITTER_PERCENT);
 	p->at_ms = sdk_clock_ms(h) + (ms > asked ? ms : asked);

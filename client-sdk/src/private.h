@@ -35,7 +35,8 @@ struct pace {
 	unsigned failures;
 };
 
-/* The file under way; all of it is lost with the process, and found again by hashing.
+/*
+ * The file under way; all of it is lost with the process, and found again by hashing.
  */
 struct fetch {
 	uint8_t sha256[SHA256_LEN]; /* whose running hash it is */
@@ -79,11 +80,9 @@ struct huidu {
 	enum exchange_kind in_flight;
 	struct huidu_request request;
 	uint32_t sent_seq;      /* newest event in it */
-	uint32_t retry_after_s; /* of the answer being handled */
 	struct pace poll, work; /* work: everything but polls */
 	uint64_t interval_ms;   /* between polls, as the server last said */
-	uint64_t confirmed_ms;  /* when a poll last found the applied build on offer; 0:
-				   never */
+	uint64_t confirmed_ms;  /* when the applied build was last on offer; 0: never */
 	bool challenged;
 	uint8_t challenge[CHALLENGE_LEN];
 	struct fetch fetch;
@@ -116,14 +115,16 @@ uint64_t pace_interval_ms(const huidu_t *h, uint32_t seconds);
 /* In `in_ms`, give or take a fifth. */
 void pace_set(huidu_t *h, struct pace *p, uint64_t in_ms);
 void pace_now(struct pace *p);
-/* Later than the last time, or when the server's Retry-After says. */
-void pace_fail(huidu_t *h, struct pace *p);
-/* A deadline farther off than any we set was set before the clock went back: it is now.
+/* Later than the last time, or when the server's Retry-After (0: none) says. */
+void pace_fail(huidu_t *h, struct pace *p, uint32_t retry_after_s);
+/*
+ * A deadline farther off than any we set was set before the clock went back: it is now.
  */
 void pace_check(huidu_t *h, struct pace *p);
 
 /* exchange.c */
-/* Sends a request; the answer, or that there is none, comes through huidu_response().
+/*
+ * Sends a request; the answer, or that there is none, comes through huidu_response().
  */
 void exchange_start(huidu_t *h, enum exchange_kind kind);
 /* 0 for 200, the error otherwise. */
@@ -133,8 +134,10 @@ WARN_UNUSED int exchange_error(huidu_t *h, int status);
 WARN_UNUSED int enroll_step(huidu_t *h);
 WARN_UNUSED int enroll_body(huidu_t *h, struct arena *a, struct bytes *out);
 WARN_UNUSED int enroll_done(huidu_t *h, int status, struct bytes body);
-/* The server does not know us: forgets the id.  Returns ERR_BAD_MAC, or why that
- * failed. */
+/*
+ * The server does not know us: forgets the id.  Returns ERR_BAD_MAC, or why that
+ * failed.
+ */
 WARN_UNUSED int enroll_again(huidu_t *h);
 /* Not twice within a poll interval. */
 uint64_t enroll_due_ms(const huidu_t *h);
@@ -200,7 +203,8 @@ WARN_UNUSED int choose_offer(const struct chain *chain, struct state *next);
 WARN_UNUSED int fetch_step(huidu_t *h);
 void fetch_request(huidu_t *h);
 WARN_UNUSED int fetch_done(huidu_t *h, int status, struct bytes body);
-/* True when this process has seen all of the candidate's file and its hash was right.
+/*
+ * True when this process has seen all of the candidate's file and its hash was right.
  */
 bool fetch_is_done(const huidu_t *h);
 uint64_t fetch_have(const huidu_t *h);
@@ -216,8 +220,10 @@ void install_failed(huidu_t *h, struct state *next, const char *build_id,
 	Pb__EventKind kind, int err);
 
 /* events.c */
-/* The new event, to be filled in; NULL when nothing is reported, or 32 that matter more
- * wait. */
+/*
+ * The new event, to be filled in; NULL when nothing is reported, or 32 that matter more
+ * wait.
+ */
 struct event *events_add(huidu_t *h, struct state *next, Pb__EventKind kind,
 	const char *build_id, uint32_t code);
 /* As many as one request may hold; h->sent_seq is the last of them. */

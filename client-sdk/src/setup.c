@@ -8,7 +8,8 @@
 #define POLL_MIN_S    60u
 #define POLL_MAX_S    86400u
 #define STALE_AFTER_S (3u * 86400)
-/* Beyond it the arithmetic of pace.c would overflow, and nobody would hear of a halt.
+/*
+ * Beyond it the arithmetic of pace.c would overflow, and nobody would hear of a halt.
  */
 #define POLL_LIMIT_S (30u * 86400)
 
@@ -161,5 +162,7 @@ void huidu_fini(huidu_t *h)
 	if (h == NULL)
 		return;
 	own_crypto_close(h);
+	/* Keys have been through it. */
+	crypto_wipe(h->scratch, HUIDU_SCRATCH);
 	crypto_wipe(h, sizeof(*h));
 }

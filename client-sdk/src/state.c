@@ -13,8 +13,10 @@ enum slot_kind { SLOT_U8, SLOT_U32, SLOT_U64, SLOT_BYTES, SLOT_TEXT, SLOT_LIST }
 
 struct layout;
 
-/* One field.  `n`: the largest value of a U8, the length of BYTES, the capacity of a
- * LIST. */
+/*
+ * One field.  `n`: the largest value of a U8, the length of BYTES, the capacity of a
+ * LIST.
+ */
 struct slot {
 	enum slot_kind kind;
 	size_t at;

@@ -17,8 +17,10 @@
 #define HALTED_MAX 16u
 #define STATE_MAX  8192u
 
-/* Something that happened, until the server has it.  The queue's numbers rise; a
- * dropped event leaves a gap. */
+/*
+ * Something that happened, until the server has it.  The queue's numbers rise; a
+ * dropped event leaves a gap.
+ */
 struct event {
 	uint32_t seq;
 	uint32_t at_s;

@@ -18,6 +18,7 @@
 #define HONEST_RINGS      4u
 #define HONEST_KEYS       3u /* of a role, at most */
 #define HONEST_MAX        8u
+#define HONEST_HALTED     32u
 #define HONEST_EVENTS     256u
 
 struct honest_role {
@@ -66,7 +67,7 @@ struct honest {
 
 	struct honest_build builds[HONEST_MAX];
 	struct honest_offer offers[HONEST_MAX];
-	const char *halted[HONEST_MAX];
+	const char *halted[HONEST_HALTED];
 	unsigned n_builds, n_offers, n_halted;
 
 	/* What it tells this device. */
@@ -85,9 +86,17 @@ struct honest {
 	unsigned n_events;
 	unsigned polls, anonymous_polls, reports, fetches, full_polls;
 	uint64_t range_from; /* of the last fetch */
+	struct {
+		char build_id[64];
+		uint64_t release_counter, rollback_index, root_version,
+			snapshot_version;
+		uint32_t seq, enrol_wish, wish;
+	} asked; /* by the last poll */
 
-	/* Dishonesty: changes a message before it is signed, the reply before it is
-	 * sent. */
+	/*
+	 * Dishonesty: changes a message before it is signed, the reply before it is
+	 * sent.
+	 */
 	void (*edit)(struct honest *s, enum envelope_type type, void *message);
 	void (*edit_reply)(struct honest *s, Pb__PollReply *reply);
 	void (*edit_enrol)(struct honest *s, Pb__EnrollReply *reply);

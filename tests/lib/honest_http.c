@@ -39,6 +39,7 @@ int honest_enroll(struct honest *s, struct bytes body, struct bytes *out)
 
 	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0)
 		return 400;
+	s->asked.enrol_wish = r->has_wish ? r->wish : PB__RING__RING_STABLE;
 	if (!r->has_challenge) {
 		err = crypto_random(s->challenge, SHA256_LEN);
 		reply.has_challenge = 1;
@@ -149,6 +150,13 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0)
 		return 400;
 	s->polls++;
+	(void)snprintf(s->asked.build_id, sizeof(s->asked.build_id), "%s", r->build_id);
+	s->asked.release_counter = r->release_counter;
+	s->asked.rollback_index = r->rollback_index;
+	s->asked.root_version = r->root_version;
+	s->asked.snapshot_version = r->snapshot_version;
+	s->asked.seq = r->seq;
+	s->asked.wish = r->has_wish ? r->wish : PB__RING__RING_STABLE;
 	if (r->report != NULL)
 		take_events(s, r->report);
 	reply.has_timestamp = 1;

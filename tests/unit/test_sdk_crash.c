@@ -83,8 +83,10 @@ static void check(const struct phone *p, bool switched)
 		assert_int_equal(honest_count(s, EVENT(INSTALLED), "b2"), 1);
 		assert_int_equal(honest_count(s, EVENT(BOOT_OK), "b2"), 1);
 	} else {
-		/* It died between the decision to switch and the switch: as if the new
-		 * build had never come up. */
+		/*
+		 * It died between the decision to switch and the switch: as if the new
+		 * build had never come up.
+		 */
 		assert_string_equal(p->slot.build_id, "b1");
 		assert_int_equal(failed, 1);
 	}

@@ -55,6 +55,10 @@ static void urgent_goes_alone(void **state)
 		assert_int_equal(s->events[i].signature0, 0xab);
 	}
 	assert_int_equal(s->polls, 1);
+	/* What comes after a crash has nothing of it. */
+	assert_int_equal(huidu_report(p->h, HUIDU_EVENT_CRASH_LOOP, NULL, 0), 0);
+	phone_settle(p);
+	assert_int_equal(s->events[3].signature0, 0);
 }
 
 /* A poll is due within the minute: it takes them along. */

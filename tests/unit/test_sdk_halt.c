@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the verified file to the proven build, and each way that can end; halts at each
- * phase. */
+/* Halts, pauses and the end of offers reach a device in every phase. */
 #include "tests/lib/phone.h"
 
 #include <errno.h>
@@ -201,6 +200,71 @@ static void halted_unseen(void **state)
 	assert_string_equal(p->slot.build_id, "b2");
 }
 
+/* Also when it hears of it from expired metadata only. */
+static void halted_unseen_expired(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	phone_settle(p);
+	s->timestamp_for_s = 0;
+	halt(s);
+	phone_poll(p);
+	assert_int_equal(phone_status(p).last_error, ERR_EXPIRED);
+	phone_restart(p);
+	s->timestamp_for_s = 86400;
+	s->n_halted = 0;
+	offer_b2(s);
+	phone_run(p, 5 * HOUR);
+	assert_int_equal(phone_status(p).last_error, ERR_BUILD_HALTED);
+	assert_string_equal(p->slot.build_id, "b1");
+}
+
+/* The last 16 are remembered; one that is lifted is forgotten. */
+static void many_halts(void **state)
+{
+	static char ids[20][4];
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	for (unsigned i = 0; i < 20; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "h%u", i);
+		s->halted[s->n_halted++] = ids[i];
+	}
+	honest_publish(s);
+	phone_run(p, HOUR);
+	s->n_halted = 0;
+	s->answer = PB__ANSWER__ANSWER_ADMISSION;
+	honest_add_build(s, "h0", 2, 3000);
+	for (unsigned i = 1; i < 8; i++)
+		honest_add_build(s, ids[12 + i], 2, 3000);
+	/* The first is forgotten; a newer approval brings the others back, for good. */
+	for (unsigned i = 0; i < 3 * 8; i++) {
+		bool welcome = i >= 8 || i == 0;
+		honest_withdraw(s);
+		honest_add_offer(s, &s->builds[i % 8], 3, PPM)->plan_version =
+			i / 8 == 1 ? 2 : 1;
+		honest_publish(s);
+		phone_poll(p);
+		assert_int_equal(
+			phone_status(p).last_error, welcome ? 0 : ERR_BUILD_HALTED);
+	}
+}
+
+/* What is in the other slot is not what it was when another build was put here. */
+static void flashed(void **state)
+{
+	struct phone *p = *state;
+
+	to_confirming(p);
+	assert_int_equal(p->applies, 1);
+	p->slot = (struct phone_slot){ "b0", 0, 0 };
+	phone_restart(p);
+	phone_run(p, 2 * HOUR);
+	assert_int_equal(p->applies, 2);
+	assert_string_equal(p->slot.build_id, "b2");
+}
+
 /* Not now: everything waits, nothing is lost. */
 static void paused_at_each(void **state)
 {
@@ -225,8 +289,10 @@ static void paused_at_each(void **state)
 	(void)state;
 }
 
-/* Control is ill and moves offers_until on no more; and what has expired is not acted
- * on. */
+/*
+ * Control is ill and moves offers_until on no more; and what has expired is not acted
+ * on.
+ */
 static void offers_end_at_each(void **state)
 {
 	for (size_t i = 0; i < STOPS; i++) {
@@ -277,6 +343,9 @@ int main(void)
 		cmocka_unit_test(halted_by_expired),
 		cmocka_unit_test(lifted),
 		ON_PHONE(halted_unseen),
+		ON_PHONE(halted_unseen_expired),
+		ON_PHONE(many_halts),
+		ON_PHONE(flashed),
 		cmocka_unit_test(paused_at_each),
 		cmocka_unit_test(offers_end_at_each),
 		cmocka_unit_test(unreachable_at_each),

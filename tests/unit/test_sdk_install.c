@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the verified file to the proven build, and each way that can end; halts at each
- * phase. */
+/* From the verified file to the proven build, and each way that can end. */
 #include "tests/lib/phone.h"
 
 #include <errno.h>
@@ -223,8 +222,10 @@ static void third_build(void **state)
 	assert_int_equal(phone_status(p).phase, HUIDU_IDLE);
 }
 
-/* While a build proves itself no other is taken, and its rollback index does not bind
- * yet. */
+/*
+ * While a build proves itself no other is taken, and its rollback index does not bind
+ * yet.
+ */
 static void proving(void **state)
 {
 	struct phone *p = *state;

@@ -207,7 +207,8 @@ struct huidu_config {
 	size_t root_len;
 	enum huidu_ring wish;   /* innermost ring the user opted in to */
 	int reports;            /* 0: poll without an id, report nothing */
-	uint32_t poll_min_s;    /* the server's interval is held within these; 0: 60 s and 24 h */
+	/* The server's interval is held within these; 0: 60 s and 24 h; 30 days at most. */
+	uint32_t poll_min_s;
 	uint32_t poll_max_s;
 	uint32_t stale_after_s; /* no fresh answer for so long: status.stale; 0: 3 days */
 };
@@ -230,8 +231,9 @@ struct huidu_status {
 
 /*
  * Prepares a device in `memory` (HUIDU_MEMORY bytes, aligned for any type) and reads its state.
- * `crypto` NULL: OpenSSL's, with a device key that is kept in the state.  Returns NULL with `*err`
- * set.  No memory is allocated after this; what OpenSSL keeps is given back by huidu_fini().
+ * `crypto` NULL: OpenSSL's, with a device key that is kept in the state; a phone has a keystore for
+ * that.  Returns NULL with `*err` set.  No memory is allocated after this; what OpenSSL keeps is
+ * given back by huidu_fini().
  */
 HUIDU_API huidu_t *huidu_init(void *memory, void *scratch, const struct huidu_platform *platform,
 	const struct huidu_crypto *crypto, const struct huidu_config *config, int *err);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libcurl as the http hook of libhuidu: HTTPS, one request at a time, answered before
+ * the hook returns.  Redirects of a GET are followed within the server's own scheme;
+ * nothing is sent in the clear unless the server's address says http.  Times out after
+ * 10 s without a connection, and when less than 1 KiB/s comes for 60 s.
+ */
+#ifndef HUIDU_CURL_H
+#define HUIDU_CURL_H
+
+#include <huidu/huidu.h>
+
+struct huidu_curl;
+
+/*
+ * `server` is "https://host:port", `ca_file` the PEM file of those who may vouch for it
+ * (NULL: the system's).  Both are copied.  NULL when memory is out or the address is
+ * not one.
+ */
+struct huidu_curl *huidu_curl_new(const char *server, const char *ca_file);
+void huidu_curl_free(struct huidu_curl *c);
+
+/* For the http hook: sends `request`, and gives `h` the answer. */
+int huidu_curl_http(
+	struct huidu_curl *c, huidu_t *h, const struct huidu_request *request);
+
+#endif
