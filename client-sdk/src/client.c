@@ -281,7 +281,9 @@ void huidu_status(const huidu_t *h, struct huidu_status *out)
 		.next_ms = next_due_ms(h),
 		.fetched = acting ? fetch_have(h) : 0,
 		.length = s->candidate.length,
-		.unsent = s->n_events };
+		.unsent = s->n_events,
+		.acknowledged =
+			s->n_events > 0 ? s->events[0].seq - 1 : s->last_seq };
 	memcpy(out->device_id, s->device_id, ID_LEN);
 	memcpy(out->build_id, s->candidate.build_id, TEXT_LEN);
 }

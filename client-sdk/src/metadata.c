@@ -5,11 +5,7 @@
  */
 #include "client-sdk/src/private.h"
 
-#include <stdio.h>
-
 #define SPEC_VERSION 1u
-
-static const char *const ring_name[RINGS] = { "core", "honour", "dev", "stable" };
 
 static const struct role {
 	const ProtobufCMessageDescriptor *type;
@@ -141,11 +137,10 @@ static void keep_timestamp(struct chain *c)
 static int take_timestamp(struct chain *c, const Pb__Timestamp *t)
 {
 	const struct pin *held = &c->h->state.snapshot;
-	char name[PATH_MAX_LEN];
-	int err;
+	char name[METADATA_NAME_MAX];
+	int err = pin_of(t->snapshot, metadata_snapshot(name, c->h->product),
+		&c->snapshot);
 
-	(void)snprintf(name, sizeof(name), "snapshot/%s", c->h->product);
-	err = pin_of(t->snapshot, name, &c->snapshot);
 	if (err != 0)
 		return err;
 	if (c->snapshot.version < held->version)
@@ -191,15 +186,14 @@ static int check_timestamp(struct chain *c)
 static int check_directors(
 	struct chain *c, const Pb__Snapshot *s, struct pin pins[RINGS])
 {
-	char name[PATH_MAX_LEN];
+	char name[METADATA_NAME_MAX];
 	int err;
 
 	if (s->n_directors != RINGS)
 		return ERR_MISMATCH;
 	for (unsigned i = 0; i < RINGS; i++) {
-		(void)snprintf(name, sizeof(name), "director/%s/%s", c->h->product,
-			ring_name[i]);
-		err = pin_of(s->directors[i], name, &pins[i]);
+		err = pin_of(s->directors[i],
+			metadata_director(name, c->h->product, i), &pins[i]);
 		if (err != 0)
 			return err;
 		if (pins[i].version < c->h->state.director_version[i])

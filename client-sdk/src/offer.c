@@ -5,7 +5,6 @@
  */
 #include "client-sdk/src/private.h"
 
-#include <stdio.h>
 
 #include "proto/ladder.h"
 
@@ -40,15 +39,14 @@ static int open_plan(struct choice *c)
 {
 	const struct chain *chain = c->chain;
 	const Pb__MetaFile *file = c->offer->plan;
-	char name[PATH_MAX_LEN + TEXT_LEN], id[2 * ID_LEN + 1];
+	char name[METADATA_NAME_MAX];
 	struct bytes in;
 	void *message;
 	int err;
 
 	if (c->offer->rollout_id.len != ID_LEN)
 		return ERR_MISMATCH;
-	(void)snprintf(name, sizeof(name), "plan/%s/%s",
-		hex_encode(id, c->offer->rollout_id.data, ID_LEN), chain->h->product);
+	(void)metadata_plan(name, c->offer->rollout_id.data, chain->h->product);
 	if (strcmp(file->name, name) != 0)
 		return ERR_MISMATCH;
 	err = metadata_find(

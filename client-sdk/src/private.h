@@ -13,6 +13,7 @@
 #include "client-sdk/src/state.h"
 #include "proto/device.pb-c.h"
 #include "proto/envelope.h"
+#include "proto/names.h"
 #include "proto/trust.pb-c.h"
 #include "proto/wire.h"
 

@@ -227,6 +227,7 @@ struct huidu_status {
 	uint64_t fetched, length; /* bytes of the build under way */
 	char build_id[64];      /* of the build under way; "" when none is */
 	uint32_t unsent;        /* events not yet acknowledged by the server */
+	uint32_t acknowledged;  /* number of the last event before those */
 };
 
 /*
