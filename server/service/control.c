@@ -81,6 +81,24 @@ int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms)
 	return err;
 }
 
+static void show_gauges(struct control *c)
+{
+	uint64_t devices[RING__COUNT] = { 0 }, rollouts[ROLLOUT__COUNT] = { 0 };
+
+	for (size_t l = 0; l < c->server->registry.n_lines; l++)
+		for (unsigned r = 0; r < RING__COUNT; r++)
+			devices[r] += c->server->registry.lines[l].devices[r];
+	for (size_t i = 0; i < c->state.n_rollouts; i++)
+		rollouts[c->state.rollouts[i]->state]++;
+	for (unsigned r = 0; r < RING__COUNT; r++)
+		metric_set(METRIC_DEVICES_CORE + (enum metric)r, devices[r]);
+	for (unsigned i = 0; i < ROLLOUT__COUNT; i++)
+		metric_set(METRIC_ROLLOUTS_PROPOSED + (enum metric)i, rollouts[i]);
+	metric_set(METRIC_LOG_INDEX, c->state.log.size);
+	metric_set(METRIC_WRITER_QUEUE, atomic_load(&c->server->writer.queued));
+	metric_set(METRIC_IMAGE, c->generation);
+}
+
 /* ---- start ---- */
 
 static bool has_file(void *ctx, const uint8_t sha256[SHA256_LEN])
@@ -165,8 +183,10 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	if (err != 0) {
 		(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
 		control_close(s);
+		return err;
 	}
-	return err;
+	show_gauges(c);
+	return 0;
 }
 
 void control_close(struct server *s)
@@ -307,24 +327,6 @@ static void fill_lines(struct control *c, uint64_t now_ms)
 			fill_ring(c, l, (enum ring)r, now_ms);
 		c->next_fill_ms[l] = now_ms + config->fill_every_ms;
 	}
-}
-
-static void show_gauges(struct control *c)
-{
-	uint64_t devices[RING__COUNT] = { 0 }, rollouts[ROLLOUT__COUNT] = { 0 };
-
-	for (size_t l = 0; l < c->server->registry.n_lines; l++)
-		for (unsigned r = 0; r < RING__COUNT; r++)
-			devices[r] += c->server->registry.lines[l].devices[r];
-	for (size_t i = 0; i < c->state.n_rollouts; i++)
-		rollouts[c->state.rollouts[i]->state]++;
-	for (unsigned r = 0; r < RING__COUNT; r++)
-		metric_set(METRIC_DEVICES_CORE + (enum metric)r, devices[r]);
-	for (unsigned i = 0; i < ROLLOUT__COUNT; i++)
-		metric_set(METRIC_ROLLOUTS_PROPOSED + (enum metric)i, rollouts[i]);
-	metric_set(METRIC_LOG_INDEX, c->state.log.size);
-	metric_set(METRIC_WRITER_QUEUE, atomic_load(&c->server->writer.queued));
-	metric_set(METRIC_IMAGE, c->generation);
 }
 
 void control_tick(struct server *s, uint64_t now_ms)

@@ -18,7 +18,7 @@ BUILD = pathlib.Path(os.environ.get('HUIDU_BUILD', 'build')).resolve()
 HUIDUD = BUILD / 'server/huidud'
 CTL = BUILD / 'server/ctl/huiductl'
 FLEET = BUILD / 'bench/fleet'
-AGENT = BUILD / 'client-sdk/agent/huidu-agent'
+AGENT = BUILD / 'client-sdk/huidu-agent'
 LIMIT_S = 60
 
 
@@ -48,7 +48,7 @@ class Deployment:
                    '127.0.0.1:9464': f'127.0.0.1:{self.metrics_port}',
                    'interval: 4h': 'interval: 1s', 'fill_every: 10m': 'fill_every: 1s',
                    **changes})
-        self.process = None
+        self.process, self.fleets = None, []
         self.log = self.folder / 'huidud.log'
 
     def edit(self, changes):
@@ -76,6 +76,9 @@ class Deployment:
 
     def stop(self):
         """SIGTERM; returns its exit status."""
+        for fleet in self.fleets:
+            fleet.kill()
+            fleet.wait()
         if self.process is None or self.process.poll() is not None:
             return None
         self.process.send_signal(signal.SIGTERM)
@@ -326,37 +329,34 @@ def test_agent_updates(deployment):
     (d.folder / 'install').write_text('#!/bin/sh\ncp "$1" installed\n')
     (d.folder / 'install').chmod(0o755)
 
-    def agent(build, counter):
+    def agent():
         return subprocess.run(
             [AGENT, '--server', f'https://localhost:{d.port}', '--ca', 'tls/cert.pem', '--root',
-             'root.env', '--repository', 'd', '--product', 'phone-a', '--build', build,
-             '--counter', str(counter), '--state', 'state', '--install', './install',
-             '--poll-min', '1', '--once'], cwd=d.folder, capture_output=True, text=True,
-            timeout=LIMIT_S)
+             'root.env', '--repository', 'd', '--product', 'phone-a', '--build', 'factory',
+             '--counter', '0', '--state', 'state', '--install', './install', '--poll-min', '1',
+             '--once'], cwd=d.folder, capture_output=True, text=True, timeout=LIMIT_S)
 
     content = os.urandom(300000)
-    done = agent('1.0', 1)
-    assert done.returncode == 0, done.stderr
+    done = agent()
+    assert done.returncode == 0 and 'up to date' in done.stderr, done.stderr
     d.release('2.0', STABLE, content)
-    for _ in range(20):
-        done = agent('1.0', 1)
-        if done.returncode == 10:
-            break
-        time.sleep(0.3)
-    assert done.returncode == 10, done.stderr   # "restart me on the new build"
+    tries = []
+    wait_until(lambda: tries.append(agent()) or tries[-1].returncode == 10, 'installed')
     assert (d.folder / 'installed').read_bytes() == content
-    done = agent('2.0', int(d.json('build', 'list')['builds'][0]['release_counter']))
-    assert done.returncode == 0, done.stderr
+    done = agent()                              # 10 said: start me again, on the new build
+    assert done.returncode == 0 and 'build 2.0' in done.stderr, done.stderr
     wait_until(lambda: d.rollout('2.0')['state'] == 'complete', 'complete')
     assert d.rollout('2.0')['stages'][0]['boot_ok'] == 1
 
 
 def start_fleet(d, *options):
     log = open(d.folder / 'fleet.log', 'a', encoding='utf-8')
-    return subprocess.Popen(
+    fleet = subprocess.Popen(
         [FLEET, '--server', f'localhost:{d.port}', '--ca', 'tls/cert.pem', '--root', 'root.env',
          '--repository', 'd', '--product', 'phone-a', '--status', 'fleet.json', *options],
         cwd=d.folder, stdout=log, stderr=log)
+    d.fleets.append(fleet)
+    return fleet
 
 
 def fleet_status(d):
@@ -373,27 +373,25 @@ def test_kill_9_in_mid_rollout(deployment):
     d.start()
     fleet = start_fleet(d, '--phones', str(phones), '--day', '5', '--crashes', '0.2', '--build',
                         '2.0:crash=1', '--dump', 'dump')
-    try:
-        wait_until(lambda: (fleet_status(d) or {}).get('enrolled') == phones, 'enrolled')
-        d.release('2.0', STABLE, os.urandom(200000))
-        kills = 0
-        while d.rollout('2.0')['state'] != 'complete' or kills < 3:
-            offered = d.rollout('2.0')['stages'][0]['offered']
-            entries = d.metric('huidu_log_entries')
-            if kills < 3 and offered > 20 * kills:
-                d.kill()
-                kills += 1
-                d.start()
-                r = d.rollout('2.0')
-                assert r['state'] in ('running', 'complete')
-                assert r['stages'][0]['offered'] >= offered
-                assert d.metric('huidu_log_entries') >= entries
-                assert d.metric('huidu_devices{ring="stable"}') == phones
-            time.sleep(0.1)
-        wait_until(lambda: fleet_status(d)['builds'][0]['on'] == phones, 'all on it')
-    finally:
-        fleet.terminate()
-        assert fleet.wait(20) == 0
+    wait_until(lambda: (fleet_status(d) or {}).get('enrolled') == phones, 'enrolled')
+    d.release('2.0', STABLE, os.urandom(200000))
+    kills = 0
+    while d.rollout('2.0')['state'] != 'complete' or kills < 3:
+        offered = d.rollout('2.0')['stages'][0]['offered']
+        entries = d.metric('huidu_log_entries')
+        if kills < 3 and offered > 20 * kills:
+            d.kill()
+            kills += 1
+            d.start()
+            r = d.rollout('2.0')
+            assert r['state'] in ('running', 'complete')
+            assert r['stages'][0]['offered'] >= offered
+            assert d.metric('huidu_log_entries') >= entries
+            assert d.metric('huidu_devices{ring="stable"}') == phones
+        time.sleep(0.1)
+    wait_until(lambda: fleet_status(d)['builds'][0]['on'] == phones, 'all on it')
+    fleet.terminate()
+    assert fleet.wait(20) == 0
     # What the server said 200 to is in its store, for every phone; and nobody enrolled twice.
     lines = (d.folder / 'dump').read_text().splitlines()
     assert len(lines) == phones
@@ -410,7 +408,8 @@ def test_stops_gracefully(deployment):
     fleet = start_fleet(d, '--phones', '20')
     wait_until(lambda: (fleet_status(d) or {}).get('enrolled') == 20, 'enrolled')
     begun = time.monotonic()
-    assert d.stop() == 0
+    d.process.send_signal(signal.SIGTERM)
+    assert d.process.wait(20) == 0
     assert time.monotonic() - begun < 12
     d.start()
     assert d.metric('huidu_devices{ring="stable"}') == 20
