@@ -18,8 +18,8 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PHONES = {"core": 160, "honour": 1080, "dev": 1160, "stable": 1200}
-SEATS = {"core": 100, "honour": 1000, "dev": 1200}
+PHONES = {"core": 160, "honour": 1080, "dev": 1060, "stable": 900}
+SEATS = {"core": 100, "honour": 1000, "dev": 1100}
 DEADLINE_S = 175
 SEED = 20261
 
@@ -175,7 +175,7 @@ class Demo:
         while True:
             self.check_alive()
             r = self.rollout(name)
-            over = r["state"] not in ("running", "approved")
+            over = r["state"] in ("complete", "halted", "superseded")
             f = self.fleet() or {"builds": []}
             on = sum(b["on"] for b in f["builds"] if b["build"] == name)
             if TTY:

@@ -182,6 +182,7 @@ static void run(struct run *r)
 
 	r->base = event_base_new();
 	r->fleet.net = net_new(r->base, &r->net);
+	r->fleet.crypto = fleet_crypto_new();
 	r->fleet.scratch = malloc(HUIDU_SCRATCH);
 	r->phones = calloc(r->n, sizeof(*r->phones));
 	if (r->base == NULL || r->fleet.scratch == NULL || r->phones == NULL) {
@@ -216,6 +217,7 @@ static void run(struct run *r)
 	for (unsigned i = 0; i < r->n; i++)
 		phone_release(&r->phones[i]);
 	net_free(r->fleet.net);
+	fleet_crypto_free(r->fleet.crypto);
 	event_base_free(r->base);
 	free(r->phones);
 	free(r->fleet.scratch);

@@ -8,8 +8,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define RESTART_MS 400
-#define PROVE_MS   200
+#define RESTART_MS 200
+#define PROVE_MS   100
 
 uint64_t phone_now_ms(void)
 {
@@ -183,10 +183,12 @@ static void switch_on(struct phone *p)
 		.poll_min_s = f->poll_min_s,
 		.poll_max_s = 86400,
 	};
+	struct huidu_crypto crypto = phone_crypto_hooks(p->crypto);
 	struct phone_past *past = past_of(p);
 	int err;
 
-	p->device = huidu_init(p->memory, f->scratch, &platform, NULL, &config, &err);
+	p->device =
+		huidu_init(p->memory, f->scratch, &platform, &crypto, &config, &err);
 	if (p->device == NULL) {
 		(void)fprintf(stderr, "fleet: huidu_init: %s\n", huidu_strerror(err));
 		exit(1);
@@ -206,6 +208,7 @@ void phone_init(struct phone *p, struct fleet *f, enum huidu_ring wish)
 		(void)fprintf(stderr, "fleet: out of memory\n");
 		exit(1);
 	}
+	p->crypto = phone_crypto_new(f->crypto);
 	(void)snprintf(p->build, sizeof(p->build), "factory");
 	p->frailty = model_frailty(&f->model);
 	switch_on(p);
@@ -269,5 +272,6 @@ void phone_release(struct phone *p)
 {
 	if (p->device != NULL)
 		switch_off(p);
+	phone_crypto_free(p->crypto);
 	free(p->memory);
 }

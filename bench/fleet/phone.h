@@ -2,6 +2,7 @@
 /* A simulated phone: the real SDK, with a model of what its builds do to it. */
 #pragma once
 
+#include "bench/fleet/crypto.h"
 #include "bench/fleet/model.h"
 #include "bench/fleet/net.h"
 
@@ -13,6 +14,7 @@ enum phone_life { PHONE_ON, PHONE_RESTARTING, PHONE_BRICKED };
 struct fleet {
 	struct model model;
 	struct net *net;
+	struct fleet_crypto *crypto;
 	const char *repository, *product;
 	const void *root;
 	size_t root_len;
@@ -32,6 +34,7 @@ struct phone {
 	struct fleet *fleet;
 	huidu_t *device;
 	void *memory;
+	struct phone_crypto *crypto; /* its keystore: outlives restarts */
 	enum phone_life life;
 	enum huidu_ring wish;
 	char build[64], next[64]; /* what runs; what it restarts into */
