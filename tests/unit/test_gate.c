@@ -76,6 +76,12 @@ static void set_young(struct fixture *f)
 	f->facts.opened_ms += 1;
 }
 
+static void set_nobody(struct fixture *f)
+{
+	f->stage.offered = f->stage.resolved = 0;
+	f->facts.expected = GATE_MANY;
+}
+
 static void set_held(struct fixture *f)
 {
 	add(f, STREAM_HELD, 1, 1, 0);
@@ -111,6 +117,7 @@ static const struct {
 	{ set_halt, GATE_DO_HALT, GATE_EVIDENCE },
 	{ set_paused, GATE_HOLD, GATE_PAUSED },
 	{ set_young, GATE_HOLD, GATE_SOAK },
+	{ set_nobody, GATE_HOLD, GATE_NOBODY },
 	{ set_held, GATE_HOLD, GATE_ADMITTING },
 	{ set_unresolved, GATE_HOLD, GATE_RESOLVING },
 	{ set_over, GATE_HOLD, GATE_OVER_LIMIT },
@@ -278,6 +285,15 @@ static void test_nobody(void **state)
 	check("no batch", 0, &f, GATE_HOLD, GATE_ADMITTING);
 	add(&f, STREAM_ENTERED, 0, 0, 0);
 	check("an empty share", 0, &f, GATE_PROMOTE, GATE_PASSED);
+	/* A few devices may all be asleep; silence of many is no pass, until the first comes. */
+	f.facts.expected = GATE_MANY - 1;
+	check("a few", 0, &f, GATE_PROMOTE, GATE_PASSED);
+	f.facts.expected = GATE_MANY;
+	check("many", 0, &f, GATE_HOLD, GATE_NOBODY);
+	add(&f, STREAM_ENTERED, 0, 1, 0);
+	check("one came", 0, &f, GATE_HOLD, GATE_RESOLVING);
+	add(&f, STREAM_RESOLVED, 0, 1, 0);
+	check("and has told", 0, &f, GATE_PROMOTE, GATE_PASSED);
 }
 
 static void test_admitting(void **state)
