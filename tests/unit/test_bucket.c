@@ -99,6 +99,25 @@ static void test_range(void **state)
 	}
 }
 
+__extension__ typedef unsigned __int128 u128;
+
+/* Of all 64 bits of the hash, the lowest too: h * 1 000 000 >> 64. */
+static void test_scaled_exactly(void **state)
+{
+	struct rng r = { 1 };
+	uint8_t text[SEED_LEN + ID_LEN + 7], seed[SEED_LEN];
+
+	(void)state;
+	rng_fill(&r, seed, sizeof(seed));
+	memcpy(text, seed, SEED_LEN);
+	memcpy(text + SEED_LEN + ID_LEN, "phone-a", 7);
+	for (size_t i = 0; i < IDS; i++) {
+		rng_fill(&r, text + SEED_LEN, ID_LEN);
+		u128 h = hash64(text, sizeof(text));
+		assert_int_equal(first[i], (uint32_t)(h * PPM >> 64));
+	}
+}
+
 /* As many as a share of `ppm` of IDS devices should hold, give or take 5 sigma. */
 static bool is_plausible(size_t count, uint32_t ppm)
 {
@@ -189,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_range),
+		cmocka_unit_test(test_scaled_exactly),
 		cmocka_unit_test(test_uniform),
 		cmocka_unit_test(test_independent),
 	};

@@ -300,6 +300,57 @@ static void test_threads(void **state)
 	fleet_free(f);
 }
 
+#define TURNS 200000u
+
+struct turner {
+	pthread_t thread;
+	fleet_word *word;
+	unsigned slot;
+	unsigned wrong;
+	bool in;
+};
+
+static void *turn_many(void *arg)
+{
+	struct turner *me = arg;
+
+	for (unsigned i = 0; i < TURNS; i++) {
+		me->wrong += (atomic_load(me->word) >> me->slot & 1) != me->in;
+		if (me->in)
+			fleet_leave(me->word, me->slot);
+		else
+			me->wrong += !fleet_enter(me->word, me->slot);
+		me->in = !me->in;
+	}
+	return NULL;
+}
+
+/* One device, all at once: an update in between takes nobody's bit away. */
+static void test_one_word(void **state)
+{
+	struct fleet_device d = device_of(1);
+	struct turner turner[READERS] = { 0 };
+	fleet_word w = fleet_pack(&d);
+
+	(void)state;
+	for (unsigned t = 0; t < READERS; t++) {
+		turner[t].word = &w;
+		turner[t].slot = 2 * t;
+		assert_int_equal(
+			pthread_create(&turner[t].thread, NULL, turn_many, &turner[t]),
+			0);
+	}
+	for (unsigned i = 0; i < TURNS; i++) {
+		d.failed_tag = (uint8_t)i;
+		fleet_update(&w, &d, UINT8_MAX);
+	}
+	for (unsigned t = 0; t < READERS; t++) {
+		assert_int_equal(pthread_join(turner[t].thread, NULL), 0);
+		assert_int_equal(turner[t].wrong, 0);
+	}
+	check_word(atomic_load(&w), &d);
+}
+
 #define WEIGHED 1000000u
 
 static double bytes_a_device(uint64_t expected)
@@ -343,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_clear_slot),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_one_word),
 		cmocka_unit_test(test_memory),
 	};
 

@@ -381,6 +381,79 @@ static void test_anonymous(void **state)
 	}
 }
 
+/* Exactly at the edges: a share begins with its lower bucket and ends before its upper.
+ */
+static void test_edges(void **state)
+{
+	struct offer_decision d;
+	struct offer_rule *r;
+	struct offer_stage *s;
+	struct fixture f;
+	uint32_t b;
+
+	(void)state;
+	make(&f);
+	place(&f, 20000, 30000, true);
+	r = &f.rules.offers[0];
+	s = &f.rules.stage;
+	b = bucket_of(r->seed, f.id, "phone-a");
+	for (uint32_t i = 0; i < 2; i++) {
+		r->upper = b + i;
+		assert_int_equal(offer_decide(&f.rules, &f.device).answer,
+			i == 0 ? ANSWER_STAGED_OUT : ANSWER_OFFER);
+		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
+			i == 0 ? ARM_NONE : ARM_CANARY);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		r->lower = s->lower = b + i;
+		assert_int_equal(offer_decide(&f.rules, &f.device).answer,
+			i == 0 ? ANSWER_OFFER : ANSWER_STAGED_OUT);
+	}
+	r->lower = 0;
+	for (uint32_t i = 0; i < 2; i++) {
+		s->lower = b + i;
+		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
+			i == 0 ? ARM_CANARY : ARM_NONE);
+	}
+	r->upper = s->lower = 10;
+	for (uint32_t i = 0; i < 2; i++) {
+		s->control_from = b + i;
+		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
+			i == 0 ? ARM_CONTROL : ARM_NONE);
+	}
+	s->control_from = 10;
+	for (uint32_t i = 0; i < 2; i++) {
+		s->group_upper[0] = b + i;
+		d = offer_decide(&f.rules, &f.device);
+		assert_int_equal(d.group, i == 0 ? 1 : 0);
+	}
+	/* Asked: below admit_ppm. */
+	b = bucket_admission(r->seed, f.id, "phone-a");
+	for (uint32_t i = 0; i < 2; i++) {
+		f.device.admit_ppm = b + i;
+		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
+			i == 0 ? ARM_NONE : ARM_CONTROL);
+	}
+}
+
+/* A canary of the older build that finds the newer one first takes that, and enters
+ * nothing. */
+static void test_newer_one_first(void **state)
+{
+	static const struct offer_decision want = { ANSWER_OFFER, 0, false, ARM_NONE,
+		0 };
+	struct offer_decision d;
+	struct fixture f;
+
+	(void)state;
+	make(&f);
+	stage_of_older(&f);
+	f.rules.offers[0].upper = PPM;
+	place(&f, 0, PPM, true);
+	d = offer_decide(&f.rules, &f.device);
+	check("newer first", &d, &want);
+}
+
 /* More groups than there can be followed: the outermost ones share the last. */
 static void test_groups_end(void **state)
 {
@@ -445,6 +518,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_newer_one_first),
 		cmocka_unit_test(test_groups_end),
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_numbers),

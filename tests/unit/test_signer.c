@@ -165,6 +165,8 @@ static void test_floor_file(void **state)
 		{ "no version", "timestamp/phone-a\n", ERR_CORRUPT },
 		{ "cut in a line", "7 timestamp/phone-a\n9 snapsh", ERR_CORRUPT },
 		{ "something behind", "7 timestamp/phone-a x\n", ERR_CORRUPT },
+		{ "two in a line", "7 timestamp/phone-a 9 snapshot/phone-a\n",
+			ERR_CORRUPT },
 		{ "rubbish", "\x01\x02\x03", ERR_CORRUPT },
 	};
 	struct stat st;

@@ -196,6 +196,7 @@ static void test_nearest(void **state)
 		{ "tsl", "tls" },
 		{ "repo", NULL },
 		{ "xyz", NULL },
+		{ "lxyzen", NULL },
 		{ "min-id-age", "min_id_age" },
 		{ "minidage", "min_id_age" },
 		{ "port", "poll" },

@@ -159,6 +159,7 @@ static void test_failed_commit(void **state)
 		assert_int_equal(n[i].done, i + 1);
 		assert_false(is_stored(n[i].number));
 	}
+	assert_int_equal(writer_call(&writer, &n[2].job), -ENOSPC);
 	assert_int_equal(writer_submit(&writer, &n[4].job), 0);
 	assert_true(writer_drain(&writer));
 	assert_int_equal(n[4].job.err, 0);
