@@ -281,6 +281,28 @@ static void test_leaving_a_cursor(void **state)
 	store_close(s);
 }
 
+/* A record that cannot be read ends the loop, and closes the cursor. */
+static void test_error_in_a_loop(void **state)
+{
+	struct store *s = open_store(MAP);
+	struct store_cursor c;
+	struct store_txn t;
+	unsigned n = 0;
+
+	(void)state;
+	fill(s);
+	store_begin(s, &t, false);
+	store_foreach(&c, &t, STORE_ENVELOPE, bytes_str("a"))
+	{
+		t.err = ERR_CORRUPT;
+		n++;
+	}
+	assert_int_equal(n, 1);
+	assert_null(c.mdb);
+	assert_int_equal(store_commit(&t), ERR_CORRUPT);
+	store_close(s);
+}
+
 static void test_other_format(void **state)
 {
 	static const struct {
@@ -438,6 +460,7 @@ int main(void)
 		IN_TMPDIR(test_prefixes),
 		IN_TMPDIR(test_last),
 		IN_TMPDIR(test_leaving_a_cursor),
+		IN_TMPDIR(test_error_in_a_loop),
 		IN_TMPDIR(test_other_format),
 		IN_TMPDIR(test_open_errors),
 		IN_TMPDIR(test_map_full),
