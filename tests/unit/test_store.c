@@ -292,8 +292,7 @@ static void test_error_in_a_loop(void **state)
 	(void)state;
 	fill(s);
 	store_begin(s, &t, false);
-	store_foreach(&c, &t, STORE_ENVELOPE, bytes_str("a"))
-	{
+	store_foreach (&c, &t, STORE_ENVELOPE, bytes_str("a")) {
 		t.err = ERR_CORRUPT;
 		n++;
 	}

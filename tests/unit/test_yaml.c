@@ -86,7 +86,7 @@ static void test_defaults(void **state)
 	struct doc d;
 
 	(void)state;
-	assert_int_equal(load("name: n\n", &d, error), 0);
+	assert_int_equal(load("---\nname: n\n...\n# the end\n", &d, error), 0);
 	assert_string_equal(d.name, "n");
 	assert_string_equal(d.title, "untitled");
 	assert_int_equal(d.count, 3);
@@ -168,6 +168,12 @@ static const struct {
 	{ "not YAML", N "inner: [1\n", ":3: did not find expected ',' or ']'" },
 	{ "tab", "name: n\n\tcount: 3\n",
 		":2: found a tab character that violates indentation" },
+	{ "a second document", N "---\ncount: 3\n",
+		":3: a second document begins here" },
+	{ "something behind the end", N "...\n- a\n",
+		":3: did not find expected <document start>" },
+	{ "rubbish behind the end", N "---\n]\n",
+		":3: did not find expected node content" },
 	{ "missing", "count: 3\n", ":1: name: is missing" },
 	{ "missing in an item", N "items:\n- weight: 3\n",
 		":3: items[1].name: is missing" },
