@@ -23,6 +23,16 @@ struct crypto_key {
 	enum key_scheme scheme;
 };
 
+/* Several curves have 256 bits. */
+static bool is_p256(const EVP_PKEY *pkey)
+{
+	char group[32];
+
+	return EVP_PKEY_is_a(pkey, "EC") &&
+	       EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) == 1 &&
+	       strcmp(group, "prime256v1") == 0;
+}
+
 static struct crypto_key *wrap(EVP_PKEY *pkey)
 {
 	struct crypto_key *key = NULL;
@@ -30,7 +40,7 @@ static struct crypto_key *wrap(EVP_PKEY *pkey)
 
 	if (pkey == NULL)
 		return NULL;
-	if (EVP_PKEY_is_a(pkey, "EC") && EVP_PKEY_get_bits(pkey) == 256)
+	if (is_p256(pkey))
 		scheme = KEY_P256;
 	else if (!EVP_PKEY_is_a(pkey, "ED25519"))
 		goto out;
@@ -193,7 +203,8 @@ static EVP_PKEY *public_of(uint32_t scheme, struct bytes raw)
 	if (scheme == KEY_ED25519 && raw.n == ED25519_PUBLIC_LEN)
 		return EVP_PKEY_new_raw_public_key_ex(
 			NULL, "ED25519", NULL, raw.p, raw.n);
-	if (scheme != KEY_P256 || raw.n != P256_PUBLIC_LEN)
+	/* OpenSSL also takes the hybrid form, and then one key would have two texts. */
+	if (scheme != KEY_P256 || raw.n != P256_PUBLIC_LEN || raw.p[0] != 4)
 		return NULL;
 	memcpy(point, raw.p, raw.n);
 	OSSL_PARAM params[] = {

@@ -47,7 +47,7 @@ WARN_UNUSED Pb__Envelope *envelope_read(struct bytes in, struct arena *a, int *e
 
 /*
  * 0 when the envelope is of `type` and at least role->threshold different keys of `role` signed
- * it; then `*payload` (inside `in`) may be unpacked.  `who`, if not NULL, gets the keys.
+ * it; then `*payload` (in the arena) may be unpacked.  `who`, if not NULL, gets the keys.
  * The arena must have room for the payload once more.
  */
 WARN_UNUSED int envelope_verify(const struct crypto *c, struct bytes in,

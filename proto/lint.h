@@ -4,8 +4,9 @@
  *
  * protobuf-c alone turns 64 KiB of input into 1 GB of allocation traffic, overflows the stack on
  * recursion, lets the last of several singular fields win and cuts strings at a NUL.  What passes
- * here is canonical: packing the unpacked message gives the same bytes.  Driven by the generated
- * descriptors; allocates nothing; nesting deeper than LINT_MAX_DEPTH is refused.
+ * here is canonical: packing the unpacked message gives the same bytes (where unknown fields are
+ * tolerated, protobuf-c puts them behind the others).  Driven by the generated descriptors; allocates
+ * nothing; nesting deeper than LINT_MAX_DEPTH is refused.
  */
 #pragma once
 

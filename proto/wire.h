@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages in and out of bytes: lint, then protobuf-c into a fixed arena.  Nothing is freed piece
- * by piece; a message lives as long as its arena and the bytes it was read from.
+ * by piece; a message lives as long as its arena, which its texts and bytes are copied to.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ extern const struct lint_rules wire_signed;   /* a signed payload: newer fields 
 extern const struct lint_rules wire_admin;    /* the admin socket, and a poll's answer */
 
 /*
- * Checks and unpacks `in`; the message lives in `a`, and `in` must outlive it.  NULL with `*err`
- * set to what lint() says, or ERR_NO_ROOM.
+ * Checks and unpacks `in`; the message lives in `a`, all of it.  NULL with `*err` set to what lint()
+ * says, or ERR_NO_ROOM.
  */
 WARN_UNUSED void *wire_read(const ProtobufCMessageDescriptor *type, struct bytes in,
 	const struct lint_rules *rules, struct arena *a, int *err);

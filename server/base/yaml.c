@@ -320,6 +320,28 @@ static int load_document(
 	return err;
 }
 
+static int fail_parse(const struct loader *l, const yaml_parser_t *parser)
+{
+	struct place at = { .line = (unsigned)parser->problem_mark.line + 1 };
+
+	return fail(l, &at, parser->problem != NULL ? parser->problem : "no YAML");
+}
+
+/* What stands behind the first document would be overlooked. */
+static int check_end(const struct loader *l, yaml_parser_t *parser)
+{
+	const yaml_node_t *root;
+	yaml_document_t next;
+	struct place at = { 0 };
+
+	if (yaml_parser_load(parser, &next) != 1)
+		return fail_parse(l, parser);
+	root = yaml_document_get_root_node(&next);
+	at.line = root != NULL ? (unsigned)root->start_mark.line + 1 : 0;
+	yaml_document_delete(&next);
+	return at.line > 0 ? fail(l, &at, "a second document begins here") : 0;
+}
+
 int yaml_read_file(const char *path, const struct yaml_schema *schema, void *out,
 	char error[YAML_ERROR_MAX])
 {
@@ -337,11 +359,12 @@ int yaml_read_file(const char *path, const struct yaml_schema *schema, void *out
 		abort(); /* out of memory */
 	yaml_parser_set_input_file(&parser, f);
 	if (yaml_parser_load(&parser, &l.doc) == 1) {
-		err = load_document(&l, schema, out);
+		err = check_end(&l, &parser);
+		if (err == 0)
+			err = load_document(&l, schema, out);
 		yaml_document_delete(&l.doc);
 	} else {
-		struct place at = { .line = (unsigned)parser.problem_mark.line + 1 };
-		err = fail(&l, &at, parser.problem != NULL ? parser.problem : "no YAML");
+		err = fail_parse(&l, &parser);
 	}
 	yaml_parser_delete(&parser);
 	(void)fclose(f); /* only read */

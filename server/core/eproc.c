@@ -223,14 +223,20 @@ struct eproc_interval eproc_cs_interval(const struct batch *b, size_t n, double 
 	return r;
 }
 
+#define RATE_MAX .95
+
 double eproc_limit_log(double x, double n, double q0)
 {
 	static const double weight[] = { .25, .30, .15, .15, .15 };
-	const double point[] = { fmin(2 * q0, .95), fmin(5 * q0, .95), fmin(20 * q0, .95),
-		fmax(.25, fmin(2 * q0, .95)), fmax(.90, fmin(2 * q0, .95)) };
+	const double twice = fmin(2 * q0, RATE_MAX);
+	const double point[] = { twice, fmin(5 * q0, RATE_MAX), fmin(20 * q0, RATE_MAX),
+		fmax(.25, twice), fmax(.90, twice) };
 	double v[5];
 
-	assert(q0 > 0 && q0 < 1);
+	assert(q0 > 0 && q0 <= 1);
+	/* Behind the last alternative the mixture would bet on the rate being below the limit. */
+	if (q0 >= RATE_MAX)
+		return 0;
 	for (size_t i = 0; i < 5; i++)
 		v[i] = log(weight[i]) + x * log(point[i] / q0) +
 		       (n - x) * (log1p(-point[i]) - log1p(-q0));

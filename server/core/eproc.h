@@ -66,10 +66,11 @@ struct eproc_interval eproc_cs_interval(const struct batch *b, size_t n, double 
 /* Log likelihood of the ratio exp(theta), relative to ratio 1. */
 double eproc_loglik(const struct batch *b, size_t n, double theta);
 
-/* ---- (c) x failures in n attempts against a limit q0 in (0, 1) ---- */
+/* ---- (c) x failures in n attempts against a limit q0 ---- */
 
+/* q0 in (0, 1]; from .95 on it is no limit, and nothing is evidence against it. */
 double eproc_limit_log(double x, double n, double q0);
-/* The other side: evidence that the rate is below q0. */
+/* The other side: evidence that the rate is below q0 in (0, 1). */
 double eproc_safe_log(double x, double n, double q0);
 
 /* ---- (e) one signature, and the stream of all in order of first sighting ---- */

@@ -22,7 +22,7 @@ enum gate_limit { GATE_BOOT, GATE_INSTALL, GATE_ROLLBACK, GATE_LIMIT__COUNT };
 /* What the plan asks of a stage. */
 struct gate_rules {
 	double tolerance; /* of the crash ratio; 0: none */
-	double limit[GATE_LIMIT__COUNT]; /* shares in (0, 1) */
+	double limit[GATE_LIMIT__COUNT]; /* shares in (0, 1] */
 	double budget;    /* the stage's share of the build's capital */
 	uint64_t soak_ms, max_soak_ms;
 };

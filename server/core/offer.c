@@ -83,7 +83,9 @@ static enum answer why_nothing(
 	for (size_t i = 0; i < rules->n; i++)
 		if (rules->offers[i].release_counter > d->release_counter)
 			return ANSWER_STAGED_OUT;
-	return rules->halted ? ANSWER_HALTED : ANSWER_UP_TO_DATE;
+	if (rules->halted_counter > 0 && rules->halted_counter >= d->release_counter)
+		return ANSWER_HALTED;
+	return ANSWER_UP_TO_DATE;
 }
 
 struct offer_decision offer_decide(

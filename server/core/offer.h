@@ -53,7 +53,7 @@ struct offer_rules {
 	size_t n;
 	bool has_stage;
 	struct offer_stage stage;
-	bool halted; /* a build is on the directive's halted list */
+	uint64_t halted_counter; /* the newest build on the directive's halted list; 0: none */
 };
 
 struct offer_device {

@@ -103,6 +103,8 @@ size_t offers_choose(const struct state *s, const char *product, enum ring ring,
 	struct chosen out[OFFERS_MAX]);
 /* Builds of this product that were halted, newest first. */
 size_t offers_halted(const struct state *s, const char *product, const char **out, size_t max);
+/* The highest release counter of them; 0 when there are none. */
+uint64_t offers_halted_counter(const struct state *s, const char *product);
 
 /* ---- publish.c ---- */
 

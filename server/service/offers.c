@@ -87,3 +87,17 @@ size_t offers_halted(const struct state *s, const char *product, const char **ou
 	}
 	return n;
 }
+
+uint64_t offers_halted_counter(const struct state *s, const char *product)
+{
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < s->n_rollouts; i++) {
+		const struct rollout *r = s->rollouts[i];
+		const struct rollout_build *b = build_for(r, product);
+		if (r->state == ROLLOUT_HALTED && b != NULL &&
+			b->build->release_counter > newest)
+			newest = b->build->release_counter;
+	}
+	return newest;
+}

@@ -258,6 +258,8 @@ bool store_next(struct store_cursor *c)
 					   : MDB_FIRST;
 	int rc;
 
+	if (c->txn->err != 0)
+		store_cursor_close(c);
 	if (c->mdb == NULL)
 		return false;
 	rc = mdb_cursor_get(c->mdb, &k, &v, op);

@@ -75,7 +75,7 @@ void store_seek(struct store_cursor *c, struct store_txn *t, enum store_table ta
 /* The same from the first key at or behind `from`, which begins with the prefix. */
 void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_table table,
 	struct bytes prefix, struct bytes from);
-/* False at the end, and then the cursor is closed. */
+/* False at the end, or once the transaction has an error; then the cursor is closed. */
 bool store_next(struct store_cursor *c);
 void store_cursor_close(struct store_cursor *c);
 

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "server/base/file.h"
+#include "server/config/config.h"
+#include "tmpdir.h"
+
+#define HEAD  "repository: demo\n"
+#define PLAIN "listen: 127.0.0.1:8443\nplain: true\n"
+#define LINES "lines:\n- products: [phone-a]\n"
+
+static int load(const char *text, struct config *out, char error[YAML_ERROR_MAX])
+{
+	assert_int_equal(
+		file_replace(tmpdir_path("huidud.yaml"), bytes_str(text), 0600), 0);
+	(void)snprintf(error, YAML_ERROR_MAX, "(none)");
+	return config_load(tmpdir_path("huidud.yaml"), out, error);
+}
+
+static void test_defaults(void **state)
+{
+	char error[YAML_ERROR_MAX];
+	struct config c;
+
+	(void)state;
+	if (load(HEAD PLAIN LINES, &c, error) != 0)
+		fail_msg("%s", error);
+	assert_string_equal(c.repository, "demo");
+	assert_string_equal(c.listen, "127.0.0.1:8443");
+	assert_true(c.plain);
+	assert_string_equal(c.metrics, "127.0.0.1:9464");
+	assert_int_equal(c.workers, 0);
+	assert_int_equal(c.store_size, 16ull << 30);
+	assert_int_equal(c.poll.interval_ms, 4 * 3600000);
+	assert_int_equal(c.poll.jitter_ppm, 200000);
+	assert_int_equal(c.min_id_age_ms, 0);
+	assert_int_equal(c.n_lines, 1);
+	assert_string_equal(c.lines[0].name, "default");
+	assert_int_equal(c.lines[0].n_products, 1);
+	assert_int_equal(c.lines[0].rings.seats[RING_CORE], 100);
+	assert_int_equal(c.lines[0].rings.seats[RING_HONOUR], 1000);
+	assert_int_equal(c.lines[0].rings.seats[RING_DEV], 100000);
+	assert_int_equal(c.lines[0].fill, FILL_HASH);
+	assert_int_equal(c.lines[0].fill_every_ms, 600000);
+	assert_string_equal(c.data, tmpdir_path("data"));
+	assert_string_equal(c.admin, tmpdir_path("admin.sock"));
+	assert_string_equal(c.root, tmpdir_path("root.env"));
+	assert_string_equal(c.online, tmpdir_path("online"));
+	assert_string_equal(c.tls.cert, "");
+	config_release(&c);
+}
+
+static void test_everything(void **state)
+{
+	static const char text[] =
+		"repository: demo-2\n"
+		"data: /var/lib/huidu\n"
+		"listen: '[::]:443'\n"
+		"admin: run/admin.sock\n"
+		"metrics: ''\n"
+		"workers: 4\n"
+		"tls: {cert: /etc/huidu/cert.pem, key: tls/key.pem}\n"
+		"root: /etc/huidu/root.env\n"
+		"online: keys/online\n"
+		"store_size: 64 GiB\n"
+		"poll: {interval: 30m, jitter: 50 %}\n"
+		"min_id_age: 14d\n"
+		"lines:\n"
+		"- name: phones\n"
+		"  products: [phone-a, phone-b]\n"
+		"  rings: {core: 0, honour: 10, dev: 0}\n"
+		"  fill: invite\n"
+		"  fill_every: 1d\n"
+		"- {name: watches, products: [watch-a]}\n";
+	char error[YAML_ERROR_MAX];
+	struct config c;
+
+	(void)state;
+	if (load(text, &c, error) != 0)
+		fail_msg("%s", error);
+	assert_string_equal(c.data, "/var/lib/huidu");
+	assert_string_equal(c.admin, tmpdir_path("run/admin.sock"));
+	assert_string_equal(c.metrics, "");
+	assert_int_equal(c.workers, 4);
+	assert_string_equal(c.tls.cert, "/etc/huidu/cert.pem");
+	assert_string_equal(c.tls.key, tmpdir_path("tls/key.pem"));
+	assert_string_equal(c.root, "/etc/huidu/root.env");
+	assert_string_equal(c.online, tmpdir_path("keys/online"));
+	assert_int_equal(c.store_size, 64ull << 30);
+	assert_int_equal(c.poll.interval_ms, 1800000);
+	assert_int_equal(c.poll.jitter_ppm, 500000);
+	assert_int_equal(c.min_id_age_ms, 14ull * 86400000);
+	assert_int_equal(c.n_lines, 2);
+	assert_string_equal(c.lines[0].products[1], "phone-b");
+	assert_int_equal(c.lines[0].rings.seats[RING_CORE], 0);
+	assert_int_equal(c.lines[0].rings.seats[RING_HONOUR], 10);
+	assert_int_equal(c.lines[0].fill, FILL_INVITE);
+	assert_int_equal(c.lines[0].fill_every_ms, 86400000);
+	assert_string_equal(c.lines[1].name, "watches");
+	assert_int_equal(c.lines[1].rings.seats[RING_DEV], 100000);
+	config_release(&c);
+}
+
+#define N63 "n23456789012345678901234567890123456789012345678901234567890123"
+
+/* What stands behind the path. */
+static const struct {
+	const char *why, *text, *want;
+} errors[] = {
+	{ "empty", "", ":1: the file is empty" },
+	{ "no repository", PLAIN LINES, ":1: repository: is missing" },
+	{ "no lines", HEAD PLAIN, ":1: lines: is missing" },
+	{ "an empty list of lines", HEAD PLAIN "lines: []\n",
+		":1: lines: name at least one" },
+	{ "a repository nobody can write", "repository: a/b\n" PLAIN LINES,
+		":1: repository: letters, digits, . _ -" },
+	{ "a long repository", "repository: " N63 "4\n" PLAIN LINES,
+		":1: repository: letters, digits, . _ -" },
+	{ "misspelt", HEAD PLAIN LINES "worker: 4\n",
+		":6: worker: unknown key; did you mean 'workers'?" },
+	{ "misspelt inside", HEAD PLAIN LINES "  ring: {}\n",
+		":6: lines[1].ring: unknown key; did you mean 'rings'?" },
+	{ "misspelt ring", HEAD PLAIN LINES "  rings: {honor: 10}\n",
+		":6: lines[1].rings.honor: unknown key; did you mean 'honour'?" },
+	{ "stable has no seats", HEAD PLAIN LINES "  rings: {stable: 10}\n",
+		":6: lines[1].rings.stable: unknown key" },
+	{ "twice", HEAD PLAIN LINES HEAD, ":6: repository: stands here twice" },
+	{ "no port", HEAD "listen: 127.0.0.1\nplain: true\n" LINES,
+		":1: listen: is HOST:PORT" },
+	{ "an empty port", HEAD "listen: '127.0.0.1:'\nplain: true\n" LINES,
+		":1: listen: is HOST:PORT" },
+	{ "an empty host", HEAD "listen: ':8443'\nplain: true\n" LINES,
+		":1: listen: is HOST:PORT" },
+	{ "metrics without a port", HEAD PLAIN "metrics: localhost\n" LINES,
+		":1: metrics: is HOST:PORT" },
+	{ "plain to everybody", HEAD "listen: '[::]:80'\nplain: true\n" LINES,
+		":1: plain: only on a loopback address: devices need TLS" },
+	{ "plain to the network", HEAD "listen: 10.0.0.1:80\nplain: true\n" LINES,
+		":1: plain: only on a loopback address: devices need TLS" },
+	{ "plain to what looks like loopback",
+		HEAD "listen: 1127.0.0.1:80\nplain: true\n" LINES,
+		":1: plain: only on a loopback address: devices need TLS" },
+	{ "neither TLS nor plain", HEAD LINES,
+		":1: tls: name cert and key, or set plain: true" },
+	{ "a certificate without its key", HEAD "tls: {cert: c.pem}\n" LINES,
+		":1: tls: name cert and key, or set plain: true" },
+	{ "a key without its certificate", HEAD "tls: {key: k.pem}\n" LINES,
+		":1: tls: name cert and key, or set plain: true" },
+	{ "too many workers", HEAD PLAIN LINES "workers: 257\n",
+		":6: workers: '257' is not within 0 to 256" },
+	{ "a small store", HEAD PLAIN LINES "store_size: 1 KiB\n",
+		":6: store_size: '1 KiB' is not within 1048576 to 70368744177664" },
+	{ "polls without a pause", HEAD PLAIN LINES "poll: {interval: 0s}\n",
+		":6: poll.interval: '0s' is not within 100 to 604800000 ms" },
+	{ "too much jitter", HEAD PLAIN LINES "poll: {jitter: 51 %}\n",
+		":6: poll.jitter: '51 %' is not within 0 to 500000" },
+	{ "an age that is no duration", HEAD PLAIN LINES "min_id_age: 14\n",
+		":6: min_id_age: '14' is a duration such as 30s, 15m, 4h or 7d" },
+	{ "no products", HEAD PLAIN "lines:\n- name: a\n",
+		":5: lines[1].products: is missing" },
+	{ "an empty list of products", HEAD PLAIN "lines:\n- products: []\n",
+		":5: lines: products: name at least one" },
+	{ "a product nobody can write", HEAD PLAIN "lines:\n- products: [ok, 'a b']\n",
+		":5: lines: products: letters, digits, . _ -" },
+	{ "a product that is a path", HEAD PLAIN "lines:\n- products: [../etc]\n",
+		":5: lines: products: letters, digits, . _ -" },
+	{ "a product twice", HEAD PLAIN "lines:\n- products: [a, a]\n",
+		":5: lines: products: one product belongs to one line, once" },
+	{ "a product in two lines",
+		HEAD PLAIN
+		"lines:\n- {name: x, products: [a]}\n- {name: y, products: [b, a]}\n",
+		":5: lines: products: one product belongs to one line, once" },
+	{ "a line twice", HEAD PLAIN "lines:\n- products: [a]\n\n- products: [b]\n",
+		":5: lines: name: stands here twice" },
+	{ "a line nobody can write", HEAD PLAIN "lines:\n- {name: '', products: [a]}\n",
+		":5: lines: name: letters, digits, . _ -" },
+	{ "the second line", HEAD PLAIN LINES "- {name: b, products: []}\n",
+		":6: lines: products: name at least one" },
+	{ "seats beyond all phones", HEAD PLAIN LINES "  rings: {dev: 100000001}\n",
+		":6: lines[1].rings.dev: '100000001' is not within 0 to 100000000" },
+	{ "no such way to fill", HEAD PLAIN LINES "  fill: first\n",
+		":6: lines[1].fill: 'first' is none of the words known here" },
+};
+
+static void test_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(errors); i++) {
+		char error[YAML_ERROR_MAX];
+		size_t n = strlen(tmpdir_path("huidud.yaml"));
+		struct config c;
+		int err = load(errors[i].text, &c, error);
+		if (err != ERR_CONFIG ||
+			strncmp(error, tmpdir_path("huidud.yaml"), n) != 0 ||
+			strcmp(error + n, errors[i].want) != 0)
+			fail_msg("%s: %s, %s", errors[i].why, err_name(err), error);
+	}
+}
+
+static void test_loopback(void **state)
+{
+	static const char *const listen[] = { "127.0.0.1:0", "127.9.9.9:1",
+		"'[::1]:80'", "localhost:8080" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(listen); i++) {
+		char text[256], error[YAML_ERROR_MAX];
+		struct config c;
+		(void)snprintf(text, sizeof(text),
+			HEAD "plain: true\nlisten: %s\n" LINES, listen[i]);
+		if (load(text, &c, error) != 0)
+			fail_msg("%s", error);
+		config_release(&c);
+	}
+}
+
+/* Started from anywhere: a name without a folder is beside the file, wherever that is.
+ */
+static void test_relative(void **state)
+{
+	char error[YAML_ERROR_MAX], here[256];
+	struct config c;
+
+	(void)state;
+	assert_int_equal(file_replace(tmpdir_path("huidud.yaml"),
+				 bytes_str(HEAD PLAIN LINES), 0600),
+		0);
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(chdir(tmpdir), 0);
+	assert_int_equal(config_load("huidud.yaml", &c, error), 0);
+	assert_int_equal(chdir(here), 0);
+	assert_string_equal(c.data, "./data");
+	config_release(&c);
+}
+
+#define IN_TMPDIR(test) cmocka_unit_test_setup_teardown(test, tmpdir_make, tmpdir_drop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_TMPDIR(test_defaults),
+		IN_TMPDIR(test_everything),
+		IN_TMPDIR(test_errors),
+		IN_TMPDIR(test_loopback),
+		IN_TMPDIR(test_relative),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

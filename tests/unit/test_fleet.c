@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <malloc.h>
+#include <pthread.h>
+
+#include "rng.h"
+#include "server/service/fleet.h"
+
+#define MANY 150000u
+
+/* The id of the device numbered i: all different, in no order. */
+static const uint8_t *id_of(uint64_t i, uint8_t id[ID_LEN])
+{
+	struct rng r = { i };
+
+	put_be64(id, rng_u64(&r));
+	put_be64(id + 8, rng_u64(&r));
+	return id;
+}
+
+static struct fleet_device device_of(uint64_t i)
+{
+	return (struct fleet_device){ .product = (uint16_t)(i % FLEET_PRODUCTS),
+		.ring = (enum ring)(i % 4),
+		.wish = (enum ring)(i / 4 % 4),
+		.left = i % 7 == 0,
+		.failed_tag = (uint8_t)(i % 251),
+		.enrolled_day = (uint32_t)(i % 65536) };
+}
+
+static void check_same(const struct fleet_device *a, const struct fleet_device *b)
+{
+	assert_int_equal(a->product, b->product);
+	assert_int_equal(a->ring, b->ring);
+	assert_int_equal(a->wish, b->wish);
+	assert_int_equal(a->left, b->left);
+	assert_int_equal(a->failed_tag, b->failed_tag);
+	assert_int_equal(a->entered, b->entered);
+	assert_int_equal(a->enrolled_day, b->enrolled_day);
+}
+
+static void check_word(uint64_t word, const struct fleet_device *want)
+{
+	struct fleet_device have = fleet_unpack(word);
+
+	check_same(&have, want);
+}
+
+static void test_pack(void **state)
+{
+	static const struct fleet_device edges[] = {
+		{ .product = 0 },
+		{ .product = 2047 },
+		{ .ring = RING_STABLE },
+		{ .wish = RING_STABLE },
+		{ .left = true },
+		{ .failed_tag = 255 },
+		{ .entered = 255 },
+		{ .enrolled_day = 65535 },
+		{ 2047, RING_STABLE, RING_STABLE, true, 255, 255, 65535 },
+	};
+	struct rng r = { 28 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(edges); i++)
+		check_word(fleet_pack(&edges[i]), &edges[i]);
+	for (unsigned i = 0; i < 10000; i++) {
+		struct fleet_device d = device_of(rng_u64(&r));
+		d.entered = (uint8_t)rng_u64(&r);
+		check_word(fleet_pack(&d), &d);
+	}
+}
+
+static void test_add_and_find(void **state)
+{
+	static fleet_word *word[MANY];
+	struct fleet *f = fleet_new(0);
+	uint8_t id[ID_LEN];
+
+	(void)state;
+	assert_null(fleet_find(f, id_of(0, id)));
+	for (uint64_t i = 0; i < MANY; i++) {
+		struct fleet_device d = device_of(i);
+		assert_true(fleet_add(f, id_of(i, id), &d));
+		assert_int_equal(fleet_count(f), i + 1);
+		word[i] = fleet_find(f, id);
+		assert_non_null(word[i]);
+	}
+	for (uint64_t i = 0; i < MANY; i++) {
+		struct fleet_device d = device_of(i);
+		/* Where it was when it was added, however often the table has grown. */
+		assert_ptr_equal(fleet_find(f, id_of(i, id)), word[i]);
+		check_word(atomic_load(word[i]), &d);
+		assert_null(fleet_find(f, id_of(MANY + i, id)));
+	}
+	fleet_free(f);
+	fleet_free(NULL);
+}
+
+/* Ids with a common first half are one to this table: the second is refused, not mixed
+ * up. */
+static void test_half_taken(void **state)
+{
+	struct fleet *f = fleet_new(10);
+	struct fleet_device a = device_of(1), b = device_of(2);
+	uint8_t id[ID_LEN];
+
+	(void)state;
+	assert_true(fleet_add(f, id_of(1, id), &a));
+	assert_false(fleet_add(f, id, &b));
+	id[ID_LEN - 1] ^= 1;
+	assert_false(fleet_add(f, id, &b));
+	assert_int_equal(fleet_count(f), 1);
+	check_word(atomic_load(fleet_find(f, id)), &a);
+	/* All zero, and all one, are ids like others. */
+	memset(id, 0, sizeof(id));
+	assert_true(fleet_add(f, id, &b));
+	assert_non_null(fleet_find(f, id));
+	memset(id, 0xff, sizeof(id));
+	assert_true(fleet_add(f, id, &b));
+	assert_non_null(fleet_find(f, id));
+	fleet_free(f);
+}
+
+/* Neighbours in the table: probing goes round its end. */
+static void test_collisions(void **state)
+{
+	struct fleet *f = fleet_new(10);
+	struct fleet_device d = { 0 };
+	uint8_t id[ID_LEN] = { 0 };
+
+	(void)state;
+	for (uint16_t i = 0; i < 600; i++) {
+		/* The same lower bits, at the end of the index. */
+		put_be64(id, (uint64_t)i << 32 | 1020);
+		d.product = i;
+		assert_true(fleet_add(f, id, &d));
+	}
+	for (uint16_t i = 0; i < 600; i++) {
+		put_be64(id, (uint64_t)i << 32 | 1020);
+		d.product = i;
+		check_word(atomic_load(fleet_find(f, id)), &d);
+		put_be64(id, (uint64_t)i << 32 | 1021);
+		assert_null(fleet_find(f, id));
+	}
+	fleet_free(f);
+}
+
+static void test_enter_and_leave(void **state)
+{
+	struct fleet_device d = device_of(12345);
+	fleet_word w = fleet_pack(&d);
+
+	(void)state;
+	for (unsigned slot = 0; slot < FLEET_SLOTS; slot++) {
+		assert_true(fleet_enter(&w, slot));
+		assert_false(fleet_enter(&w, slot));
+		d.entered |= (uint8_t)(1u << slot);
+		check_word(atomic_load(&w), &d);
+	}
+	fleet_leave(&w, 3);
+	fleet_leave(&w, 3);
+	d.entered &= (uint8_t)~8u;
+	check_word(atomic_load(&w), &d);
+	assert_true(fleet_enter(&w, 3));
+}
+
+static void test_update(void **state)
+{
+	static const struct {
+		uint8_t before, keep, after;
+	} row[] = { { 0xff, 0xff, 0xff }, { 0xff, 0, 0 }, { 0xa5, 0xf0, 0xa0 },
+		{ 0, 0xff, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		struct fleet_device d = device_of(1), next = device_of(54321);
+		fleet_word w;
+		d.entered = row[i].before;
+		atomic_init(&w, fleet_pack(&d));
+		/* What it says itself of its arms does not count. */
+		next.entered = 0x5a;
+		fleet_update(&w, &next, row[i].keep);
+		next.entered = row[i].after;
+		check_word(atomic_load(&w), &next);
+	}
+}
+
+static void test_clear_slot(void **state)
+{
+	struct fleet *f = fleet_new(0);
+	struct fleet_products products = { { 0 } };
+	uint8_t id[ID_LEN];
+
+	(void)state;
+	products.bits[0] = 1u << 5;
+	products.bits[2047 / 64] |= 1ull << 2047 % 64;
+	for (uint64_t i = 0; i < 20000; i++) {
+		struct fleet_device d = device_of(i);
+		d.entered = 0x0c;
+		assert_true(fleet_add(f, id_of(i, id), &d));
+	}
+	fleet_clear_slot(f, 2, RING_HONOUR, &products);
+	for (uint64_t i = 0; i < 20000; i++) {
+		struct fleet_device d = device_of(i);
+		bool cleared =
+			d.ring == RING_HONOUR && (d.product == 5 || d.product == 2047);
+		d.entered = cleared ? 0x08 : 0x0c;
+		check_word(atomic_load(fleet_find(f, id_of(i, id))), &d);
+	}
+	fleet_free(f);
+}
+
+#define READERS 4
+
+struct reader {
+	pthread_t thread;
+	struct fleet *fleet;
+	const _Atomic uint64_t *added; /* devices that are there */
+	unsigned slot;
+	uint64_t lost, wrong; /* not found; not what was added */
+	uint8_t in[MANY];     /* whether the device is in its slot */
+};
+
+/* Finds, enters and leaves, each in a slot of its own; the last also updates. */
+static void *read_all(void *arg)
+{
+	struct reader *me = arg;
+	struct rng r = { me->slot };
+	uint64_t n = 0;
+
+	while (n < MANY) {
+		uint8_t id[ID_LEN];
+		uint64_t i;
+		fleet_word *w;
+		struct fleet_device d;
+		n = atomic_load(me->added);
+		if (n == 0)
+			continue;
+		i = rng_below(&r, n);
+		w = fleet_find(me->fleet, id_of(i, id));
+		if (w == NULL) {
+			me->lost++;
+			continue;
+		}
+		d = fleet_unpack(atomic_load(w));
+		me->wrong += d.product != i % FLEET_PRODUCTS;
+		me->wrong += (d.entered >> me->slot & 1) != me->in[i];
+		if (me->in[i])
+			fleet_leave(w, me->slot);
+		else
+			me->wrong += !fleet_enter(w, me->slot);
+		me->in[i] ^= 1;
+		if (me->slot == READERS - 1) {
+			d = device_of(i);
+			d.failed_tag = 77;
+			fleet_update(w, &d, UINT8_MAX);
+		}
+	}
+	return NULL;
+}
+
+/* One adds, four use what is there: nothing is lost while the table grows under them.
+ */
+static void test_threads(void **state)
+{
+	static struct reader reader[READERS];
+	struct fleet *f = fleet_new(0);
+	_Atomic uint64_t added = 0;
+	uint8_t id[ID_LEN];
+
+	(void)state;
+	for (unsigned t = 0; t < READERS; t++) {
+		reader[t].fleet = f;
+		reader[t].added = &added;
+		reader[t].slot = t;
+		assert_int_equal(
+			pthread_create(&reader[t].thread, NULL, read_all, &reader[t]),
+			0);
+	}
+	for (uint64_t i = 0; i < MANY; i++) {
+		struct fleet_device d = device_of(i);
+		assert_true(fleet_add(f, id_of(i, id), &d));
+		atomic_store(&added, i + 1);
+	}
+	for (unsigned t = 0; t < READERS; t++) {
+		assert_int_equal(pthread_join(reader[t].thread, NULL), 0);
+		assert_int_equal(reader[t].lost, 0);
+		assert_int_equal(reader[t].wrong, 0);
+	}
+	for (uint64_t i = 0; i < MANY; i++) {
+		struct fleet_device d =
+			fleet_unpack(atomic_load(fleet_find(f, id_of(i, id))));
+		for (unsigned t = 0; t < READERS; t++)
+			assert_int_equal(d.entered >> t & 1, reader[t].in[i]);
+		assert_int_equal(d.entered >> READERS, 0);
+		assert_int_equal(d.product, i % FLEET_PRODUCTS);
+	}
+	fleet_free(f);
+}
+
+#define TURNS 200000u
+
+struct turner {
+	pthread_t thread;
+	fleet_word *word;
+	unsigned slot;
+	unsigned wrong;
+	bool in;
+};
+
+static void *turn_many(void *arg)
+{
+	struct turner *me = arg;
+
+	for (unsigned i = 0; i < TURNS; i++) {
+		me->wrong += (atomic_load(me->word) >> me->slot & 1) != me->in;
+		if (me->in)
+			fleet_leave(me->word, me->slot);
+		else
+			me->wrong += !fleet_enter(me->word, me->slot);
+		me->in = !me->in;
+	}
+	return NULL;
+}
+
+/* One device, all at once: an update in between takes nobody's bit away. */
+static void test_one_word(void **state)
+{
+	struct fleet_device d = device_of(1);
+	struct turner turner[READERS] = { 0 };
+	fleet_word w = fleet_pack(&d);
+
+	(void)state;
+	for (unsigned t = 0; t < READERS; t++) {
+		turner[t].word = &w;
+		turner[t].slot = 2 * t;
+		assert_int_equal(
+			pthread_create(&turner[t].thread, NULL, turn_many, &turner[t]),
+			0);
+	}
+	for (unsigned i = 0; i < TURNS; i++) {
+		d.failed_tag = (uint8_t)i;
+		fleet_update(&w, &d, UINT8_MAX);
+	}
+	for (unsigned t = 0; t < READERS; t++) {
+		assert_int_equal(pthread_join(turner[t].thread, NULL), 0);
+		assert_int_equal(turner[t].wrong, 0);
+	}
+	check_word(atomic_load(&w), &d);
+}
+
+#define WEIGHED 1000000u
+
+static double bytes_a_device(uint64_t expected)
+{
+	struct mallinfo2 before = mallinfo2(), after;
+	struct fleet *f = fleet_new(expected);
+	uint8_t id[ID_LEN];
+
+	for (uint64_t i = 0; i < WEIGHED; i++) {
+		struct fleet_device d = device_of(i);
+		assert_true(fleet_add(f, id_of(i, id), &d));
+	}
+	after = mallinfo2();
+	fleet_free(f);
+	return (double)(after.uordblks + after.hblkhd - before.uordblks -
+		       before.hblkhd) /
+		WEIGHED;
+}
+
+/* A hundred and seventy million of them must fit.  (A sanitizer's malloc tells
+ * nothing.) */
+static void test_memory(void **state)
+{
+	double expected = bytes_a_device(WEIGHED), grown = bytes_a_device(0);
+
+	(void)state;
+	print_message("# bytes a device: %.1f of an expected size, %.1f grown\n",
+		expected, grown);
+	assert_true(expected <= 30);
+	assert_true(grown <= 44);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pack),
+		cmocka_unit_test(test_add_and_find),
+		cmocka_unit_test(test_half_taken),
+		cmocka_unit_test(test_collisions),
+		cmocka_unit_test(test_enter_and_leave),
+		cmocka_unit_test(test_update),
+		cmocka_unit_test(test_clear_slot),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_one_word),
+		cmocka_unit_test(test_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "proto/crypto.h"
+#include "proto/merkle.h"
+#include "rng.h"
+
+/* The leaves that implementations of RFC 6962 are tested with, and the roots of the
+ * first n. */
+static const struct {
+	const char *leaf, *root;
+} vectors[] = {
+	{ "", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d" },
+	{ "00", "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125" },
+	{ "10", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77" },
+	{ "2021", "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7" },
+	{ "3031", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4" },
+	{ "40414243",
+		"76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef" },
+	{ "5051525354555657",
+		"ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c" },
+	{ "606162636465666768696a6b6c6d6e6f",
+		"5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328" },
+};
+
+static void check_root(const struct merkle *m, const char *want)
+{
+	uint8_t root[SHA256_LEN];
+	char hex[2 * SHA256_LEN + 1];
+
+	assert_int_equal(merkle_root(m, root), 0);
+	assert_string_equal(hex_encode(hex, root, SHA256_LEN), want);
+}
+
+static void test_vectors(void **state)
+{
+	struct merkle m = { 0 };
+	uint8_t entry[16], leaf[SHA256_LEN];
+
+	(void)state;
+	check_root(
+		&m, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	for (size_t i = 0; i < COUNT(vectors); i++) {
+		size_t n = strlen(vectors[i].leaf) / 2;
+		assert_true(hex_decode(entry, n, vectors[i].leaf));
+		assert_int_equal(merkle_leaf(bytes_of(entry, n), leaf), 0);
+		assert_int_equal(merkle_add(&m, leaf), 0);
+		assert_int_equal(m.size, i + 1);
+		check_root(&m, vectors[i].root);
+	}
+}
+
+#define LEAVES 200
+
+/* RFC 6962, 2.1, word for word. */
+static void naive_root(
+	const uint8_t (*leaf)[SHA256_LEN], size_t n, uint8_t out[SHA256_LEN])
+{
+	uint8_t left[SHA256_LEN], right[SHA256_LEN];
+	struct bytes part[] = { bytes_of("\1", 1), bytes_of(left, SHA256_LEN),
+		bytes_of(right, SHA256_LEN) };
+	size_t k = 1;
+
+	if (n == 0)
+		assert_int_equal(crypto_sha256(NULL, 0, out), 0);
+	if (n == 1)
+		memcpy(out, leaf[0], SHA256_LEN);
+	if (n <= 1)
+		return;
+	while (2 * k < n)
+		k *= 2;
+	naive_root(leaf, k, left);
+	naive_root(leaf + k, n - k, right);
+	assert_int_equal(crypto_sha256(part, 3, out), 0);
+}
+
+static void test_against_naive(void **state)
+{
+	static uint8_t leaf[LEAVES][SHA256_LEN];
+	uint8_t want[SHA256_LEN], have[SHA256_LEN];
+	struct merkle m = { 0 };
+	struct rng r = { 2 };
+
+	(void)state;
+	/* What lies above the size must not matter. */
+	rng_fill(&r, m.subtree, sizeof(m.subtree));
+	for (size_t n = 0; n <= LEAVES; n++) {
+		naive_root((const uint8_t(*)[SHA256_LEN])leaf, n, want);
+		assert_int_equal(merkle_root(&m, have), 0);
+		assert_memory_equal(have, want, SHA256_LEN);
+		if (n == LEAVES)
+			break;
+		rng_fill(&r, leaf[n], SHA256_LEN);
+		assert_int_equal(merkle_add(&m, leaf[n]), 0);
+	}
+}
+
+/* An entry that is the concatenation of two hashes must not pass for the node above
+ * them. */
+static void test_leaf_is_no_node(void **state)
+{
+	uint8_t pair[2 * SHA256_LEN] = { 0 }, leaf[SHA256_LEN], root[SHA256_LEN];
+	struct merkle m = { 0 };
+
+	(void)state;
+	assert_int_equal(merkle_add(&m, pair), 0);
+	assert_int_equal(merkle_add(&m, pair + SHA256_LEN), 0);
+	assert_int_equal(merkle_root(&m, root), 0);
+	assert_int_equal(merkle_leaf(bytes_of(pair, sizeof(pair)), leaf), 0);
+	assert_memory_not_equal(leaf, root, SHA256_LEN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_against_naive),
+		cmocka_unit_test(test_leaf_is_no_node),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes in comes out, and what is damaged is said to be. */
+#include "unit.h"
+
+#include "records_world.h"
+#include "server/store/device.h"
+#include "server/store/entry.h"
+
+static struct device random_device(struct rng *r)
+{
+	struct device d;
+
+	memset(&d, 0, sizeof(d));
+	rng_fill(r, d.id, sizeof(d.id));
+	rng_fill(r, d.public_key, sizeof(d.public_key));
+	d.product = (uint16_t)rng_u64(r);
+	d.ring = (enum ring)rng_below(r, RING__COUNT);
+	d.wish = (enum ring)rng_below(r, RING__COUNT);
+	d.left = rng_below(r, 2);
+	d.failed_tag = (uint8_t)rng_u64(r);
+	d.enrolled_day = (uint32_t)rng_u64(r);
+	d.last_seq = (uint32_t)rng_u64(r);
+	d.build = rng_u64(r);
+	return d;
+}
+
+static void check_device(const struct device *a, const struct device *b)
+{
+	assert_memory_equal(a->id, b->id, ID_LEN);
+	assert_memory_equal(a->public_key, b->public_key, sizeof(a->public_key));
+	assert_int_equal(a->product, b->product);
+	assert_int_equal(a->ring, b->ring);
+	assert_int_equal(a->wish, b->wish);
+	assert_int_equal(a->left, b->left);
+	assert_int_equal(a->failed_tag, b->failed_tag);
+	assert_int_equal(a->enrolled_day, b->enrolled_day);
+	assert_int_equal(a->last_seq, b->last_seq);
+	assert_int_equal(a->build, b->build);
+}
+
+static void test_devices(void **state)
+{
+	struct rng r = { 21 };
+	struct device have;
+	struct store_cursor c;
+	uint64_t n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct device d = random_device(&r);
+		device_put(&txn, &d);
+		turn();
+		memset(&have, 0xee, sizeof(have));
+		assert_true(device_get(&txn, d.id, &have));
+		check_device(&have, &d);
+		/* Again: it is replaced. */
+		d.last_seq++;
+		d.left = !d.left;
+		device_put(&txn, &d);
+		assert_true(device_get(&txn, d.id, &have));
+		check_device(&have, &d);
+		d.id[0] ^= 1;
+		assert_false(device_get(&txn, d.id, &have));
+	}
+	store_foreach (&c, &txn, STORE_DEVICE, bytes_of(NULL, 0)) {
+		struct device again;
+		assert_true(device_read(&c, &have));
+		assert_true(device_get(&txn, have.id, &again));
+		check_device(&again, &have);
+		n++;
+	}
+	assert_int_equal(n, ROUNDS);
+	assert_int_equal(txn.err, 0);
+}
+
+static void test_damaged_devices(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t n, at; /* length; a byte that is set to 4 */
+	} row[] = {
+		{ "short", 59, 0 },
+		{ "long", 61, 0 },
+		{ "empty", 0, 0 },
+		{ "no such ring", 60, 33 },
+		{ "no such wish", 60, 34 },
+	};
+	uint8_t id[ID_LEN] = { 0 }, record[64];
+	struct device d;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		memset(record, 0, sizeof(record));
+		if (row[i].n > 0)
+			record[row[i].at] = 4;
+		store_put(&txn, STORE_DEVICE, bytes_of(id, ID_LEN),
+			bytes_of(record, row[i].n));
+		if (device_get(&txn, id, &d) || txn.err != ERR_CORRUPT)
+			fail_msg("%s", row[i].why);
+		assert_int_equal(store_commit(&txn), ERR_CORRUPT);
+		store_begin(store, &txn, true);
+	}
+}
+
+static void test_keys(void **state)
+{
+	uint8_t hash[SHA256_LEN], id[ID_LEN], have[ID_LEN];
+	struct rng r = { 22 };
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		rng_fill(&r, hash, sizeof(hash));
+		rng_fill(&r, id, sizeof(id));
+		assert_false(device_of_key(&txn, hash, have));
+		device_key_put(&txn, hash, id);
+		assert_true(device_of_key(&txn, hash, have));
+		assert_memory_equal(have, id, ID_LEN);
+		hash[0] ^= 1;
+		assert_false(device_of_key(&txn, hash, have));
+	}
+}
+
+static void test_waiting(void **state)
+{
+	uint8_t id[ID_LEN] = { 0 }, key[2], have[ID_LEN];
+	struct store_cursor c;
+	unsigned n = 0;
+
+	(void)state;
+	/* Lines beside each other, and the last one. */
+	for (id[0] = 0; id[0] < 3; id[0]++) {
+		waiting_put(&txn, 1, id, RING_CORE);
+		waiting_put(&txn, 2, id, RING_HONOUR);
+		waiting_put(&txn, UINT16_MAX, id, RING_DEV);
+	}
+	id[0] = 1;
+	waiting_delete(&txn, 2, id);
+	waiting_delete(&txn, 3, id);
+	turn();
+	store_foreach (&c, &txn, STORE_WAITING, waiting_prefix(2, key)) {
+		assert_int_equal(waiting_read(&c, have), RING_HONOUR);
+		assert_int_equal(have[0], n++ == 0 ? 0 : 2);
+	}
+	assert_int_equal(n, 2);
+	n = 0;
+	store_foreach (&c, &txn, STORE_WAITING, waiting_prefix(UINT16_MAX, key))
+		n++;
+	assert_int_equal(n, 3);
+	waiting_put(&txn, 2, id, RING__COUNT);
+	store_foreach (&c, &txn, STORE_WAITING, waiting_prefix(2, key))
+		(void)waiting_read(&c, have);
+	assert_int_equal(txn.err, ERR_CORRUPT);
+}
+
+static void test_log(void **state)
+{
+	struct bytes v;
+
+	(void)state;
+	assert_int_equal(entry_count(&txn), 0);
+	assert_false(entry_get(&txn, 0, &v));
+	entry_append(&txn, 0, bytes_str("zero"));
+	entry_append(&txn, 1, bytes_str("one"));
+	turn();
+	assert_int_equal(entry_count(&txn), 2);
+	assert_true(entry_get(&txn, 1, &v));
+	assert_true(bytes_eq(v, bytes_str("one")));
+	assert_false(entry_get(&txn, 2, &v));
+	/* Neither a gap nor a second truth. */
+	entry_append(&txn, 3, bytes_str("three"));
+	assert_int_equal(store_commit(&txn), ERR_CORRUPT);
+	store_begin(store, &txn, true);
+	entry_append(&txn, 1, bytes_str("uno"));
+	assert_int_equal(store_commit(&txn), ERR_CORRUPT);
+	store_begin(store, &txn, true);
+	assert_true(entry_get(&txn, 1, &v));
+	assert_true(bytes_eq(v, bytes_str("one")));
+	/* In order of their number, not of its text. */
+	for (uint64_t i = 2; i < 300; i++)
+		entry_append(&txn, i, bytes_of(&i, sizeof(i)));
+	assert_int_equal(txn.err, 0);
+	assert_int_equal(entry_count(&txn), 300);
+}
+
+static void test_envelopes(void **state)
+{
+	struct bytes v;
+
+	(void)state;
+	assert_false(envelope_get(&txn, "director/a/core", &v));
+	envelope_put(&txn, "director/a/core", bytes_str("one"));
+	envelope_put(&txn, "director/a/core", bytes_str("two"));
+	envelope_put(&txn, "director/a/dev", bytes_str("three"));
+	turn();
+	assert_true(envelope_get(&txn, "director/a/core", &v));
+	assert_true(bytes_eq(v, bytes_str("two")));
+	assert_false(envelope_get(&txn, "director/a", &v));
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	assert_int_equal(name_number(&txn, "product", "a"), 0);
+	assert_int_equal(name_number(&txn, "product", "b"), 1);
+	assert_int_equal(name_number(&txn, "product", "a"), 0);
+	assert_int_equal(name_number(&txn, "line", "b"), 0);
+	assert_int_equal(name_number(&txn, "line", "a"), 1);
+	turn();
+	assert_int_equal(name_number(&txn, "product", "c"), 2);
+	assert_int_equal(name_number(&txn, "product", "b"), 1);
+	/* Aborted: the number is free again. */
+	store_abort(&txn);
+	store_begin(store, &txn, true);
+	assert_int_equal(name_number(&txn, "product", "d"), 2);
+}
+
+/* Golden: it is in every device's record on disk. */
+static void test_build_hash(void **state)
+{
+	(void)state;
+	assert_int_equal(device_build_hash("huidu"), 0xcf78e590f65602d2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_STORE(test_devices),
+		IN_STORE(test_damaged_devices),
+		IN_STORE(test_keys),
+		IN_STORE(test_waiting),
+		IN_STORE(test_log),
+		IN_STORE(test_envelopes),
+		IN_STORE(test_numbers),
+		cmocka_unit_test(test_build_hash),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
