@@ -41,8 +41,9 @@ static void on_metrics(struct http_call *call)
 {
 	struct local *l = call->user;
 	struct bytes accept = http_header(call, "Accept");
-	bool openmetrics = memmem(accept.p, accept.n, "application/openmetrics-text", 28) !=
-			   NULL;
+	static const char wish[] = "application/openmetrics-text";
+	bool openmetrics = accept.n > 0 && memmem(accept.p, accept.n, wish,
+						   sizeof(wish) - 1) != NULL;
 	struct buf text = { 0 };
 
 	device_front_count(l->options.devices);
