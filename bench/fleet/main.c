@@ -239,7 +239,7 @@ static const char usage_text[] =
 	"  --connections N    at one time (64); --reconnect: a new one each request\n"
 	"  --status FILE      written every second; the same goes to stdout at the end\n"
 	"  --dump FILE        at the end: a line a phone, its id and last acknowledged event\n"
-	"  --save-poll FILE   the body of one poll, for a load generator\n"
+	"  --save-poll FILE   the body of the newest poll, for a load generator\n"
 	"  --seconds N        end after so long; SIGTERM ends it too\n"
 	"  --verbose          say what the SDK refused\n";
 

@@ -31,7 +31,6 @@ static void save_poll(struct fleet *f, const struct huidu_request *request)
 		perror(f->save_poll);
 		exit(2);
 	}
-	f->save_poll = NULL;
 }
 
 static int on_http(void *ctx, const struct huidu_request *request)

@@ -20,7 +20,7 @@ struct fleet {
 	size_t root_len;
 	uint32_t poll_min_s;
 	void *scratch;
-	const char *save_poll;      /* file for the body of one poll; NULL: none, or done */
+	const char *save_poll;      /* file for the body of the newest poll; NULL: none */
 	unsigned long long refused; /* things the SDK did not believe */
 	int verbose;
 };
