@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "server/base/text.h"
+
 #define BACKLOG 4096
 /* Unsent bytes the kernel keeps for a connection: slow readers cost memory by this. */
 #define NOT_SENT_MAX (128 * 1024)
@@ -26,8 +28,10 @@ static int parse(const char *text, struct addrinfo **out)
 	};
 	char host[ADDRESS_TEXT];
 	size_t n = colon != NULL ? (size_t)(colon - text) : 0;
+	uint64_t port;
 
-	if (n == 0 || n >= sizeof(host))
+	if (n == 0 || n >= sizeof(host) || !text_u64(colon + 1, &port) ||
+		port > UINT16_MAX)
 		return -EINVAL;
 	memcpy(host, text, n);
 	host[n] = '\0';

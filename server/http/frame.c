@@ -160,7 +160,6 @@ void frame_reply(struct frame_call *call, const struct bytes *part, size_t n)
 		free_client(c);
 		return;
 	}
-	buf_release(&c->in);
 	for (size_t i = 0; i < n; i++)
 		total += part[i].n;
 	assert(total <= UINT32_MAX);
@@ -168,6 +167,7 @@ void frame_reply(struct frame_call *call, const struct bytes *part, size_t n)
 	c->out.len = HEADER_BYTES;
 	for (size_t i = 0; i < n; i++)
 		buf_add(&c->out, part[i].p, part[i].n);
+	buf_release(&c->in); /* not before: the parts may lie in it */
 	loop_add(&c->writable, NULL);
 }
 

@@ -17,8 +17,9 @@
 #define SPARE_INPUT_MAX 64u
 #define ACCEPT_A_TURN   16u
 #define PAUSE_MS        1000
-#define DRAIN_IDLE_MS   500u /* for a request that is on its way to a server that stops \
-			      */
+#define DRAIN_IDLE_MS                                                                  \
+	500u /* for a request that is on its way to a server that stops                \
+	      */
 #define COMPLAIN_MS 1000u
 
 static const struct {

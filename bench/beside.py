@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two servers on one core, beside each other: Debian's nginx and ours, and what each costs."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+SERVER_CPU, CLIENT_CPU = 0, 1
+
+
+def cpu_us(pid):
+    """User and system time of a process, its threads and its children."""
+    pids = [pid]
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        pids += [int(p) for p in f.read().split()]
+    total = 0
+    for p in pids:
+        for task in os.listdir(f"/proc/{p}/task"):
+            with open(f"/proc/{p}/task/{task}/schedstat") as f:
+                total += int(f.read().split()[0])
+    return total / 1000
+
+
+def median(values):
+    values = sorted(values)
+    n = len(values)
+    return (values[(n - 1) // 2] + values[n // 2]) / 2
+
+
+def figure(bench, name, value, unit, target=None):
+    """One figure a line; with a target, whether it is met (less is better)."""
+    line = {"bench": bench, "figure": name, "value": round(value, 3), "unit": unit,
+            "target": target, "ok": target is None or value <= target}
+    print(json.dumps(line), flush=True)
+
+
+def answer_size(port, path):
+    """Bytes of a whole answer to GET, headers too."""
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n".encode())
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += s.recv(65536)
+        head, _, body = got.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+        while len(body) < length:
+            body += s.recv(65536)
+        return len(head) + 4 + len(body)
+
+
+class Nginx:
+    """One worker, `return 200`; plain, or with a certificate."""
+
+    def __init__(self, tmp, port, body_bytes, certificate=None):
+        tls = ""
+        if certificate:
+            tls = f"""ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]};
+                ssl_protocols TLSv1.2 TLSv1.3;"""
+        conf = f"""
+            daemon off; worker_processes 1; pid {tmp}/nginx.pid; error_log {tmp}/error.log;
+            worker_rlimit_nofile 8192;
+            events {{ worker_connections 4096; }}
+            http {{
+                access_log off; keepalive_requests 1000000000; default_type text/plain;
+                client_body_temp_path {tmp}; proxy_temp_path {tmp}; fastcgi_temp_path {tmp};
+                uwsgi_temp_path {tmp}; scgi_temp_path {tmp};
+                server {{
+                    listen 127.0.0.1:{port} {'ssl' if tls else ''} backlog=4096; {tls}
+                    location / {{ return 200 "{'a' * body_bytes}"; }}
+                }}
+            }}"""
+        with open(f"{tmp}/nginx.conf", "w") as f:
+            f.write(conf)
+        self.port, self.path = port, "/plain"
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(SERVER_CPU), "nginx", "-p", tmp, "-e", f"{tmp}/error.log",
+             "-c", f"{tmp}/nginx.conf"])
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                return
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        raise RuntimeError("nginx does not start")
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+class Ours:
+    """tests/http_echo of a build directory, one worker."""
+
+    def __init__(self, program, answer_bytes, certificate=None):
+        args = [f"answer_bytes={answer_bytes}"]
+        if certificate:
+            args += [f"certificate={certificate[0]}", f"key={certificate[1]}"]
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(SERVER_CPU), program, *args], stdout=subprocess.PIPE,
+            text=True)
+        ports = {}
+        for line in self.process.stdout:
+            if line == "ready\n":
+                break
+            name, port = line.split()
+            ports[name] = int(port)
+        self.port, self.path = ports["tls" if certificate else "plain"], "/plain"
+        self.plain = ports["plain"]
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate()
