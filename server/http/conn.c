@@ -9,8 +9,8 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 
-#define SPARE_MAX    1024u
-#define READS_A_TURN 4u
+#define SPARE_MAX 1024u
+#define SHARE     16u /* of a turn */
 
 static const struct {
 	size_t limit; /* how long, in struct http_limits */
@@ -79,8 +79,7 @@ static void bury(struct conn *c)
 	wheel_clear(&c->timer);
 	loop_del(&c->readable);
 	loop_del(&c->writable);
-	if (c->stream.ssl != NULL)
-		tls_give(&s->tls_pool, c->stream.ssl, !c->stream.failed);
+	SSL_free(c->stream.ssl);
 	(void)close(c->stream.fd); /* whether it all arrived is not known here anyway */
 	conn_close_file(c);
 	buf_release(&c->out);
@@ -88,6 +87,8 @@ static void bury(struct conn *c)
 		server_input_give(s, c->in);
 	c->in = NULL;
 	TAILQ_REMOVE(&s->conns, c, in_all);
+	if (c->queued)
+		TAILQ_REMOVE(&s->queued, c, in_queued);
 	server_count(s, HTTP_CLOSED);
 	if (c->waiting)
 		s->n_left++;
@@ -125,13 +126,32 @@ static void settle(struct conn *c)
 
 static void run(struct conn *c)
 {
-	c->reads = READS_A_TURN;
+	c->share = SHARE;
 	while (step(c))
 		;
 	if (c->phase == PHASE_GONE)
 		bury(c);
 	else
 		settle(c);
+}
+
+bool conn_may(struct conn *c)
+{
+	if (c->share > 0) {
+		c->share--;
+		return true;
+	}
+	if (!c->queued)
+		server_again(c->server, c);
+	c->queued = true;
+	return false;
+}
+
+void conn_again(struct conn *c)
+{
+	TAILQ_REMOVE(&c->server->queued, c, in_queued);
+	c->queued = false;
+	run(c);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -191,7 +211,7 @@ void conn_open(
 	server_count(s, HTTP_ACCEPTED);
 	conn_enter(c, tls != NULL ? PHASE_HANDSHAKE : PHASE_HEAD);
 	if (tls != NULL) {
-		c->stream.ssl = tls_take(tls, &s->tls_pool, fd);
+		c->stream.ssl = tls_connection(tls, fd);
 		if (c->stream.ssl == NULL) {
 			server_complain(
 				s, c->call.peer, "tls", "OpenSSL has no more of it");

@@ -29,14 +29,15 @@ struct conn {
 	struct http_call call; /* first: handlers have its address */
 	struct http_server *server;
 	struct conn *next_spare;
-	TAILQ_ENTRY(conn) in_all, in_idle;
+	TAILQ_ENTRY(conn) in_all, in_idle, in_queued;
 	enum phase phase;
 	struct stream stream;
 	union address peer;
 	struct event readable, writable;
 	bool reading, writing; /* events added */
 	bool can_read;         /* worth trying */
-	uint8_t reads;         /* left in this turn: others want theirs */
+	bool queued;           /* for the next turn */
+	uint8_t share; /* reads and requests left in this turn: others want theirs */
 	struct wheel_node timer;
 	uint64_t since_ms; /* first byte of the request */
 
@@ -78,6 +79,11 @@ void conn_open(
 void conn_drop(struct conn *c);
 /* Its deadline has passed. */
 void conn_expire(struct conn *c);
+/* Its next turn has come. */
+void conn_again(struct conn *c);
+/* Uses a bit of its share of this turn; false when there is no more, and it is queued.
+ */
+bool conn_may(struct conn *c);
 /* Sets the phase and its deadline. */
 void conn_enter(struct conn *c, enum phase phase);
 /* All of the call's file is sent, or nothing more will be. */

@@ -258,5 +258,5 @@ struct bytes head_find(struct bytes block, const char *name)
 			strncasecmp((const char *)block.p, name, len) == 0)
 			return trim(bytes_of(block.p + len + 1, n - len - 1));
 	}
-	return bytes_of(NULL, 0);
+	return bytes_of("", 0);
 }

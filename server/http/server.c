@@ -15,7 +15,7 @@
 
 #define INPUT_BYTES     (20 * 1024u) /* headers and the body of a poll */
 #define SPARE_INPUT_MAX 64u
-#define ACCEPT_A_TURN   16u
+#define ACCEPT_A_TURN   8u
 #define PAUSE_MS        1000
 #define DRAIN_IDLE_MS                                                                  \
 	500u /* for a request that is on its way to a server that stops                \
@@ -161,6 +161,27 @@ void server_conn_went(struct http_server *s)
 		s->drained(s->drained_arg);
 }
 
+/*
+ * A timer, not event_active: that would come before libevent looks at the sockets
+ * again, and who sends fast enough would have the thread for himself.
+ */
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	struct conn *last = TAILQ_LAST(&s->queued, conn_list), *c = NULL;
+
+	(void)fd, (void)what;
+	s->now_ms = clock_mono_ms();
+	while (c != last && (c = TAILQ_FIRST(&s->queued)) != NULL)
+		conn_again(c);
+}
+
+void server_again(struct http_server *s, struct conn *c)
+{
+	loop_add_ms(&s->again, 0);
+	TAILQ_INSERT_TAIL(&s->queued, c, in_queued);
+}
+
 bool server_evict(struct http_server *s)
 {
 	struct conn *oldest = TAILQ_FIRST(&s->idle);
@@ -248,9 +269,11 @@ struct http_server *http_server_new(
 	wheel_init(&s->wheel, s->now_ms);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->queued);
 	s->scratch = mem_alloc(SERVER_SCRATCH);
 	event_assign(&s->tick, base, -1, EV_PERSIST, on_tick, s);
 	event_assign(&s->unpause, base, -1, 0, on_unpause, s);
+	event_assign(&s->again, base, -1, 0, on_again, s);
 	return s;
 }
 
@@ -347,7 +370,6 @@ void http_server_free(struct http_server *s)
 		s->spare_input = in->next;
 		free(in);
 	}
-	tls_pool_release(&s->tls_pool);
 	routes_release(&s->routes);
 	free(s->scratch);
 	free(s);

@@ -13,7 +13,7 @@
 #include "server/http/http.h"
 #include "server/http/inbox.h"
 #include "server/http/routes.h"
-#include "server/http/tls_pool.h"
+#include "server/http/tls.h"
 #include "server/http/wheel.h"
 
 /* Answers are put together here, and pieces of files for TLS. */
@@ -45,21 +45,20 @@ struct http_server {
 	uint64_t now_ms; /* monotonic; set by each callback from libevent */
 	struct inbox inbox;
 	struct wheel wheel;
-	struct event tick, unpause;
+	struct event tick, unpause, again;
 	SLIST_HEAD(, listener) listeners;
 	bool paused; /* not accepting for a while */
 	bool draining;
-	void (*drained)(
-		void *arg); /* called when draining and the last connection is gone */
+	void (*drained)(void *arg); /* draining, and the last connection is gone */
 	void *drained_arg;
-	struct conn_list conns,
-		idle; /* all with a socket; those between requests, oldest first */
+	struct conn_list conns;  /* all with a socket */
+	struct conn_list idle;   /* those between requests, oldest first */
+	struct conn_list queued; /* those that had their share of this turn */
 	unsigned n_conns;
 	unsigned n_left; /* deferred calls whose connection is gone */
 	struct conn *spare_conn;
 	struct input *spare_input;
 	unsigned n_spare_conn, n_spare_input;
-	struct tls_pool tls_pool;
 	uint8_t *scratch;
 	char date[40]; /* "Date: ...\r\n" */
 	size_t date_len;
@@ -95,6 +94,9 @@ void server_input_give(struct http_server *s, struct input *in);
 /* A connection came or went: start and stop what runs only while there are some. */
 void server_conn_came(struct http_server *s);
 void server_conn_went(struct http_server *s);
+/* The connection goes on in the next turn, though its socket may have nothing to say.
+ */
+void server_again(struct http_server *s, struct conn *c);
 /* "Date: Sat, 21 Nov 2026 18:56:00 GMT\r\n" */
 struct bytes server_date(struct http_server *s);
 /* Logs "peer: what: why", at most one line a second; the others are counted in it. */

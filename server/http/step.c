@@ -43,13 +43,8 @@ static bool fill(struct conn *c)
 {
 	ssize_t n;
 
-	if (!c->can_read)
+	if (!c->can_read || !conn_may(c))
 		return false;
-	if (c->reads-- == 0) {
-		/* What TLS holds already, the socket will not report. */
-		event_active(&c->readable, EV_READ, 1);
-		return false;
-	}
 	make_room(c);
 	n = stream_read(&c->stream, c->in->data + c->end, c->in->cap - c->end);
 	c->can_read = n > 0 && stream_pending(&c->stream);
@@ -118,6 +113,8 @@ static bool dispatch(struct conn *c, size_t body_n)
 	c->answered = false;
 	c->route->handler(call);
 	assert(c->answered || c->waiting);
+	/* What nobody may look at any more. */
+	call->rest = call->query = call->headers = call->body = bytes_of(NULL, 0);
 	c->at += c->used;
 	c->line = 0;
 	return true;
@@ -236,10 +233,10 @@ static bool finish(struct conn *c)
 		c->since_ms = c->server->now_ms;
 		c->can_read = c->can_read || stream_pending(&c->stream);
 		conn_enter(c, c->at < c->end ? PHASE_HEAD : PHASE_IDLE);
-		return true;
+		return c->at == c->end || conn_may(c);
 	}
 	stream_end(&c->stream);
-	if (!c->linger)
+	if (!c->linger && c->at == c->end)
 		return gone(c);
 	/* Closing now would reset the connection and take the answer with it. */
 	(void)shutdown(

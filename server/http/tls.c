@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "server/base/mem.h"
-#include "server/http/tls_pool.h"
 #include "server/http/tls_ticket.h"
 
 struct tls {
@@ -134,19 +133,7 @@ void tls_close(struct tls *tls)
 	free(tls);
 }
 
-/* One from the pool that was made for `ctx`; those made for another are freed. */
-static SSL *take_pooled(struct tls_pool *pool, const SSL_CTX *ctx)
-{
-	while (pool->n > 0) {
-		SSL *ssl = pool->ssl[--pool->n];
-		if (SSL_get_SSL_CTX(ssl) == ctx)
-			return ssl;
-		SSL_free(ssl);
-	}
-	return NULL;
-}
-
-SSL *tls_take(struct tls *tls, struct tls_pool *pool, int fd)
+SSL *tls_connection(struct tls *tls, int fd)
 {
 	SSL_CTX *ctx;
 	SSL *ssl;
@@ -155,36 +142,13 @@ SSL *tls_take(struct tls *tls, struct tls_pool *pool, int fd)
 	ctx = tls->ctx;
 	(void)SSL_CTX_up_ref(ctx); /* cannot fail */
 	pthread_mutex_unlock(&tls->lock);
-	ssl = take_pooled(pool, ctx);
-	if (ssl != NULL) {
-		BIO_set_fd(SSL_get_rbio(ssl), fd, BIO_NOCLOSE);
-	} else {
-		ssl = SSL_new(ctx);
-		if (ssl != NULL && SSL_set_fd(ssl, fd) != 1) {
-			SSL_free(ssl);
-			ssl = NULL;
-		}
-	}
+	ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx);
-	if (ssl != NULL)
+	if (ssl != NULL && SSL_set_fd(ssl, fd) == 1) {
 		SSL_set_accept_state(ssl);
-	ERR_clear_error();
-	return ssl;
-}
-
-void tls_give(struct tls_pool *pool, SSL *ssl, bool clean)
-{
-	if (clean && pool->n < TLS_POOL_MAX && SSL_set_session(ssl, NULL) == 1 &&
-		SSL_clear(ssl) == 1) {
-		pool->ssl[pool->n++] = ssl;
-		return;
+		return ssl;
 	}
 	SSL_free(ssl);
 	ERR_clear_error();
-}
-
-void tls_pool_release(struct tls_pool *pool)
-{
-	while (pool->n > 0)
-		SSL_free(pool->ssl[--pool->n]);
+	return NULL;
 }

@@ -14,6 +14,7 @@
 #define TLS_ERROR_MAX     256
 
 struct tls;
+struct ssl_st; /* OpenSSL's SSL */
 
 /*
  * PEM files: the certificate with its chain, and its key without a password. ERR_CONFIG
@@ -28,3 +29,9 @@ WARN_UNUSED int tls_open(const char *certificate, const char *key, struct tls **
  */
 WARN_UNUSED int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX]);
 void tls_close(struct tls *tls);
+
+/*
+ * For one connection: ready for a server handshake on `fd`, to be freed with SSL_free;
+ * NULL when OpenSSL cannot.  Any thread.
+ */
+struct ssl_st *tls_connection(struct tls *tls, int fd);
