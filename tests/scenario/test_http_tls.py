@@ -257,8 +257,29 @@ def test_pipelining_and_deferred(server):
     c.close()
 
 
-def test_a_flood_of_requests_is_answered(server):
-    """More than the server reads in one turn, all of it in TLS buffers."""
+def test_a_flood_leaves_room_for_others(directory, tmp_path):
+    """Requests faster than they are answered, on connections that are never short of them."""
+    request = b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n"
+    (tmp_path / "flood").write_bytes(request * 1_000_000)
+    with run(directory) as s:
+        floods = [subprocess.Popen(
+            ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{s.ports['tls']}"],
+            stdin=open(tmp_path / "flood", "rb"), stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL) for _ in range(3)]
+        s.wait_count("calls", 10_000)
+        start = time.monotonic()
+        for _ in range(20):
+            assert connect(s).get("/plain").status == 200
+        took = time.monotonic() - start
+        assert all(f.poll() is None for f in floods), "the flood was over too soon"
+        assert took < 5
+        for f in floods:
+            f.kill()
+            f.wait()
+
+
+def test_more_than_a_turn_takes_is_answered(server):
+    """Some of it waits in TLS buffers, of which the socket says nothing."""
     n = 5000
     c = connect(server)
     request = b"POST /echo HTTP/1.1\r\nContent-Length: 0\r\n" + HOST + b"\r\n"
