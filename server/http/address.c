@@ -49,6 +49,13 @@ static int set(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+void address_tune(int fd)
+{
+	/* On a Unix socket these fail, and are not needed. */
+	(void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	(void)set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_MAX);
+}
+
 static int open_socket(const struct addrinfo *a, bool share)
 {
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
@@ -61,11 +68,6 @@ static int open_socket(const struct addrinfo *a, bool share)
 		rc = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (rc == 0 && a->ai_family == AF_INET6)
 		rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	/* Accepted sockets take these over. */
-	if (rc == 0)
-		rc = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (rc == 0)
-		rc = set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_MAX);
 	if (rc == 0)
 		rc = bind(fd, a->ai_addr, a->ai_addrlen);
 	if (rc == 0)
@@ -102,6 +104,7 @@ static int open_at(struct addrinfo *a, bool first, in_port_t *port)
 		(void)close(fd); /* nothing was written */
 		return rc;
 	}
+	address_tune(fd);
 	*port = ntohs(*port_of(&bound));
 	return fd;
 }
@@ -173,6 +176,8 @@ const char *address_str(const struct sockaddr *a, char out[ADDRESS_TEXT])
 	union address at = { .v4 = { 0 } };
 	char host[INET6_ADDRSTRLEN];
 
+	if (a->sa_family == AF_UNIX)
+		return strcpy(out, "unix");
 	memcpy(&at, a, a->sa_family == AF_INET6 ? sizeof(at.v6) : sizeof(at.v4));
 	if (a->sa_family == AF_INET6)
 		(void)snprintf(out, ADDRESS_TEXT, "[%s]:%u",

@@ -25,6 +25,8 @@ union address {
  * -errno.
  */
 WARN_UNUSED int address_listen(const char *text, bool first, in_port_t *port);
+/* What connections take over from the socket they are accepted from. */
+void address_tune(int fd);
 /*
  * A nonblocking Unix socket that listens at `path`, for the owner alone (0600).  A
  * socket left there by a server that is gone is replaced; anything else there is

@@ -8,6 +8,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/http/tls.h"
 
 #define SPARE_MAX 1024u
 #define SHARE     16u /* of a turn */

@@ -2,10 +2,13 @@
 #include "server/http/front.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "server/base/mem.h"
 #include "server/http/address.h"
@@ -54,9 +57,24 @@ int http_front_listen(struct http_front *f, const char *address, struct tls *tls
 				strerrordesc_np(-fd));
 			return fd;
 		}
-		server_adopt(f->worker[i].server, fd, tls);
+		listener_open(f->worker[i].server, fd, tls);
 	}
 	return port;
+}
+
+int http_front_adopt(struct http_front *f, int fd, struct tls *tls)
+{
+	for (unsigned i = 1; i < f->n; i++) {
+		int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		int rc = copy >= 0 ? http_server_adopt(f->worker[i].server, copy, tls)
+				   : -errno;
+		if (rc != 0) {
+			if (copy >= 0)
+				(void)close(copy); /* nothing was written */
+			return rc;
+		}
+	}
+	return http_server_adopt(f->worker[0].server, fd, tls);
 }
 
 static void *work(void *arg)

@@ -92,7 +92,7 @@ struct http_answer {
 	const struct bytes *part;
 	size_t n_parts;
 	uint32_t retry_after_s; /* 0 leaves it out */
-	bool close; /* the connection, after this */
+	bool close;             /* the connection, after this */
 	const struct http_header *header;
 	size_t n_headers;
 };
@@ -134,6 +134,11 @@ struct http_server *http_server_new(
  */
 WARN_UNUSED int http_server_listen(struct http_server *server, const char *address,
 	struct tls *tls, char error[HTTP_ERROR_MAX]);
+/*
+ * For a listening TCP socket that was made elsewhere, as systemd does; takes it. -errno
+ * when it is none, and then it is still the caller's.
+ */
+WARN_UNUSED int http_server_adopt(struct http_server *server, int fd, struct tls *tls);
 /* Any thread. */
 uint64_t http_server_count(const struct http_server *server, enum http_count which);
 /* Closes everything at once.  Deferred calls must have been resumed. */

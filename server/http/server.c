@@ -15,8 +15,6 @@
 
 #define INPUT_BYTES     (20 * 1024u) /* headers and the body of a poll */
 #define SPARE_INPUT_MAX 64u
-#define ACCEPT_A_TURN   8u
-#define PAUSE_MS        1000
 #define DRAIN_IDLE_MS                                                                  \
 	500u /* for a request that is on its way to a server that stops                \
 	      */
@@ -64,74 +62,6 @@ void server_limits(struct http_limits *limits)
 			field[i] = def[i];
 }
 
-static void start_accepting(struct http_server *s)
-{
-	struct listener *l;
-
-	SLIST_FOREACH(l, &s->listeners, entry)
-	loop_add(&l->acceptable, NULL);
-	s->paused = false;
-}
-
-/* Until a connection closes, or for a while. */
-static void stop_accepting(struct http_server *s, enum http_count why)
-{
-	struct listener *l;
-
-	server_count(s, why);
-	SLIST_FOREACH(l, &s->listeners, entry)
-	loop_del(&l->acceptable);
-	s->paused = true;
-	loop_add_ms(&s->unpause, PAUSE_MS);
-}
-
-static void on_unpause(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	start_accepting(arg);
-}
-
-/* True when another may be accepted at once. */
-static bool accept_one(struct listener *l)
-{
-	struct http_server *s = l->server;
-	union address peer = { .v4 = { 0 } };
-	socklen_t len = sizeof(peer);
-	int fd = accept4(l->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd >= 0) {
-		conn_open(s, fd, &peer, l->tls);
-		return true;
-	}
-	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		server_complain(s, NULL, "accept", strerrordesc_np(errno));
-		if (!server_evict(s))
-			stop_accepting(s, HTTP_EMFILE);
-		return false;
-	}
-	return errno != EAGAIN; /* others are of one connection: ECONNABORTED */
-}
-
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
-{
-	struct listener *l = arg;
-	struct http_server *s = l->server;
-	unsigned max = s->options.limits.connections_max, room = ACCEPT_A_TURN;
-
-	(void)fd, (void)what;
-	s->now_ms = clock_mono_ms();
-	if (s->n_conns >= max) {
-		/* One goes for the one that waits. */
-		if (!server_evict(s)) {
-			stop_accepting(s, HTTP_CONNECTIONS_MAX);
-			return;
-		}
-		room = 1;
-	}
-	while (room > 0 && s->n_conns < max && accept_one(l))
-		room--;
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *s = arg;
@@ -153,10 +83,7 @@ void server_conn_went(struct http_server *s)
 {
 	if (--s->n_conns == 0)
 		loop_del(&s->tick);
-	if (s->paused) {
-		loop_del(&s->unpause);
-		start_accepting(s);
-	}
+	listener_resume(s);
 	if (s->draining && s->n_conns == 0)
 		s->drained(s->drained_arg);
 }
@@ -272,35 +199,9 @@ struct http_server *http_server_new(
 	TAILQ_INIT(&s->queued);
 	s->scratch = mem_alloc(SERVER_SCRATCH);
 	event_assign(&s->tick, base, -1, EV_PERSIST, on_tick, s);
-	event_assign(&s->unpause, base, -1, 0, on_unpause, s);
+	event_assign(&s->unpause, base, -1, 0, listener_unpause, s);
 	event_assign(&s->again, base, -1, 0, on_again, s);
 	return s;
-}
-
-void server_adopt(struct http_server *s, int fd, struct tls *tls)
-{
-	struct listener *l = mem_alloc(sizeof(*l));
-
-	*l = (struct listener){ .server = s, .tls = tls, .fd = fd };
-	event_assign(
-		&l->acceptable, s->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
-	SLIST_INSERT_HEAD(&s->listeners, l, entry);
-	loop_add(&l->acceptable, NULL);
-}
-
-int http_server_listen(struct http_server *s, const char *address, struct tls *tls,
-	char error[HTTP_ERROR_MAX])
-{
-	in_port_t port = 0;
-	int fd = address_listen(address, true, &port);
-
-	if (fd < 0) {
-		(void)snprintf(error, HTTP_ERROR_MAX, "listen %s: %s", address,
-			strerrordesc_np(-fd));
-		return fd;
-	}
-	server_adopt(s, fd, tls);
-	return port;
 }
 
 uint64_t http_server_count(const struct http_server *s, enum http_count which)
@@ -308,36 +209,17 @@ uint64_t http_server_count(const struct http_server *s, enum http_count which)
 	return atomic_load_explicit(&s->count[which], memory_order_relaxed);
 }
 
-static void close_listeners(struct http_server *s)
-{
-	struct listener *l;
-
-	while ((l = SLIST_FIRST(&s->listeners)) != NULL) {
-		SLIST_REMOVE_HEAD(&s->listeners, entry);
-		loop_del(&l->acceptable);
-		(void)close(l->fd); /* nothing was written */
-		free(l);
-	}
-	loop_del(&s->unpause);
-	s->paused = false;
-}
-
 void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg)
 {
-	struct listener *l;
 	struct conn *c;
 
 	s->now_ms = clock_mono_ms();
-	/* Who is connected as far as the kernel goes is not turned away. */
-	SLIST_FOREACH(l, &s->listeners, entry)
-	while (s->n_conns < s->options.limits.connections_max && accept_one(l))
-		;
-	close_listeners(s);
+	listener_finish(s);
 	s->draining = true;
 	s->drained = drained;
 	s->drained_arg = arg;
-	TAILQ_FOREACH(c, &s->idle, in_idle)
-	wheel_set(&s->wheel, &c->timer, s->now_ms + DRAIN_IDLE_MS);
+	TAILQ_FOREACH (c, &s->idle, in_idle)
+		wheel_set(&s->wheel, &c->timer, s->now_ms + DRAIN_IDLE_MS);
 	if (s->n_conns == 0)
 		drained(arg);
 }
@@ -354,7 +236,7 @@ void http_server_free(struct http_server *s)
 {
 	if (s == NULL)
 		return;
-	close_listeners(s);
+	listener_close_all(s);
 	s->draining = false;
 	server_close_all(s);
 	inbox_run(&s->inbox);

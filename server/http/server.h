@@ -12,8 +12,8 @@
 #include "server/base/buf.h"
 #include "server/http/http.h"
 #include "server/http/inbox.h"
+#include "server/http/listener.h"
 #include "server/http/routes.h"
-#include "server/http/tls.h"
 #include "server/http/wheel.h"
 
 /* Answers are put together here, and pieces of files for TLS. */
@@ -24,14 +24,6 @@ struct input {
 	struct input *next; /* among the spare ones */
 	size_t cap;
 	uint8_t data[];
-};
-
-struct listener {
-	SLIST_ENTRY(listener) entry;
-	struct http_server *server;
-	struct tls *tls; /* NULL: plain */
-	int fd;
-	struct event acceptable;
 };
 
 struct conn;
@@ -78,8 +70,6 @@ static inline void server_count(struct http_server *s, enum http_count which)
 
 /* Defaults for those that are zero. */
 void server_limits(struct http_limits *limits);
-/* A listener for a socket made by address_listen; takes it. */
-void server_adopt(struct http_server *s, int fd, struct tls *tls);
 /* Closes the listeners; idle connections get a moment, others finish what they are at.
  */
 void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg);

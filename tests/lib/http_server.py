@@ -19,8 +19,9 @@ class Server:
 
     def __init__(self, **options):
         args = [PROGRAM] + [f"{k}={v}" for k, v in options.items()]
+        inherit = [options["inherit"]] if "inherit" in options else []
         self.process = subprocess.Popen(
-            args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=inherit)
         self.ports, self.log, self.terminated = {}, [], False
         self.reader = threading.Thread(target=self._read_log)
         self.reader.start()

@@ -95,6 +95,11 @@ def test_connection_close(c):
     c.closed()
 
 
+def test_a_handler_may_end_the_connection(c):
+    assert c.get("/bye").headers["connection"] == "close"
+    c.closed()
+
+
 def test_nothing_and_retry_after(c):
     a = c.get("/nothing")
     assert a.status == 204 and "content-length" not in a.headers

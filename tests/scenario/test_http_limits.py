@@ -252,6 +252,22 @@ def test_stopping_does_not_wait_for_ever():
         assert SOON_S < time.monotonic() - start < 0.9
 
 
+def test_a_socket_from_elsewhere():
+    """As systemd hands one over: who connects before the server runs is served."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        early = Raw(socket.create_connection(listening.getsockname(), 20)).send(GET)
+        with running(inherit=listening.fileno(), workers=2):
+            assert early.answer().status == 200
+            for _ in range(20):
+                c = Raw(socket.create_connection(listening.getsockname(), 20))
+                assert c.get("/plain").status == 200
+                c.close()
+    with socket.socket() as deaf:
+        done = subprocess.run([PROGRAM, f"inherit={deaf.fileno()}"], pass_fds=[deaf.fileno()],
+                              capture_output=True, text=True, timeout=20)
+        assert (done.returncode, done.stderr) == (1, "inherit: no listening socket\n")
+
+
 @pytest.mark.parametrize("options, error", [
     ({"listen": "127.0.0.1:{busy}"}, "listen 127.0.0.1:{busy}: Address already in use"),
     ({"admin": "127.0.0.1:{busy}"}, "listen 127.0.0.1:{busy}: Address already in use"),
