@@ -28,6 +28,8 @@ static int no_password(char *to, int size, int writing, void *arg)
 
 static bool configure(SSL_CTX *ctx)
 {
+	static char groups[] = "X25519:P-256:P-384"; /* OpenSSL's macro wants it writable */
+
 	(void)SSL_CTX_set_options(ctx,
 		SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 			SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
@@ -40,7 +42,7 @@ static bool configure(SSL_CTX *ctx)
 	SSL_CTX_set_default_passwd_cb(ctx, no_password);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 		SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
-		SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1 &&
+		SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
 		SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
 		SSL_CTX_set_ciphersuites(ctx,
 			"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:"
