@@ -88,7 +88,8 @@ static int open_at(struct addrinfo *a, bool first, in_port_t *port)
 	socklen_t len = sizeof(bound);
 	int fd;
 
-	/* Sockets that share a port would bind beside a second server without a word.
+	/*
+	 * Sockets that share a port would bind beside a second server without a word.
 	 */
 	if (first) {
 		fd = open_socket(a, false);
@@ -126,7 +127,8 @@ int address_listen(const char *text, bool first, in_port_t *port)
 	return rc;
 }
 
-/* 0 when `at` is free now, perhaps because what a dead server left there was removed.
+/*
+ * 0 when `at` is free now, perhaps because what a dead server left there was removed.
  */
 static int clear_path(const struct sockaddr_un *at)
 {

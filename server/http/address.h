@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* "127.0.0.1:8080", "[::1]:8080" and paths to sockets, and back.  Names are not looked
- * up. */
+/*
+ * "127.0.0.1:8080", "[::1]:8080" and paths to sockets, and back.  Names are not looked
+ * up.
+ */
 #pragma once
 
 #include <netinet/in.h>

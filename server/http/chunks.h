@@ -11,8 +11,7 @@
 #include "proto/err.h"
 
 struct chunks {
-	uint8_t *to; /* where the body goes; may be where the chunks are, or before that
-		      */
+	uint8_t *to;   /* where the body goes; may be where the chunks are */
 	size_t n, max; /* body bytes so far; at most */
 	bool done;     /* the last chunk was read */
 	uint8_t state, digits;

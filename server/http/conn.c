@@ -108,8 +108,10 @@ static void settle(struct conn *c)
 		read = !c->stream.want_write;
 		write = c->stream.want_write;
 	}
-	/* Reading is stopped only when something comes: most clients wait for their
-	 * answer. */
+	/*
+	 * Reading is stopped only when something comes: most clients wait for their
+	 * answer.
+	 */
 	if (read && !c->reading)
 		loop_add(&c->readable, NULL);
 	c->reading = c->reading || read;
@@ -229,8 +231,10 @@ void conn_drop(struct conn *c)
 	bury(c);
 }
 
-/* What the other end acknowledged, not what the kernel took from us: that comes in
- * bursts. */
+/*
+ * What the other end acknowledged, not what the kernel took from us: that comes in
+ * bursts.
+ */
 static bool download_moves(struct conn *c)
 {
 	uint64_t seen = c->file_sent;

@@ -81,7 +81,8 @@ void conn_drop(struct conn *c);
 void conn_expire(struct conn *c);
 /* Its next turn has come. */
 void conn_again(struct conn *c);
-/* Uses a bit of its share of this turn; false when there is no more, and it is queued.
+/*
+ * Uses a bit of its share of this turn; false when there is no more, and it is queued.
  */
 bool conn_may(struct conn *c);
 /* Sets the phase and its deadline. */
@@ -95,8 +96,10 @@ void conn_close_file(struct conn *c);
  */
 bool step(struct conn *c);
 
-/* Answers what is no call: malformed, too large, no such path.  `whole`: all of it was
- * read. */
+/*
+ * Answers what is no call: malformed, too large, no such path.  `whole`: all of it was
+ * read.
+ */
 void reply_refuse(struct conn *c, unsigned status, bool whole);
 /* Sends what is left of the answer but a file: true when all is sent or c->broken. */
 bool reply_flush(struct conn *c);

@@ -29,11 +29,9 @@ typedef void frame_handler(struct frame_call *call);
 
 struct frame_options {
 	const char *path;
-	size_t max_bytes; /* of a frame that comes in; a larger one ends the connection
-			   */
+	size_t max_bytes;     /* of a frame; a larger one ends the connection */
 	unsigned clients_max; /* beyond, they wait */
-	uint32_t deadline_ms; /* for a frame to come and its answer to be taken; then
-				 anew */
+	uint32_t deadline_ms; /* for each frame to come and its answer to be taken */
 	frame_handler *handler;
 	void *user;
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several threads serving the same addresses; the kernel spreads connections among
- * them. */
+/*
+ * Several threads serving the same addresses; the kernel spreads connections among
+ * them.
+ */
 #pragma once
 
 #include "server/http/http.h"
@@ -12,11 +14,15 @@ struct http_front *http_front_new(const struct http_options *options, unsigned w
 /* As http_server_listen.  Before http_front_start. */
 WARN_UNUSED int http_front_listen(struct http_front *front, const char *address,
 	struct tls *tls, char error[HTTP_ERROR_MAX]);
-/* As http_server_adopt: all threads accept from the one socket.  Before
- * http_front_start. */
+/*
+ * As http_server_adopt: all threads accept from the one socket.  Before
+ * http_front_start.
+ */
 WARN_UNUSED int http_front_adopt(struct http_front *front, int fd, struct tls *tls);
-/* The threads take no signals.  -errno when there are no threads left; then all are
- * stopped. */
+/*
+ * The threads take no signals.  -errno when there are no threads left; then all are
+ * stopped.
+ */
 WARN_UNUSED int http_front_start(struct http_front *front);
 
 /*

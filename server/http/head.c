@@ -165,7 +165,8 @@ static struct head_span span(const struct reader *r, struct bytes b)
 	return (struct head_span){ (uint32_t)(b.p - r->block.p), (uint32_t)b.n };
 }
 
-/* Splits the target, which may be absolute ("http://host/path"), into path and query.
+/*
+ * Splits the target, which may be absolute ("http://host/path"), into path and query.
  */
 static unsigned split_target(struct reader *r)
 {
@@ -194,8 +195,10 @@ static unsigned split_target(struct reader *r)
 	return 0;
 }
 
-/* METHOD SP target SP HTTP/1.x CRLF, and not a byte more; llhttp knows more protocols
- * and spaces. */
+/*
+ * METHOD SP target SP HTTP/1.x CRLF, and not a byte more; llhttp knows more protocols
+ * and spaces.
+ */
 static unsigned check_line(const struct reader *r)
 {
 	const uint8_t *end = memchr(r->block.p, '\r', r->block.n);

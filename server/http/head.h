@@ -36,13 +36,17 @@ struct head {
  */
 WARN_UNUSED int head_scan(struct bytes in, size_t *line);
 
-/* Reads a block that head_scan found.  Returns 0 with `*out` filled, or the status to
- * refuse with. */
+/*
+ * Reads a block that head_scan found.  Returns 0 with `*out` filled, or the status to
+ * refuse with.
+ */
 WARN_UNUSED unsigned head_read(struct bytes block, struct head *out);
 
 /* The number of the method "GET", or -1; and back. */
 int head_method(const char *name);
 const char *head_method_str(unsigned method);
-/* The value of the header `name` in a block that head_read took, without spaces; n 0 if
- * absent. */
+/*
+ * The value of the header `name` in a block that head_read took, without spaces; n 0 if
+ * absent.
+ */
 struct bytes head_find(struct bytes block, const char *name);

@@ -20,14 +20,14 @@ struct sockaddr;
 struct tls;
 
 struct http_call {
-	void *user;        /* http_options.user */
-	unsigned worker;   /* which of a front's threads; 0 when there is one */
-	bool head;         /* HEAD: answer as to GET; the body is left out on the way */
-	struct bytes rest; /* of the path, behind a prefix route's own; not decoded */
+	void *user;           /* http_options.user */
+	unsigned worker;      /* which of a front's threads; 0 when there is one */
+	bool head;            /* HEAD: answer as to GET, the body is left out */
+	struct bytes rest;    /* of the path, behind a prefix route's; not decoded */
 	struct bytes query;   /* behind the '?'; not decoded */
 	struct bytes body;    /* whole */
 	struct bytes headers; /* the raw block; for http_header */
-	void *kept; /* the connection's, NULL at first; see http_options.closed */
+	void *kept;           /* the connection's, NULL at first; see closed below */
 	const struct sockaddr *peer;
 };
 
@@ -47,14 +47,13 @@ struct http_route {
 
 /* Absolute, not from the last byte.  Zero means the default. */
 struct http_limits {
-	uint32_t handshake_ms; /* TLS; 5 s */
-	uint32_t headers_ms;   /* from the first byte, or from accept; 5 s */
-	uint32_t body_ms;      /* from the headers; 10 s */
-	uint32_t request_ms; /* from first byte in to last byte out, not of files; 20 s
-			      */
-	uint32_t idle_ms;    /* between requests; 60 s */
-	uint32_t file_window_ms; /* in each such time a download must take ... ; 30 s */
-	uint32_t file_window_bytes; /* ... this much; 32 KiB */
+	uint32_t handshake_ms;   /* TLS; 5 s */
+	uint32_t headers_ms;     /* from the first byte, or from accept; 5 s */
+	uint32_t body_ms;        /* from the headers; 10 s */
+	uint32_t request_ms;     /* first byte in to last byte out, but files; 20 s */
+	uint32_t idle_ms;        /* between requests; 60 s */
+	uint32_t file_window_ms; /* a download must take, in each of these; 30 s */
+	uint32_t file_window_bytes; /* this much; 32 KiB */
 	uint32_t linger_ms;         /* for a refused client to stop sending; 2 s */
 	uint32_t drain_ms;          /* for answers in flight when stopping; 10 s */
 	uint32_t headers_max;       /* bytes of a header block, 431 beyond; 4 KiB */
@@ -108,7 +107,8 @@ void http_reply_error(struct http_call *call, unsigned status);
 void http_reply_file(struct http_call *call, const struct http_answer *answer, int file,
 	uint64_t length);
 
-/* Value of a header of the request, n 0 when absent; valid until the handler returns.
+/*
+ * Value of a header of the request, n 0 when absent; valid until the handler returns.
  */
 struct bytes http_header(const struct http_call *call, const char *name);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server's listening sockets, and when it does not accept.  Private to this folder.
+/*
+ * A server's listening sockets, and when it does not accept.  Private to this folder.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libevent with the errors that cannot be dealt with taken out: memory, broken
- * descriptors. */
+/*
+ * libevent with the errors that cannot be dealt with taken out: memory, broken
+ * descriptors.
+ */
 #pragma once
 
 #include <event2/event.h>

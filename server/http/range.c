@@ -5,8 +5,10 @@
 
 #define UNIT "bytes="
 
-/* Digits at *at, which moves behind them; what does not fit 64 bits is beyond every
- * end. */
+/*
+ * Digits at *at, which moves behind them; what does not fit 64 bits is beyond every
+ * end.
+ */
 static bool number(struct bytes in, size_t *at, uint64_t *out)
 {
 	size_t start = *at;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Range header of RFC 9110, section 14: one range of bytes; anything else is as if
- * absent. */
+/*
+ * The Range header of RFC 9110, section 14: one range of bytes; anything else is as if
+ * absent.
+ */
 #pragma once
 
 #include "proto/bytes.h"
@@ -12,8 +14,10 @@ struct range {
 	uint64_t first, last; /* last is inclusive; UINT64_MAX when open */
 };
 
-/* False, with `out` cleared, for what is to be ignored: other units, several ranges,
- * nonsense. */
+/*
+ * False, with `out` cleared, for what is to be ignored: other units, several ranges,
+ * nonsense.
+ */
 bool range_read(struct bytes value, struct range *out);
 /* Where it lies in `length` bytes; ERR_BAD_RANGE when no byte of it does (416). */
 WARN_UNUSED int range_resolve(

@@ -15,10 +15,8 @@
 
 #define INPUT_BYTES     (20 * 1024u) /* headers and the body of a poll */
 #define SPARE_INPUT_MAX 64u
-#define DRAIN_IDLE_MS                                                                  \
-	500u /* for a request that is on its way to a server that stops                \
-	      */
-#define COMPLAIN_MS 1000u
+#define DRAIN_IDLE_MS   500u /* for a request on its way to a server that stops */
+#define COMPLAIN_MS     1000u
 
 static const struct {
 	const char *name, *help;

@@ -70,7 +70,8 @@ static inline void server_count(struct http_server *s, enum http_count which)
 
 /* Defaults for those that are zero. */
 void server_limits(struct http_limits *limits);
-/* Closes the listeners; idle connections get a moment, others finish what they are at.
+/*
+ * Closes the listeners; idle connections get a moment, others finish what they are at.
  */
 void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg);
 /* Closes all connections, whatever they are at. */
@@ -84,7 +85,8 @@ void server_input_give(struct http_server *s, struct input *in);
 /* A connection came or went: start and stop what runs only while there are some. */
 void server_conn_came(struct http_server *s);
 void server_conn_went(struct http_server *s);
-/* The connection goes on in the next turn, though its socket may have nothing to say.
+/*
+ * The connection goes on in the next turn, though its socket may have nothing to say.
  */
 void server_again(struct http_server *s, struct conn *c);
 /* "Date: Sat, 21 Nov 2026 18:56:00 GMT\r\n" */

@@ -15,7 +15,8 @@ static bool gone(struct conn *c)
 	return false;
 }
 
-/* Makes room behind what was read: by moving it to the front, or into a larger input.
+/*
+ * Makes room behind what was read: by moving it to the front, or into a larger input.
  */
 static void make_room(struct conn *c)
 {
@@ -94,7 +95,8 @@ static struct bytes part(const struct conn *c, struct head_span span)
 	return bytes_of(c->in->data + c->at + span.at, span.n);
 }
 
-/* The request is whole: the handler's turn.  `body_n` bytes of body follow the headers.
+/*
+ * The request is whole: the handler's turn.  `body_n` bytes of body follow the headers.
  */
 static bool dispatch(struct conn *c, size_t body_n)
 {
@@ -120,7 +122,8 @@ static bool dispatch(struct conn *c, size_t body_n)
 	return true;
 }
 
-/* Whether the request is taken, decided on its headers: 0 or the status to refuse with.
+/*
+ * Whether the request is taken, decided on its headers: 0 or the status to refuse with.
  */
 static unsigned judge(struct conn *c)
 {
@@ -142,8 +145,10 @@ static bool await_body(struct conn *c)
 
 	c->chunks = (struct chunks){ .max = c->route->max_body };
 	conn_enter(c, PHASE_BODY);
-	/* Nothing else is being sent, so a socket that cannot take this is a broken
-	 * one. */
+	/*
+	 * Nothing else is being sent, so a socket that cannot take this is a broken
+	 * one.
+	 */
 	if (c->head.expect && c->head.minor > 0 && c->end == c->at + c->line)
 		n = stream_write(&c->stream, go_on, sizeof(go_on) - 1);
 	return n == sizeof(go_on) - 1 ? true : gone(c);
@@ -280,7 +285,7 @@ static bool step_file(struct conn *c)
 		room -= (size_t)n;
 	}
 	if (c->file_left > 0)
-		return false; /* others first; the socket will say at once that it can
+		return false; /* others first; the socket says at once that it can
 				 take more */
 	conn_close_file(c);
 	return finish(c);

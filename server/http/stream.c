@@ -84,7 +84,8 @@ ssize_t stream_send_file(
 	got = pread(file, scratch, n < STREAM_FILE_CHUNK ? n : STREAM_FILE_CHUNK, *at);
 	if (got <= 0)
 		return got == 0 ? -EPIPE : -errno;
-	/* After -EAGAIN the same bytes are read again: a file served does not change.
+	/*
+	 * After -EAGAIN the same bytes are read again: a file served does not change.
 	 */
 	got = stream_write(s, scratch, (size_t)got);
 	if (got > 0)

@@ -28,7 +28,8 @@ static int no_password(char *to, int size, int writing, void *arg)
 
 static bool configure(SSL_CTX *ctx)
 {
-	static char groups[] = "X25519:P-256:P-384"; /* OpenSSL's macro wants it writable */
+	static char groups[] =
+		"X25519:P-256:P-384"; /* OpenSSL's macro wants it writable */
 
 	(void)SSL_CTX_set_options(ctx,
 		SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
