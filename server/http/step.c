@@ -285,7 +285,7 @@ static bool step_file(struct conn *c)
 		room -= (size_t)n;
 	}
 	if (c->file_left > 0)
-		return false; /* others first; the socket reports itself again at once */
+		return false; /* others first; the socket calls again at once */
 	conn_close_file(c);
 	return finish(c);
 }
