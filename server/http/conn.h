@@ -50,7 +50,6 @@ struct conn {
 	const struct http_route *route;
 
 	bool keep;     /* the connection, after the answer */
-	bool linger;   /* the client may be sending still */
 	bool answered; /* this call */
 	bool waiting;  /* deferred, and not resumed yet */
 	bool broken;   /* a write failed */

@@ -185,7 +185,6 @@ void reply_refuse(struct conn *c, unsigned status, bool whole)
 			count = counts[i].count;
 	server_count(c->server, count);
 	c->keep = c->keep && whole;
-	c->linger = !whole;
 	c->answered = false;
 	if (status == 405)
 		(void)routes_allow(&c->server->routes,

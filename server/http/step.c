@@ -165,7 +165,6 @@ static bool begin(struct conn *c)
 	c->keep = c->head.keep_alive;
 	c->call.head = c->head.method == c->server->routes.head;
 	c->used = c->line;
-	c->linger = false;
 	status = judge(c);
 	if (status != 0)
 		return refuse(c, status, bodiless);
@@ -236,14 +235,17 @@ static bool finish(struct conn *c)
 	c->call.head = false;
 	if (c->keep) {
 		c->since_ms = c->server->now_ms;
-		c->can_read = c->can_read || stream_pending(&c->stream);
 		conn_enter(c, c->at < c->end ? PHASE_HEAD : PHASE_IDLE);
 		return c->at == c->end || conn_may(c);
 	}
 	stream_end(&c->stream);
-	if (!c->linger && c->at == c->end)
+	if (c->at == c->end)
 		return gone(c);
-	/* Closing now would reset the connection and take the answer with it. */
+	/*
+	 * Refused: the request, or what came behind it, was not used up, and more may
+	 * be on its way.  Closing now would reset the connection and take the answer
+	 * with it.
+	 */
 	(void)shutdown(
 		c->stream.fd, SHUT_WR); /* fails when the peer is gone: so be it */
 	conn_enter(c, PHASE_LINGER);
