@@ -13,6 +13,12 @@
 #define SPARE_MAX 1024u
 #define SHARE     16u /* of a turn */
 
+/*
+ * Each change is told once: half the work of polling for the kernel, and no system
+ * calls to wait for something else.  So whatever can be done is done, or queued.
+ */
+#define EVENTS (EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST)
+
 static const struct {
 	size_t limit; /* how long, in struct http_limits */
 	enum http_count count;
@@ -78,8 +84,7 @@ static void bury(struct conn *c)
 	struct http_server *s = c->server;
 
 	wheel_clear(&c->timer);
-	loop_del(&c->readable);
-	loop_del(&c->writable);
+	loop_del(&c->event);
 	SSL_free(c->stream.ssl);
 	(void)close(c->stream.fd); /* whether it all arrived is not known here anyway */
 	conn_close_file(c);
@@ -98,28 +103,12 @@ static void bury(struct conn *c)
 	server_conn_went(s);
 }
 
-/* Asks for the events its phase waits for. */
+/* Nothing can be done now: libevent tells when that changes. */
 static void settle(struct conn *c)
 {
-	bool read = c->phase < PHASE_ANSWER || c->phase == PHASE_LINGER;
-	bool write = c->phase == PHASE_FILE || c->out.len > 0;
-
-	if (c->phase == PHASE_HANDSHAKE) {
-		read = !c->stream.want_write;
-		write = c->stream.want_write;
-	}
-	/*
-	 * Reading is stopped only when something comes: most clients wait for their
-	 * answer.
-	 */
-	if (read && !c->reading)
-		loop_add(&c->readable, NULL);
-	c->reading = c->reading || read;
-	if (write && !c->writing)
-		loop_add(&c->writable, NULL);
-	else if (!write && c->writing)
-		loop_del(&c->writable);
-	c->writing = write;
+	if (!c->added)
+		loop_add(&c->event, NULL);
+	c->added = true;
 	if (c->in != NULL && c->at == c->end) {
 		server_input_give(c->server, c->in);
 		c->in = NULL;
@@ -138,10 +127,10 @@ static void run(struct conn *c)
 		settle(c);
 }
 
-bool conn_may(struct conn *c)
+bool conn_may(struct conn *c, unsigned cost)
 {
-	if (c->share > 0) {
-		c->share--;
+	if (c->share >= cost) {
+		c->share -= cost;
 		return true;
 	}
 	if (!c->queued)
@@ -157,27 +146,14 @@ void conn_again(struct conn *c)
 	run(c);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 
-	(void)fd, (void)what;
+	(void)fd;
 	c->server->now_ms = clock_mono_ms();
-	if (c->phase == PHASE_ANSWER || c->phase == PHASE_FILE) {
-		loop_del(&c->readable);
-		c->reading = false;
-		return;
-	}
-	c->can_read = true;
-	run(c);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct conn *c = arg;
-
-	(void)fd, (void)what;
-	c->server->now_ms = clock_mono_ms();
+	c->can_read = c->can_read || (what & (EV_READ | EV_CLOSED)) != 0;
+	c->ended = c->ended || (what & EV_CLOSED) != 0;
 	run(c);
 }
 
@@ -207,8 +183,7 @@ void conn_open(
 		.file = -1,
 	};
 	c->call.peer = &c->peer.any;
-	event_assign(&c->readable, s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
-	event_assign(&c->writable, s->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+	event_assign(&c->event, s->base, fd, EVENTS, on_event, c);
 	TAILQ_INSERT_TAIL(&s->conns, c, in_all);
 	server_conn_came(s);
 	server_count(s, HTTP_ACCEPTED);

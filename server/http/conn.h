@@ -33,11 +33,12 @@ struct conn {
 	enum phase phase;
 	struct stream stream;
 	union address peer;
-	struct event readable, writable;
-	bool reading, writing; /* events added */
-	bool can_read;         /* worth trying */
-	bool queued;           /* for the next turn */
-	uint8_t share; /* reads and requests left in this turn: others want theirs */
+	struct event event;
+	bool added;     /* the event */
+	bool can_read;  /* something may have come that was not read */
+	bool ended;     /* the client sends no more; its end may not be read yet */
+	bool queued;    /* for the next turn */
+	unsigned share; /* of this turn that is left: others want theirs */
 	struct wheel_node timer;
 	uint64_t since_ms; /* first byte of the request */
 
@@ -81,9 +82,10 @@ void conn_expire(struct conn *c);
 /* Its next turn has come. */
 void conn_again(struct conn *c);
 /*
- * Uses a bit of its share of this turn; false when there is no more, and it is queued.
+ * Takes `cost` from its share of this turn: 1 is a read or a request.  False when there
+ * is not enough, and then it is queued for the next turn.
  */
-bool conn_may(struct conn *c);
+bool conn_may(struct conn *c, unsigned cost);
 /* Sets the phase and its deadline. */
 void conn_enter(struct conn *c, enum phase phase);
 /* All of the call's file is sent, or nothing more will be. */

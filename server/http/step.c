@@ -6,8 +6,8 @@
 #include "server/base/mem.h"
 #include "server/http/conn.h"
 
-#define BODY_ROOM       16384u
-#define FILE_TURN_BYTES (4 * STREAM_FILE_CHUNK)
+#define BODY_ROOM 16384u
+#define FILE_COST 4u /* of a turn's share, for each piece of a file */
 
 static bool gone(struct conn *c)
 {
@@ -42,13 +42,16 @@ static void make_room(struct conn *c)
 /* Reads once.  True when something came. */
 static bool fill(struct conn *c)
 {
+	size_t room;
 	ssize_t n;
 
-	if (!c->can_read || !conn_may(c))
+	if (!c->can_read || !conn_may(c, 1))
 		return false;
 	make_room(c);
-	n = stream_read(&c->stream, c->in->data + c->end, c->in->cap - c->end);
-	c->can_read = n > 0 && stream_pending(&c->stream);
+	room = c->in->cap - c->end;
+	n = stream_read(&c->stream, c->in->data + c->end, room);
+	/* A plain socket that gave less is empty; TLS says so itself. */
+	c->can_read = n > 0 && (c->stream.ssl != NULL || c->ended || (size_t)n == room);
 	if (n > 0) {
 		c->end += (size_t)n;
 		return true;
@@ -74,7 +77,6 @@ static bool step_handshake(struct conn *c)
 	if (SSL_session_reused(c->stream.ssl))
 		server_count(s, HTTP_RESUMED);
 	c->since_ms = s->now_ms;
-	c->can_read = stream_pending(&c->stream);
 	conn_enter(c, PHASE_HEAD);
 	return true;
 }
@@ -236,7 +238,7 @@ static bool finish(struct conn *c)
 	if (c->keep) {
 		c->since_ms = c->server->now_ms;
 		conn_enter(c, c->at < c->end ? PHASE_HEAD : PHASE_IDLE);
-		return c->at == c->end || conn_may(c);
+		return c->at == c->end || conn_may(c, 1);
 	}
 	stream_end(&c->stream);
 	if (c->at == c->end)
@@ -269,25 +271,22 @@ static bool step_answer(struct conn *c)
 
 static bool step_file(struct conn *c)
 {
-	size_t room = FILE_TURN_BYTES;
-
 	if (!reply_flush(c))
 		return false;
 	if (c->broken)
 		return left(c);
-	while (c->file_left > 0 && room > 0) {
+	while (c->file_left > 0) {
+		if (!conn_may(c, FILE_COST))
+			return false;
 		ssize_t n = stream_send_file(&c->stream, c->file, &c->file_at,
-			c->file_left < room ? c->file_left : room, c->server->scratch);
+			c->file_left, c->server->scratch);
 		if (n == -EAGAIN)
 			return false;
 		if (n < 0)
 			return left(c);
 		c->file_left -= (size_t)n;
 		c->file_sent += (size_t)n;
-		room -= (size_t)n;
 	}
-	if (c->file_left > 0)
-		return false; /* others first; the socket calls again at once */
 	conn_close_file(c);
 	return finish(c);
 }
@@ -296,11 +295,11 @@ static bool step_linger(struct conn *c)
 {
 	ssize_t n;
 
-	if (!c->can_read)
+	if (!c->can_read || !conn_may(c, 1))
 		return false;
-	c->can_read = false;
-	n = recv(c->stream.fd, c->server->scratch, SERVER_SCRATCH, MSG_DONTWAIT);
-	return n > 0 || (n < 0 && errno == EAGAIN) ? false : gone(c);
+	n = recv(c->stream.fd, c->server->scratch, SERVER_SCRATCH, 0);
+	c->can_read = n > 0;
+	return n > 0 || (n < 0 && errno == EAGAIN) ? n > 0 : gone(c);
 }
 
 bool step(struct conn *c)

@@ -16,7 +16,6 @@ static int tls_error(struct stream *s, int rc, const char **why)
 	int reason = SSL_get_error(s->ssl, rc);
 	unsigned long e;
 
-	s->want_write = reason == SSL_ERROR_WANT_WRITE;
 	if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE)
 		return -EAGAIN;
 	if (reason == SSL_ERROR_ZERO_RETURN)
@@ -54,11 +53,6 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
 	return rc == -ENODATA ? 0 : rc;
 }
 
-bool stream_pending(const struct stream *s)
-{
-	return s->ssl != NULL && SSL_has_pending(s->ssl);
-}
-
 ssize_t stream_write(struct stream *s, const void *p, size_t n)
 {
 	ssize_t sent;
@@ -73,19 +67,21 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 }
 
 ssize_t stream_send_file(
-	struct stream *s, int file, off_t *at, size_t n, uint8_t *scratch)
+	struct stream *s, int file, off_t *at, uint64_t n, uint8_t *scratch)
 {
+	size_t most = s->ssl != NULL ? STREAM_FILE_TLS : STREAM_FILE_PLAIN;
+	size_t piece = n < most ? (size_t)n : most;
 	ssize_t got;
 
-	if (s->ssl == NULL) {
-		got = sendfile(s->fd, file, at, n);
-		return got > 0 ? got : got == 0 ? -EPIPE : -errno;
-	}
-	got = pread(file, scratch, n < STREAM_FILE_CHUNK ? n : STREAM_FILE_CHUNK, *at);
+	if (s->ssl == NULL)
+		got = sendfile(s->fd, file, at, piece);
+	else
+		got = pread(file, scratch, piece, *at);
 	if (got <= 0)
 		return got == 0 ? -EPIPE : -errno;
-	/*
-	 * After -EAGAIN the same bytes are read again: a file served does not change.
+	if (s->ssl == NULL)
+		return got;
+	/* After -EAGAIN the same bytes are read again: a file served does not change.
 	 */
 	got = stream_write(s, scratch, (size_t)got);
 	if (got > 0)

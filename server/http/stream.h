@@ -13,9 +13,8 @@
 
 struct stream {
 	int fd;
-	SSL *ssl;        /* NULL: plain */
-	bool want_write; /* of the last -EAGAIN of the handshake */
-	bool failed;     /* the SSL object is not to be used again */
+	SSL *ssl;    /* NULL: plain */
+	bool failed; /* the SSL object is not to be used again */
 };
 
 /*
@@ -25,16 +24,15 @@ struct stream {
 WARN_UNUSED int stream_handshake(struct stream *s, const char **why);
 /* How many bytes, 0 at the end, -EAGAIN or another -errno. */
 WARN_UNUSED ssize_t stream_read(struct stream *s, void *p, size_t n);
-/* True when bytes were read from the socket that stream_read did not hand out yet. */
-bool stream_pending(const struct stream *s);
 /* How many bytes were taken, perhaps fewer than `n`; -EAGAIN or another -errno. */
 WARN_UNUSED ssize_t stream_write(struct stream *s, const void *p, size_t n);
 /*
- * Up to `n` bytes of `file` from `*at`, which moves; `scratch` is STREAM_FILE_CHUNK
- * bytes for TLS. -EPIPE when the file is shorter than that.
+ * A piece of the next `n` bytes of `file`, from `*at`, which moves.  `scratch` has room
+ * for STREAM_FILE_TLS bytes.  Returns as stream_write; -EPIPE when the file is shorter.
  */
-#define STREAM_FILE_CHUNK 16384u
+#define STREAM_FILE_PLAIN 65536u
+#define STREAM_FILE_TLS   16384u
 WARN_UNUSED ssize_t stream_send_file(
-	struct stream *s, int file, off_t *at, size_t n, uint8_t *scratch);
+	struct stream *s, int file, off_t *at, uint64_t n, uint8_t *scratch);
 /* Before closing in good order: tells a TLS peer that nothing more comes. */
 void stream_end(struct stream *s);
