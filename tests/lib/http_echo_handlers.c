@@ -187,6 +187,21 @@ static void get_each(struct http_call *call)
 	reply(call, text, strlen(text));
 }
 
+static void stall_worker(void *user, unsigned worker, void *arg)
+{
+	(void)user, (void)worker;
+	(void)usleep(*(const useconds_t *)arg); /* too short a sleep is fine here */
+}
+
+/* All workers do nothing for a while: what comes meanwhile, they find at once. */
+static void get_stall(struct http_call *call)
+{
+	useconds_t us = 300 * 1000;
+
+	http_front_each(echo.front, stall_worker, &us);
+	reply(call, "", 0);
+}
+
 static void get_counts(struct http_call *call)
 {
 	char *all = mem_strdup("");
@@ -228,6 +243,7 @@ const size_t echo_n_routes = COUNT(echo_routes);
 const struct http_route echo_admin_routes[] = {
 	{ "GET", "/counts", false, 0, get_counts },
 	{ "GET", "/each", false, 0, get_each },
+	{ "GET", "/stall", false, 0, get_stall },
 };
 const size_t echo_n_admin_routes = COUNT(echo_admin_routes);
 

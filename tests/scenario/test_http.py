@@ -4,6 +4,7 @@ import concurrent.futures
 import http.client
 import os
 import socket
+import time
 
 import pytest
 
@@ -284,6 +285,18 @@ def test_half_close(server):
         c.send(part)
         c.sock.shutdown(socket.SHUT_WR)
         c.closed()
+
+
+def test_half_close_found_together_with_the_request(server):
+    c, admin = server.connect(), server.connect("admin")
+    assert c.get("/plain").status == 200
+    admin.send(b"GET /stall HTTP/1.1\r\n" + HOST + b"\r\n")
+    time.sleep(0.1)  # were it too short, the test would be weaker, not wrong
+    c.send(b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+    c.sock.shutdown(socket.SHUT_WR)
+    assert c.answer().body == b"aa"
+    c.closed()
+    assert admin.answer().status == 200
 
 
 def test_deferred_many_at_once(server):
