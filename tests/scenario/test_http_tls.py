@@ -280,12 +280,11 @@ def test_a_flood_leaves_room_for_others(directory, tmp_path):
 
 def test_more_than_a_turn_takes_is_answered(server):
     """Some of it waits in TLS buffers, of which the socket says nothing."""
-    n = 5000
+    n = 2000
     c = connect(server)
     request = b"POST /echo HTTP/1.1\r\nContent-Length: 0\r\n" + HOST + b"\r\n"
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(lambda: [c.send(request * 100) for _ in range(n // 100)])
+    for _ in range(5):
+        c.send(request * n)
         for _ in range(n):
             assert c.answer().status == 200
-        sent.result()
     c.close()
