@@ -43,7 +43,8 @@ def meson(build, suite):
 
 def pytest(build, folder, extra=()):
     with tempfile.NamedTemporaryFile(suffix=".xml") as log:
-        env = dict(os.environ, HUIDU_BUILD=os.path.abspath(build))
+        env = dict(os.environ, HUIDU_BUILD=os.path.abspath(build), PYTHONDONTWRITEBYTECODE="1",
+                   PYTHONPATH=os.path.join(TOP, "tests", "lib"))
         done = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-p",
                                "no:cacheprovider", "-x", f"--junitxml={log.name}", *extra,
                                folder], cwd=TOP, env=env, capture_output=True, text=True,

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-PROGRAM = os.environ.get("HTTP_ECHO", "build/tests/http_echo")
+PROGRAM = os.path.join(os.environ.get("HUIDU_BUILD", "build"), "tests/http_echo")
 TIMEOUT_S = 20
 HOST = b"Host: x\r\n"
 
