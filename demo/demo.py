@@ -189,7 +189,7 @@ class Demo:
                 now = (r["state"], r.get("step"))
                 if now != told:
                     say(f"  {time.monotonic() - self.started:5.1f} s  {step_text(r)}, "
-                        f"{on:,} phones on it, evidence {math.exp(r['log_k']):.3g} : 1")
+                        f"{on:,} phones on it, evidence {math.exp(r['log_k']):,.1f} : 1")
                     told = now
             if over:
                 break
@@ -217,8 +217,8 @@ class Demo:
             f"fetched and hashed, {fleet['refused']} things refused by phones, "
             f"{time.monotonic() - self.started:.0f} s")
         say()
-        say(bold("7. huiductl rollout history"))
-        say(self.ctl("rollout", "history").rstrip("\n"))
+        say(bold("7. huiductl history"))
+        say(self.ctl("history").rstrip("\n"))
         say()
 
     def verdict(self):
@@ -268,7 +268,7 @@ def connects(port):
 
 def step_text(r):
     if r["state"] in ("complete", "halted", "paused"):
-        return f"{r['state']}: {r['gate']}" if r["gate"] else r["state"]
+        return r["state"]
     s = r["stages"][r["step"]]
     if s["holdback"]:
         return f"{s['ring']}: the last 1 %"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "server/ctl/cmds.h"
+#include "server/base/show.h"
 #include "server/ctl/rollout_view.h"
 #include "server/ctl/sign.h"
 

@@ -3,6 +3,7 @@
 #include "server/base/clock.h"
 #include "server/base/file.h"
 #include "server/base/json.h"
+#include "server/base/show.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/table.h"
 #include "server/ctl/targets.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* device why: support's favourite. */
 #include "server/base/json.h"
+#include "server/base/show.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/ladder_show.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rollout create, rollout approve: what people sign before anything is offered. */
 #include "server/base/clock.h"
+#include "server/base/show.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/ladder_show.h"
 #include "server/ctl/planfile.h"

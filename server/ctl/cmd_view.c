@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only looks: rollouts, history, devices, rings, the log. */
 #include "server/base/json.h"
+#include "server/base/show.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/ladder_show.h"
 #include "server/ctl/rollout_view.h"

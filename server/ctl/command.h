@@ -2,6 +2,7 @@
 /* What huiductl can do: one table for dispatch, help and completion. */
 #pragma once
 
+#include "server/base/show.h"
 #include "server/ctl/args.h"
 #include "server/ctl/term.h"
 

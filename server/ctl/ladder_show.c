@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "server/base/show.h"
 #include "server/core/ring.h"
 #include "server/ctl/table.h"
 

@@ -2,6 +2,7 @@
 /* `rollout get`: a header, then a tree of rings and stages. */
 #include <stdio.h>
 
+#include "server/base/show.h"
 #include "server/ctl/ladder_show.h"
 #include "server/ctl/rollout_view.h"
 #include "server/ctl/table.h"
@@ -82,11 +83,14 @@ static void head_evidence(const struct screen *s)
 	label(s, "Evidence");
 	put(s->out, s->t, style, "%s", show_odds(s->v->log_k).s);
 	buf_str(s->out, ", " ODDS_TEXT "\n");
-	if (stage == NULL || !stage->has_ratio)
+	if (stage == NULL || (!stage->has_ratio && stage->tolerance_ppm == 0))
 		return;
 	label(s, "Crashes");
-	put(s->out, s->t, STYLE_BOLD, "%s", show_ratio(stage->ratio).s);
-	buf_str(s->out, " of the control");
+	if (stage->has_ratio)
+		put(s->out, s->t, STYLE_BOLD, "%s of the control",
+			show_ratio(stage->ratio).s);
+	else
+		buf_str(s->out, "too few in the control to compare with");
 	if (stage->has_ratio_low && stage->has_ratio_high) {
 		buf_printf(s->out, ", %s to", show_ratio(stage->ratio_low).s);
 		buf_printf(s->out, " %s", show_ratio(stage->ratio_high).s);
@@ -133,7 +137,7 @@ static void cell_crashes(struct table *t, const Pb__StageView *s)
 {
 	if (s->state == PB__STAGE_STATE__STAGE_WAITING)
 		table_cell(t, STYLE_DIM, "-");
-	else if (s->control == 0)
+	else if (!s->has_expected)
 		table_cell(t, STYLE_PLAIN, "%s / -", show_count(s->crashed).s);
 	else
 		table_cell(t, STYLE_PLAIN, "%s / %.1f", show_count(s->crashed).s,
@@ -184,9 +188,9 @@ static Pb__StageView sum(const Pb__RolloutView *v, size_t from, size_t to)
 		all.failed += s->failed;
 		all.crashed += s->crashed;
 		all.expected += s->expected;
-		/* Expected of all only where there is a control for each. */
-		if (s->state != PB__STAGE_STATE__STAGE_WAITING && s->control == 0)
-			all.control = 0;
+		/* Expected of all only where it is known of each. */
+		if (s->state != PB__STAGE_STATE__STAGE_WAITING && !s->has_expected)
+			all.has_expected = 0;
 		if (weight[s->state] > weight[all.state])
 			all.state = s->state;
 	}

@@ -2,6 +2,7 @@
 /* States and the short forms: line, table, JSON. */
 #include "server/ctl/rollout_view.h"
 
+#include "server/base/show.h"
 #include "server/ctl/ladder_show.h"
 #include "server/ctl/table.h"
 
@@ -154,7 +155,8 @@ static void json_stage(struct json *j, const Pb__StageView *s)
 	json_u64(j, "boot_ok", s->boot_ok);
 	json_u64(j, "failed", s->failed);
 	json_u64(j, "crashed", s->crashed);
-	json_double(j, "crashed_expected", s->expected);
+	if (s->has_expected)
+		json_double(j, "crashed_expected", s->expected);
 	json_u64(j, "control", s->control);
 	json_u64(j, "control_crashed", s->control_crashed);
 	json_ratio(j, s);

@@ -7,6 +7,7 @@
 
 #include "proto/names.h"
 #include "server/base/clock.h"
+#include "server/base/show.h"
 
 #define PIECE 65536u
 

@@ -8,6 +8,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/base/show.h"
 
 #define PIECE       (512u * 1024u)
 #define PROGRESS_MS 200u

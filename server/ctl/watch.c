@@ -8,6 +8,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/base/show.h"
 #include "server/ctl/rollout_view.h"
 
 #define GIVE_UP_MS                                                                     \

@@ -7,6 +7,8 @@
 #include "server/service/sentence.h"
 
 #define RATIO_ALPHA 0.05
+#define COMPARABLE                                                                     \
+	5 /* crashes in the control, before anything is predicted from them */
 
 /* ---- stages ---- */
 
@@ -21,16 +23,17 @@ static void count(
 		const struct product *p = registry_product(
 			&q->server->registry, r->builds[i].build->product);
 		struct evidence e;
-		if (p == NULL || !stage_get(&t, (struct stage_key){ r->no, (uint8_t)step },
-					 p->number, &e))
+		if (p == NULL ||
+			!stage_get(&t, (struct stage_key){ r->no, (uint8_t)step },
+				p->number, &e))
 			continue;
 		v->offered += e.entered[ARM_CANARY];
 		v->control += e.entered[ARM_CONTROL];
 		v->installed += e.total[ARM_CANARY][STREAM_INSTALLED];
 		v->boot_ok += e.total[ARM_CANARY][STREAM_BOOT_OK];
 		v->failed += e.total[ARM_CANARY][STREAM_BOOT] +
-			     e.total[ARM_CANARY][STREAM_INSTALL] +
-			     e.total[ARM_CANARY][STREAM_ROLLBACK];
+			e.total[ARM_CANARY][STREAM_INSTALL] +
+			e.total[ARM_CANARY][STREAM_ROLLBACK];
 		v->crashed += e.total[ARM_CANARY][STREAM_CRASH];
 		v->control_crashed += e.total[ARM_CONTROL][STREAM_CRASH];
 	}
@@ -51,8 +54,7 @@ static void read_crashes(
 
 	put_be32(prefix, r->no);
 	store_begin(q->server->store, &t, false);
-	store_foreach(&c, &t, STORE_ROW, bytes_of(prefix, 4))
-	{
+	store_foreach (&c, &t, STORE_ROW, bytes_of(prefix, 4)) {
 		struct stored_row row;
 		uint64_t number;
 		if (!row_read(&c, &number, &row) || row.stage.step != step ||
@@ -62,24 +64,32 @@ static void read_crashes(
 			out->cap = out->cap > 0 ? 2 * out->cap : 64;
 			out->list = mem_resize(out->list, out->cap, sizeof(*out->list));
 		}
-		out->list[out->n++] = (struct batch){ row.row.xc, row.row.xk, row.row.ec,
-			row.row.ek };
+		out->list[out->n++] = (struct batch){ row.row.xc, row.row.xk,
+			row.row.ec, row.row.ek };
 	}
 	store_abort(&t);
 }
 
-static void compare(struct query *q, const struct rollout *r, size_t step, Pb__StageView *v)
+/* For the eye only: a control of a few crashes predicts anything, and says so by
+ * silence. */
+static void compare(
+	struct query *q, const struct rollout *r, size_t step, Pb__StageView *v)
 {
 	struct crash_rows rows = { 0 };
 	struct eproc_interval ratio;
+	double control = 0;
 
 	read_crashes(q, r, step, &rows);
-	for (size_t i = 0; i < rows.n; i++)
+	for (size_t i = 0; i < rows.n; i++) {
+		control += rows.list[i].xk;
 		if (rows.list[i].ek > 0)
-			v->expected += rows.list[i].xk * rows.list[i].ec / rows.list[i].ek;
-	if (rows.n > 0 && v->control > 0) {
+			v->expected +=
+				rows.list[i].xk * rows.list[i].ec / rows.list[i].ek;
+	}
+	if (control >= COMPARABLE) {
 		ratio = eproc_cs_interval(rows.list, rows.n, RATIO_ALPHA);
-		v->has_ratio = v->has_ratio_low = v->has_ratio_high = 1;
+		v->has_expected = v->has_ratio = 1;
+		v->has_ratio_low = v->has_ratio_high = 1;
 		v->ratio = ratio.mle;
 		v->ratio_low = ratio.lower;
 		v->ratio_high = ratio.upper;
@@ -87,8 +97,7 @@ static void compare(struct query *q, const struct rollout *r, size_t step, Pb__S
 	free(rows.list);
 }
 
-static Pb__StageState stage_state(
-	struct query *q, const struct rollout *r, size_t step)
+static Pb__StageState stage_state(struct query *q, const struct rollout *r, size_t step)
 {
 	struct control *c = q->server->control;
 	bool stopped = r->state == ROLLOUT_HALTED || r->state == ROLLOUT_SUPERSEDED;
@@ -212,10 +221,12 @@ int query_rollouts(struct query *q, Pb__AdminReply *reply)
 	const struct rollout *one = name[0] != '\0' ? state_rollout(s, name) : NULL;
 
 	if (name[0] != '\0' && one == NULL) {
-		q->text = query_printf(q, "rollout %s: there is none of this name", name);
+		q->text =
+			query_printf(q, "rollout %s: there is none of this name", name);
 		return ERR_NOT_FOUND;
 	}
-	reply->rollouts = query_alloc(q, (s->n_rollouts + 1) * sizeof(*reply->rollouts));
+	reply->rollouts =
+		query_alloc(q, (s->n_rollouts + 1) * sizeof(*reply->rollouts));
 	/* Newest first: what somebody looks for at three in the morning. */
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		if (one == NULL || one == s->rollouts[i - 1])
@@ -247,12 +258,14 @@ int query_proposal(struct query *q, Pb__AdminReply *reply)
 	struct signers who;
 
 	if (r == NULL) {
-		q->text = query_printf(q, "rollout %s: there is none of this name", name);
+		q->text =
+			query_printf(q, "rollout %s: there is none of this name", name);
 		return ERR_NOT_FOUND;
 	}
 	if (!rollout_is_pending(r)) {
-		q->text = query_printf(q, "rollout %s: is %s; there is nothing to approve",
-			r->release, rollout_str(r->state));
+		q->text = query_printf(q,
+			"rollout %s: is %s; there is nothing to approve", r->release,
+			rollout_str(r->state));
 		return ERR_WRONG_STATE;
 	}
 	p = query_alloc(q, sizeof(*p));

@@ -5,22 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* 90 s, 12 m, 3 h 20 m, 2 d 4 h */
-static const char *duration(double ms, char out[32])
-{
-	uint64_t s = (uint64_t)(ms / 1000);
+#include "server/base/show.h"
 
-	if (s < 120)
-		(void)snprintf(out, 32, "%llu s", (unsigned long long)s);
-	else if (s < 7200)
-		(void)snprintf(out, 32, "%llu m", (unsigned long long)(s / 60));
-	else if (s < 172800)
-		(void)snprintf(out, 32, "%llu h %llu m", (unsigned long long)(s / 3600),
-			(unsigned long long)(s / 60 % 60));
-	else
-		(void)snprintf(out, 32, "%llu d %llu h", (unsigned long long)(s / 86400),
-			(unsigned long long)(s / 3600 % 24));
-	return out;
+static struct shown duration(double ms)
+{
+	return show_age((uint64_t)ms);
 }
 
 /* The stage that weighs most in the capital. */
@@ -32,7 +21,7 @@ static size_t loudest(const struct rollout *r, const struct gate_run *g)
 	for (size_t i = 0; i < r->n_steps; i++) {
 		struct gate_rules rules = rollout_rules(r, i);
 		double log_e = gate_stage_log(&g->stage[i], &rules, streams) +
-			       log(rules.budget > 0 ? rules.budget : 1e-300);
+			log(rules.budget > 0 ? rules.budget : 1e-300);
 		if (log_e > best) {
 			best = log_e;
 			at = i;
@@ -48,7 +37,8 @@ static const char *const stream_what[GATE_STREAM__COUNT] = {
 	[GATE_STREAM_ROLLBACK] = "rollbacks",
 };
 
-static const char *loudest_stream(const struct rollout *r, const struct gate_run *g, size_t step)
+static const char *loudest_stream(
+	const struct rollout *r, const struct gate_run *g, size_t step)
 {
 	struct gate_rules rules = rollout_rules(r, step);
 	double streams[GATE_STREAM__COUNT], best = -INFINITY;
@@ -68,9 +58,10 @@ static void stopped(const struct rollout *r, const struct gate_run *g, const cha
 {
 	size_t step = loudest(r, g);
 
-	(void)snprintf(out, STATE_TEXT, "%s in %s: evidence %.3g : 1 against it, %s at %.0f : 1",
+	(void)snprintf(out, STATE_TEXT,
+		"%s in %s: evidence %s against it, %s at %.0f : 1",
 		loudest_stream(r, g, step), ring_str((enum ring)r->steps[step].ring),
-		exp(g->log_k), verb, line);
+		show_odds(g->log_k).s, verb, line);
 }
 
 void sentence_decision(
@@ -83,16 +74,13 @@ void sentence_decision(
 	else if (g->last.verdict == GATE_DO_PAUSE)
 		stopped(r, g, "pause", GATE_PAUSE, out);
 	else
-		(void)snprintf(out, STATE_TEXT,
-			"%u of %u offers resolved, evidence %.2g : 1", s->resolved,
-			s->offered, exp(g->log_k));
+		(void)snprintf(out, STATE_TEXT, "%u of %u offers resolved, evidence %s",
+			s->resolved, s->offered, show_odds(g->log_k).s);
 }
 
 void sentence_gate(const struct rollout *r, const struct gate_run *g,
 	const struct gate_judgement *j, char out[STATE_TEXT])
 {
-	char have[32], need[32];
-
 	switch (j->reason) {
 	case GATE_EVIDENCE:
 	case GATE_PAUSED:
@@ -100,37 +88,39 @@ void sentence_gate(const struct rollout *r, const struct gate_run *g,
 		return;
 	case GATE_SOAK:
 		(void)snprintf(out, STATE_TEXT, "soaking: %s of %s",
-			duration(j->have, have), duration(j->need, need));
+			duration(j->have).s, duration(j->need).s);
 		return;
 	case GATE_NOBODY:
-		(void)snprintf(out, STATE_TEXT, "none of about %.0f devices has come yet",
-			j->need);
+		(void)snprintf(out, STATE_TEXT,
+			"none of about %.0f devices has come yet", j->need);
 		return;
 	case GATE_ADMITTING:
 		(void)snprintf(out, STATE_TEXT,
-			"taking devices in slowly: %.0f of %.0f resolved", j->have, j->need);
+			"taking devices in slowly: %.0f of %.0f resolved", j->have,
+			j->need);
 		return;
 	case GATE_RESOLVING:
-		(void)snprintf(out, STATE_TEXT, "waits for outcomes: %.0f of %.0f", j->have,
-			j->need);
+		(void)snprintf(out, STATE_TEXT, "waits for outcomes: %.0f of %.0f",
+			j->have, j->need);
 		return;
 	case GATE_OVER_LIMIT:
 		(void)snprintf(out, STATE_TEXT,
-			"failures %.2f %% are above the limit of %.2f %%", j->have * 100,
-			j->need * 100);
+			"failures %.2f %% are above the limit of %.2f %%",
+			j->have * 100, j->need * 100);
 		return;
 	case GATE_TOLERANCE:
 		(void)snprintf(out, STATE_TEXT,
-			"not yet shown to be within the tolerance: %.1f of %.1f nats", j->have,
-			j->need);
+			"not yet shown to be within the tolerance: %.1f of %.1f nats",
+			j->have, j->need);
 		return;
 	case GATE_UNDECIDED:
 		(void)snprintf(out, STATE_TEXT,
 			"cannot tell: the longest soak is over; a person must decide");
 		return;
 	case GATE_NOT_BEFORE:
-		(void)snprintf(out, STATE_TEXT, "the approved plan opens the next step in %s",
-			duration(j->need - j->have, need));
+		(void)snprintf(out, STATE_TEXT,
+			"the approved plan opens the next step in %s",
+			duration(j->need - j->have).s);
 		return;
 	case GATE_PASSED:
 		out[0] = '\0';

@@ -60,6 +60,7 @@ static void fill_stage(Pb__StageView *s, size_t i, uint64_t now_ms)
 	s->crashed = running[i].crashed;
 	s->control_crashed = 10 * running[i].crashed;
 	s->expected = running[i].expected;
+	s->has_expected = s->control > 0;
 	s->holdback = running[i].holdback;
 	s->has_ratio = s->control > 0;
 	s->ratio = s->has_ratio ? (double)s->crashed / s->expected : 0;

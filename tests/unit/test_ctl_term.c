@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/ctl/table.h"
+#include "server/base/show.h"
 
 static void test_width(void **state)
 {
@@ -96,7 +97,7 @@ static void test_odds(void **state)
 		{ 0, "1.0 : 1" },
 		{ 1.4816045409242156, "4.4 : 1" },
 		{ -3, "0.05 : 1" },
-		{ -30, "0.00 : 1" },
+		{ -30, "under 0.01 : 1" },
 		{ 4.605170185988092, "100 : 1" },
 		{ 5.2, "181 : 1" },
 		{ 9, "8,103 : 1" },
