@@ -35,8 +35,8 @@ int main(int argc, char **argv)
 		err = deployment_publish(&d, "phone-a", "1.0", 1, "build");
 	/* A soak of a week: the first stage stays open all day. */
 	if (err == 0)
-		err = deployment_roll_out(&d, "1.0", product, 1,
-			plan_of(&plan, one_percent, 2, 168 * HOUR_MS, 0));
+		err = deployment_roll_out(
+			&d, "1.0", product, 1, plan_of(&plan, one_percent, 2, 168 * HOUR_MS, 0));
 	for (unsigned hour = 0; err == 0 && hour < 24; hour++) {
 		for (size_t i = 0; err == 0 && i < n; i++) {
 			err = device_poll(&d, &device[i]);

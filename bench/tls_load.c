@@ -54,8 +54,7 @@ static void read_answer(SSL *ssl)
 	size_t got = 0, whole = 0, n;
 
 	while (whole == 0 || got < whole) {
-		assert(SSL_read_ex(ssl, answer + got, sizeof(answer) - 1 - got, &n) ==
-			1);
+		assert(SSL_read_ex(ssl, answer + got, sizeof(answer) - 1 - got, &n) == 1);
 		got += n;
 		answer[got] = '\0';
 		const char *body = strstr(answer, "\r\n\r\n");
@@ -115,8 +114,7 @@ int main(int argc, char **argv)
 	t.end_s = now_s() + atof(argv[2]);
 	t.resumed = strcmp(argv[3], "resumed") == 0;
 	t.ctx = SSL_CTX_new(TLS_client_method());
-	assert(t.ctx != NULL &&
-		SSL_CTX_set_min_proto_version(t.ctx, TLS1_3_VERSION) == 1);
+	assert(t.ctx != NULL && SSL_CTX_set_min_proto_version(t.ctx, TLS1_3_VERSION) == 1);
 	for (int i = 0; i < n; i++)
 		assert(pthread_create(&thread[i], NULL, work, NULL) == 0);
 	for (int i = 0; i < n; i++)

@@ -212,10 +212,9 @@ class Demo:
         say(f"  build 1.0: {builds['1.0']['ran']:,} of {total:,} phones took it")
         say(f"  build 2.0: {bad['ran']} phones took it and {bad['crashed']} of them crashed; "
             f"{total - bad['ran']:,} never saw it")
-        say(f"  why it stopped: {self.seen['2.0']['gate']}")
+        say(f"  it was stopped by: {self.seen['2.0']['gate']}")
         say(f"  {fleet['requests']:,} requests over TLS, {fleet['fetched'] / 2**30:.1f} GiB "
-            f"fetched and hashed, {fleet['refused']} things refused by phones, "
-            f"{time.monotonic() - self.started:.0f} s")
+            f"fetched and hashed, in {time.monotonic() - self.started:.0f} s")
         say()
         say(bold("7. huiductl history"))
         say(self.ctl("history").rstrip("\n"))

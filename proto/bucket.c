@@ -8,8 +8,8 @@
 
 #define PRODUCT_MAX 64u
 
-static uint64_t hash(const char *domain, const uint8_t *seed, const uint8_t *id,
-	const char *product)
+static uint64_t hash(
+	const char *domain, const uint8_t *seed, const uint8_t *id, const char *product)
 {
 	uint8_t text[16 + SEED_LEN + ID_LEN + PRODUCT_MAX];
 	size_t d = strlen(domain), n = strlen(product);
@@ -30,8 +30,7 @@ static uint32_t scale(uint64_t h)
 	return (uint32_t)((high + (low >> 32)) >> 32);
 }
 
-uint32_t bucket_of(
-	const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN], const char *product)
+uint32_t bucket_of(const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN], const char *product)
 {
 	return scale(hash("", seed, id, product));
 }

@@ -15,8 +15,7 @@
  * XXH3_64(seed || id || product) scaled to 0..999 999.  XXH3 can be ground, but nobody has anything
  * to grind: ids are chosen by the server and older than the plan, the seed is drawn after it.
  */
-uint32_t bucket_of(
-	const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN], const char *product);
+uint32_t bucket_of(const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN], const char *product);
 
 /*
  * A second, independent bucket of the same device in the same rollout: which devices of an open

@@ -88,10 +88,10 @@ static inline bool hex_decode(uint8_t *out, size_t n, const char *hex)
 		return false;
 	for (size_t i = 0; i < 2 * n; i++) {
 		char c = hex[i];
-		unsigned v = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-			     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10u
-			     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10u
-						    : 16u;
+		unsigned v = c >= '0' && c <= '9' ? (unsigned)(c - '0')
+			: c >= 'a' && c <= 'f'    ? (unsigned)(c - 'a') + 10u
+			: c >= 'A' && c <= 'F'    ? (unsigned)(c - 'A') + 10u
+						  : 16u;
 		if (v == 16)
 			return false;
 		out[i / 2] = (uint8_t)(i % 2 ? (unsigned)out[i / 2] << 4 | v : v);

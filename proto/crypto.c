@@ -75,9 +75,8 @@ int crypto_sha256(const struct bytes *part, size_t n, uint8_t out[SHA256_LEN])
 	int ok;
 
 	if (n == 1)
-		return EVP_Digest(part->p, part->n, out, NULL, sha256(), NULL) == 1
-			       ? 0
-			       : ERR_CRYPTO;
+		return EVP_Digest(part->p, part->n, out, NULL, sha256(), NULL) == 1 ? 0
+										    : ERR_CRYPTO;
 	ctx = EVP_MD_CTX_new();
 	ok = ctx != NULL && EVP_DigestInit_ex2(ctx, sha256(), NULL) == 1;
 	for (size_t i = 0; ok && i < n; i++)
@@ -111,8 +110,8 @@ struct crypto_mac *crypto_mac_new(void)
 	return m;
 }
 
-int crypto_mac_sign(struct crypto_mac *m, struct bytes key, const struct bytes *part,
-	size_t n, uint8_t out[SHA256_LEN])
+int crypto_mac_sign(struct crypto_mac *m, struct bytes key, const struct bytes *part, size_t n,
+	uint8_t out[SHA256_LEN])
 {
 	size_t len = 0;
 	int ok = EVP_MAC_init(m->ctx, key.p, key.n, NULL) == 1;
@@ -147,8 +146,7 @@ void crypto_wipe(void *p, size_t n)
 	OPENSSL_cleanse(p, n);
 }
 
-static int openssl_sha256(
-	void *ctx, const void *data, size_t n, uint8_t out[SHA256_LEN])
+static int openssl_sha256(void *ctx, const void *data, size_t n, uint8_t out[SHA256_LEN])
 {
 	struct bytes part = bytes_of(data, n);
 
@@ -156,8 +154,7 @@ static int openssl_sha256(
 	return crypto_sha256(&part, 1, out);
 }
 
-static int openssl_hmac(
-	void *ctx, struct bytes key, struct bytes message, uint8_t out[SHA256_LEN])
+static int openssl_hmac(void *ctx, struct bytes key, struct bytes message, uint8_t out[SHA256_LEN])
 {
 	struct crypto_mac *m = crypto_mac_new();
 	int err = m == NULL ? ERR_CRYPTO : crypto_mac_sign(m, key, &message, 1, out);
@@ -167,8 +164,8 @@ static int openssl_hmac(
 	return err;
 }
 
-static int openssl_verify(void *ctx, uint32_t scheme, struct bytes public_key,
-	struct bytes message, const uint8_t sig[SIG_LEN])
+static int openssl_verify(void *ctx, uint32_t scheme, struct bytes public_key, struct bytes message,
+	const uint8_t sig[SIG_LEN])
 {
 	(void)ctx;
 	return crypto_key_verify(scheme, public_key, message, sig);
@@ -176,7 +173,6 @@ static int openssl_verify(void *ctx, uint32_t scheme, struct bytes public_key,
 
 const struct crypto *crypto_openssl(void)
 {
-	static const struct crypto openssl = { openssl_sha256, openssl_hmac,
-		openssl_verify, NULL };
+	static const struct crypto openssl = { openssl_sha256, openssl_hmac, openssl_verify, NULL };
 	return &openssl;
 }

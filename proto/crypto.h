@@ -19,11 +19,10 @@ enum key_scheme { KEY_ED25519 = 1, KEY_P256 = 2 };
 /* What verifying needs.  Each returns 0, or ERR_CRYPTO when the library fails. */
 struct crypto {
 	int (*sha256)(void *ctx, const void *data, size_t n, uint8_t out[SHA256_LEN]);
-	int (*hmac)(void *ctx, struct bytes key, struct bytes message,
-		uint8_t out[SHA256_LEN]);
+	int (*hmac)(void *ctx, struct bytes key, struct bytes message, uint8_t out[SHA256_LEN]);
 	/* `sig` is 64 bytes (Ed25519, or P-256 r||s); ERR_BAD_SIGNATURE when it is wrong. */
-	int (*verify)(void *ctx, uint32_t scheme, struct bytes public_key,
-		struct bytes message, const uint8_t sig[SIG_LEN]);
+	int (*verify)(void *ctx, uint32_t scheme, struct bytes public_key, struct bytes message,
+		const uint8_t sig[SIG_LEN]);
 	void *ctx;
 };
 
@@ -48,8 +47,8 @@ void crypto_hash_free(struct crypto_hash *h);
 /* HMAC-SHA256 with a context that is kept: a fifth of the cost of a fresh one. */
 struct crypto_mac;
 struct crypto_mac *crypto_mac_new(void);
-WARN_UNUSED int crypto_mac_sign(struct crypto_mac *m, struct bytes key,
-	const struct bytes *part, size_t n, uint8_t out[SHA256_LEN]);
+WARN_UNUSED int crypto_mac_sign(struct crypto_mac *m, struct bytes key, const struct bytes *part,
+	size_t n, uint8_t out[SHA256_LEN]);
 void crypto_mac_free(struct crypto_mac *m);
 
 /* A private key.  Free with crypto_key_free, which takes NULL too. */
@@ -61,8 +60,7 @@ WARN_UNUSED int crypto_key_load(const char *path, struct crypto_key **out);
 WARN_UNUSED int crypto_key_save(const struct crypto_key *key, const char *path);
 /* The private key as DER, for a device that keeps it in its state; and back.  ERR_BAD_KEY. */
 #define KEY_DER_MAX 160u
-WARN_UNUSED int crypto_key_write(
-	const struct crypto_key *key, uint8_t out[KEY_DER_MAX], size_t *n);
+WARN_UNUSED int crypto_key_write(const struct crypto_key *key, uint8_t out[KEY_DER_MAX], size_t *n);
 WARN_UNUSED int crypto_key_read(struct bytes der, struct crypto_key **out);
 enum key_scheme crypto_key_scheme(const struct crypto_key *key);
 /* 32 or 65 bytes into `out`; returns how many. */
@@ -71,5 +69,5 @@ WARN_UNUSED int crypto_key_sign(
 	const struct crypto_key *key, struct bytes message, uint8_t sig[SIG_LEN]);
 void crypto_key_free(struct crypto_key *key);
 /* With a public key as in trust.proto; ERR_BAD_SIGNATURE also when the key is no key. */
-WARN_UNUSED int crypto_key_verify(uint32_t scheme, struct bytes public_key,
-	struct bytes message, const uint8_t sig[SIG_LEN]);
+WARN_UNUSED int crypto_key_verify(
+	uint32_t scheme, struct bytes public_key, struct bytes message, const uint8_t sig[SIG_LEN]);

@@ -29,8 +29,8 @@ static bool is_p256(const EVP_PKEY *pkey)
 	char group[32];
 
 	return EVP_PKEY_is_a(pkey, "EC") &&
-	       EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) == 1 &&
-	       strcmp(group, "prime256v1") == 0;
+		EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) == 1 &&
+		strcmp(group, "prime256v1") == 0;
 }
 
 static struct crypto_key *wrap(EVP_PKEY *pkey)
@@ -148,7 +148,7 @@ static int raw_of_der(const uint8_t *der, size_t n, uint8_t sig[SIG_LEN])
 	if (s != NULL) {
 		ECDSA_SIG_get0(s, &r, &v);
 		ok = BN_bn2binpad(r, sig, HALF) == HALF &&
-		     BN_bn2binpad(v, sig + HALF, HALF) == HALF;
+			BN_bn2binpad(v, sig + HALF, HALF) == HALF;
 	}
 	ECDSA_SIG_free(s);
 	return ok ? 0 : ERR_CRYPTO;
@@ -171,8 +171,7 @@ static int der_of_raw(const uint8_t sig[SIG_LEN], uint8_t *der, size_t *n)
 	return len > 0 ? 0 : ERR_CRYPTO;
 }
 
-int crypto_key_sign(
-	const struct crypto_key *key, struct bytes message, uint8_t sig[SIG_LEN])
+int crypto_key_sign(const struct crypto_key *key, struct bytes message, uint8_t sig[SIG_LEN])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	const char *md = key->scheme == KEY_P256 ? "SHA256" : NULL;
@@ -180,8 +179,7 @@ int crypto_key_sign(
 	size_t n = sizeof(der);
 	int err = ERR_CRYPTO;
 
-	if (ctx != NULL &&
-		EVP_DigestSignInit_ex(ctx, NULL, md, NULL, NULL, key->pkey, NULL) == 1 &&
+	if (ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, md, NULL, NULL, key->pkey, NULL) == 1 &&
 		EVP_DigestSign(ctx, der, &n, message.p, message.n) == 1)
 		err = 0;
 	EVP_MD_CTX_free(ctx);
@@ -201,16 +199,14 @@ static EVP_PKEY *public_of(uint32_t scheme, struct bytes raw)
 	uint8_t point[P256_PUBLIC_LEN];
 
 	if (scheme == KEY_ED25519 && raw.n == ED25519_PUBLIC_LEN)
-		return EVP_PKEY_new_raw_public_key_ex(
-			NULL, "ED25519", NULL, raw.p, raw.n);
+		return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, raw.p, raw.n);
 	/* OpenSSL also takes the hybrid form, and then one key would have two texts. */
 	if (scheme != KEY_P256 || raw.n != P256_PUBLIC_LEN || raw.p[0] != 4)
 		return NULL;
 	memcpy(point, raw.p, raw.n);
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-		OSSL_PARAM_construct_octet_string(
-			OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
 		OSSL_PARAM_construct_end(),
 	};
 	ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
@@ -221,8 +217,8 @@ static EVP_PKEY *public_of(uint32_t scheme, struct bytes raw)
 	return pkey;
 }
 
-int crypto_key_verify(uint32_t scheme, struct bytes public_key, struct bytes message,
-	const uint8_t sig[SIG_LEN])
+int crypto_key_verify(
+	uint32_t scheme, struct bytes public_key, struct bytes message, const uint8_t sig[SIG_LEN])
 {
 	EVP_PKEY *pkey = public_of(scheme, public_key);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();

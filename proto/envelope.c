@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define TYPE(name) "application/vnd.huidu." name ".v1+protobuf"
+#define TYPE(name)   "application/vnd.huidu." name ".v1+protobuf"
 #define KEY_WIRE_MAX 256u
 
 static const char *const type_str[ENVELOPE__COUNT] = {
@@ -81,8 +81,7 @@ int envelope_keyid(const struct crypto *c, const Pb__Key *key, uint8_t out[SHA25
 static int pae(const char *type, struct bytes body, struct arena *a, struct bytes *out)
 {
 	char head[128];
-	int n = snprintf(head, sizeof(head), "DSSEv1 %zu %s %zu ", strlen(type), type,
-		body.n);
+	int n = snprintf(head, sizeof(head), "DSSEv1 %zu %s %zu ", strlen(type), type, body.n);
 	uint8_t *p;
 
 	assert(n > 0 && (size_t)n < sizeof(head));
@@ -105,8 +104,8 @@ static bool role_has(const Pb__Role *role, const uint8_t keyid[SHA256_LEN])
 }
 
 /* The signature that claims this key; a key id that comes twice voids the envelope. */
-static int claimed(const Pb__Envelope *e, const uint8_t keyid[SHA256_LEN],
-	const Pb__Signature **out)
+static int claimed(
+	const Pb__Envelope *e, const uint8_t keyid[SHA256_LEN], const Pb__Signature **out)
 {
 	*out = NULL;
 	for (size_t i = 0; i < e->n_signatures; i++) {
@@ -143,8 +142,9 @@ static int count(const struct crypto *c, const Pb__Envelope *e, const Pb__Root *
 		for (unsigned k = 0; k < who->n; k++)
 			again |= bytes_eq(wire_bytes(root->keys[who->key[k]]->public_key),
 				wire_bytes(key->public_key));
-		if (again || c->verify(c->ctx, key->scheme, wire_bytes(key->public_key),
-				     message, s->sig.data) != 0)
+		if (again ||
+			c->verify(c->ctx, key->scheme, wire_bytes(key->public_key), message,
+				s->sig.data) != 0)
 			continue;
 		if (who->n < ENVELOPE_SIGNATURES_MAX)
 			who->key[who->n++] = i;
@@ -153,8 +153,8 @@ static int count(const struct crypto *c, const Pb__Envelope *e, const Pb__Root *
 }
 
 int envelope_verify(const struct crypto *c, struct bytes in, enum envelope_type type,
-	const Pb__Root *root, const Pb__Role *role, struct arena *a,
-	struct bytes *payload, struct signers *who)
+	const Pb__Root *root, const Pb__Role *role, struct arena *a, struct bytes *payload,
+	struct signers *who)
 {
 	struct signers found = { 0 };
 	struct bytes message;
@@ -181,12 +181,10 @@ int envelope_verify(const struct crypto *c, struct bytes in, enum envelope_type 
 int envelope_open(const struct crypto *c, struct bytes in, enum envelope_type type,
 	const Pb__Root *root, struct arena *a, struct bytes *payload)
 {
-	return envelope_verify(
-		c, in, type, root, envelope_role(root, type), a, payload, NULL);
+	return envelope_verify(c, in, type, root, envelope_role(root, type), a, payload, NULL);
 }
 
-int envelope_wrap(
-	enum envelope_type type, struct bytes payload, struct arena *a, struct bytes *out)
+int envelope_wrap(enum envelope_type type, struct bytes payload, struct arena *a, struct bytes *out)
 {
 	Pb__Envelope e = PB__ENVELOPE__INIT;
 
@@ -196,16 +194,14 @@ int envelope_wrap(
 }
 
 /* Packs `e` with `extra` in place of, or after, the signature of the same key. */
-static int pack_with(
-	Pb__Envelope *e, Pb__Signature *extra, struct arena *a, struct bytes *out)
+static int pack_with(Pb__Envelope *e, Pb__Signature *extra, struct arena *a, struct bytes *out)
 {
 	Pb__Signature *list[ENVELOPE_SIGNATURES_MAX];
 	Pb__Envelope next = *e;
 	size_t n = 0;
 
 	for (size_t i = 0; i < e->n_signatures; i++)
-		if (!bytes_eq(wire_bytes(e->signatures[i]->keyid),
-			    wire_bytes(extra->keyid)))
+		if (!bytes_eq(wire_bytes(e->signatures[i]->keyid), wire_bytes(extra->keyid)))
 			list[n++] = e->signatures[i];
 	if (n == ENVELOPE_SIGNATURES_MAX)
 		return ERR_REPEATED_FIELD;
@@ -215,8 +211,8 @@ static int pack_with(
 	return wire_pack(&next, a, out);
 }
 
-int envelope_sign(struct bytes in, const struct crypto_key *key,
-	const uint8_t keyid[SHA256_LEN], struct arena *a, struct bytes *out)
+int envelope_sign(struct bytes in, const struct crypto_key *key, const uint8_t keyid[SHA256_LEN],
+	struct arena *a, struct bytes *out)
 {
 	Pb__Signature s = PB__SIGNATURE__INIT;
 	uint8_t sig[SIG_LEN];
@@ -236,8 +232,7 @@ int envelope_sign(struct bytes in, const struct crypto_key *key,
 	return pack_with(e, &s, a, out);
 }
 
-int envelope_merge(
-	struct bytes into, struct bytes from, struct arena *a, struct bytes *out)
+int envelope_merge(struct bytes into, struct bytes from, struct arena *a, struct bytes *out)
 {
 	int err;
 	const Pb__Envelope *more = envelope_read(from, a, &err);

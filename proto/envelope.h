@@ -50,14 +50,13 @@ WARN_UNUSED Pb__Envelope *envelope_read(struct bytes in, struct arena *a, int *e
  * it; then `*payload` (in the arena) may be unpacked.  `who`, if not NULL, gets the keys.
  * The arena must have room for the payload once more.
  */
-WARN_UNUSED int envelope_verify(const struct crypto *c, struct bytes in,
-	enum envelope_type type, const Pb__Root *root, const Pb__Role *role,
-	struct arena *a, struct bytes *payload, struct signers *who);
+WARN_UNUSED int envelope_verify(const struct crypto *c, struct bytes in, enum envelope_type type,
+	const Pb__Root *root, const Pb__Role *role, struct arena *a, struct bytes *payload,
+	struct signers *who);
 
 /* envelope_verify against the type's own role. */
-WARN_UNUSED int envelope_open(const struct crypto *c, struct bytes in,
-	enum envelope_type type, const Pb__Root *root, struct arena *a,
-	struct bytes *payload);
+WARN_UNUSED int envelope_open(const struct crypto *c, struct bytes in, enum envelope_type type,
+	const Pb__Root *root, struct arena *a, struct bytes *payload);
 
 /* A new envelope around `payload`, not signed. */
 WARN_UNUSED int envelope_wrap(
@@ -73,5 +72,4 @@ WARN_UNUSED int envelope_merge(
 	struct bytes into, struct bytes from, struct arena *a, struct bytes *out);
 
 /* SHA-256 of the serialized Key. */
-WARN_UNUSED int envelope_keyid(
-	const struct crypto *c, const Pb__Key *key, uint8_t out[SHA256_LEN]);
+WARN_UNUSED int envelope_keyid(const struct crypto *c, const Pb__Key *key, uint8_t out[SHA256_LEN]);

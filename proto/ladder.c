@@ -5,12 +5,12 @@
 #include "proto/crypto.h"
 #include "proto/wire.h"
 
-int ladder_seed(const uint8_t log_root[SHA256_LEN],
-	const uint8_t targets_sha256[SHA256_LEN], uint8_t out[SEED_LEN])
+int ladder_seed(const uint8_t log_root[SHA256_LEN], const uint8_t targets_sha256[SHA256_LEN],
+	uint8_t out[SEED_LEN])
 {
 	static const char domain[] = "huidu/seed/v1"; /* its NUL is part of it */
-	struct bytes part[] = { bytes_of(domain, sizeof(domain)),
-		bytes_of(log_root, SHA256_LEN), bytes_of(targets_sha256, SHA256_LEN) };
+	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(log_root, SHA256_LEN),
+		bytes_of(targets_sha256, SHA256_LEN) };
 
 	return crypto_sha256(part, 3, out);
 }
@@ -18,8 +18,7 @@ int ladder_seed(const uint8_t log_root[SHA256_LEN],
 static bool same_file(const Pb__MetaFile *a, const Pb__MetaFile *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->version == b->version &&
-	       a->length == b->length &&
-	       bytes_eq(wire_bytes(a->sha256), wire_bytes(b->sha256));
+		a->length == b->length && bytes_eq(wire_bytes(a->sha256), wire_bytes(b->sha256));
 }
 
 /* Devices on the builds the plan names come first, whatever their bucket. */
@@ -45,8 +44,7 @@ int ladder_allows(
 	step = plan->steps[offer->step];
 	if (!same_file(plan->targets, offer->targets) ||
 		!bytes_eq(wire_bytes(plan->rollout_id), wire_bytes(offer->rollout_id)) ||
-		!bytes_eq(wire_bytes(plan->seed), wire_bytes(s->seed)) ||
-		s->seed.len != SEED_LEN)
+		!bytes_eq(wire_bytes(plan->seed), wire_bytes(s->seed)) || s->seed.len != SEED_LEN)
 		return ERR_PLAN_EXCEEDED;
 	if (s->n_from_build_ids > 0 && !is_fix(plan, s))
 		return ERR_PLAN_EXCEEDED;

@@ -5,9 +5,9 @@
  */
 #pragma once
 
+#include "proto/bytes.h"
 #include "proto/err.h"
 #include "proto/trust.pb-c.h"
-#include "proto/bytes.h"
 
 #define LADDER_STEPS_MAX 32u
 

@@ -14,8 +14,8 @@ struct reader {
 struct field {
 	uint32_t id;
 	enum wire_type wire;
-	uint64_t number;     /* WIRE_VARINT */
-	struct bytes value;  /* the others */
+	uint64_t number;    /* WIRE_VARINT */
+	struct bytes value; /* the others */
 };
 
 /* Minimal and at most 64 bits: one number has one encoding. */
@@ -112,8 +112,8 @@ static int check_number(const ProtobufCFieldDescriptor *d, uint64_t v)
 	else if (d->type == PROTOBUF_C_TYPE_INT32)
 		fits = (int64_t)v >= INT32_MIN && (int64_t)v <= INT32_MAX;
 	else if (d->type == PROTOBUF_C_TYPE_ENUM)
-		fits = v <= INT32_MAX && protobuf_c_enum_descriptor_get_value(
-						 d->descriptor, (int)v) != NULL;
+		fits = v <= INT32_MAX &&
+			protobuf_c_enum_descriptor_get_value(d->descriptor, (int)v) != NULL;
 	return fits ? 0 : ERR_BAD_RANGE;
 }
 
@@ -125,11 +125,10 @@ static int check_string(struct bytes s)
 	return 0;
 }
 
-static int check_message(const ProtobufCMessageDescriptor *type, struct reader *r,
-	int depth);
+static int check_message(const ProtobufCMessageDescriptor *type, struct reader *r, int depth);
 
-static int check_value(const ProtobufCFieldDescriptor *d, const struct field *f,
-	struct reader *outer, int depth)
+static int check_value(
+	const ProtobufCFieldDescriptor *d, const struct field *f, struct reader *outer, int depth)
 {
 	if (f->wire != wire_of(d->type))
 		return ERR_MALFORMED;
@@ -140,8 +139,7 @@ static int check_value(const ProtobufCFieldDescriptor *d, const struct field *f,
 	if (d->type != PROTOBUF_C_TYPE_MESSAGE)
 		return 0;
 
-	struct reader inner = { f->value.p, f->value.p + f->value.n, outer->rules,
-		outer->unknown };
+	struct reader inner = { f->value.p, f->value.p + f->value.n, outer->rules, outer->unknown };
 	int err = check_message(d->descriptor, &inner, depth + 1);
 	outer->unknown = inner.unknown;
 	return err;
@@ -172,8 +170,7 @@ static int find(struct cursor *c, const struct field *f, const struct lint_rules
 		return ERR_MALFORMED;
 	if (f->id == c->last_id && c->next > 0 && c->type->fields[c->next - 1].id == f->id) {
 		const ProtobufCFieldDescriptor *d = &c->type->fields[c->next - 1];
-		if (d->label != PROTOBUF_C_LABEL_REPEATED ||
-			++c->repeated > rules->max_repeat)
+		if (d->label != PROTOBUF_C_LABEL_REPEATED || ++c->repeated > rules->max_repeat)
 			return ERR_REPEATED_FIELD;
 		*out = d;
 		return 0;
@@ -189,8 +186,7 @@ static int find(struct cursor *c, const struct field *f, const struct lint_rules
 	return 0;
 }
 
-static int check_message(const ProtobufCMessageDescriptor *type, struct reader *r,
-	int depth)
+static int check_message(const ProtobufCMessageDescriptor *type, struct reader *r, int depth)
 {
 	struct cursor c = { .type = type };
 

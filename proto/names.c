@@ -8,8 +8,8 @@ static const char *const ring_name[] = { "core", "honour", "dev", "stable" };
 
 static char *join(char *out, const char *kind, const char *a, const char *b)
 {
-	int n = snprintf(out, METADATA_NAME_MAX, "%s/%s%s%s", kind, a,
-		b != NULL ? "/" : "", b != NULL ? b : "");
+	int n = snprintf(out, METADATA_NAME_MAX, "%s/%s%s%s", kind, a, b != NULL ? "/" : "",
+		b != NULL ? b : "");
 
 	assert(n > 0 && (unsigned)n < METADATA_NAME_MAX); /* name_ok() was asked */
 	return out;
@@ -39,16 +39,16 @@ char *metadata_plan(
 	return join(out, "plan", hex_encode(hex, rollout_id, ID_LEN), product);
 }
 
-char *metadata_targets(
-	char out[METADATA_NAME_MAX], const char *product, const char *build_id)
+char *metadata_targets(char out[METADATA_NAME_MAX], const char *product, const char *build_id)
 {
 	return join(out, "targets", product, build_id);
 }
 
 bool name_ok(const char *s)
 {
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-			     "0123456789._-");
+	size_t n = strspn(s,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		"0123456789._-");
 
 	return n > 0 && n < 64 && s[n] == '\0' && s[0] != '.' && s[0] != '-';
 }

@@ -33,8 +33,8 @@ static int open_root(struct parts *p)
 	if (err == 0 && strcmp(p->root->root->repository, p->config.repository) != 0)
 		err = ERR_WRONG_REPOSITORY;
 	if (err != 0)
-		(void)snprintf(p->error, ERROR_MAX, "root: %.160s: %s", p->config.root,
-			err_str(err));
+		(void)snprintf(
+			p->error, ERROR_MAX, "root: %.160s: %s", p->config.root, err_str(err));
 	return err;
 }
 
@@ -42,9 +42,9 @@ static int open_root(struct parts *p)
 static int open_signer(struct parts *p)
 {
 	char *floor = mem_printf("%s/floor", p->config.data);
-	struct signer_config config = { .online_dir = p->config.online,
-		.floor_path = floor,
-		.root = p->root->envelope };
+	struct signer_config config = {
+		.online_dir = p->config.online, .floor_path = floor, .root = p->root->envelope
+	};
 	int err = signer_start(&config, &p->signer, p->error);
 
 	free(floor);
@@ -64,8 +64,7 @@ static int open_server(struct parts *p)
 	else
 		err = server_open(&p->server, &p->config, buf_bytes(&secret), p->error);
 	if (err == 0)
-		err = control_open(
-			&p->server, p->signer, p->root, clock_ms(), p->error);
+		err = control_open(&p->server, p->signer, p->root, clock_ms(), p->error);
 	crypto_wipe(secret.data, secret.len);
 	buf_release(&secret);
 	free(path);
@@ -81,8 +80,7 @@ static int open_tls(struct parts *p)
 
 static int open_devices(struct parts *p)
 {
-	return device_front_open(
-		&p->server, p->config.listen, p->tls, &p->devices, p->error);
+	return device_front_open(&p->server, p->config.listen, p->tls, &p->devices, p->error);
 }
 
 static int open_local(struct parts *p)

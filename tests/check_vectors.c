@@ -132,20 +132,19 @@ static void confidence(const json_t *in, const json_t *out)
 	compare_key(out, "ratio_lower", r.lower);
 	compare_key(out, "ratio_upper", r.upper);
 	compare_key(out, "log_e_vs_r_tol", eproc_cs_log(&cs));
-	compare_bool(out, "promote", eproc_cs_log(&cs) >= -log(GATE_BETA) &&
-					     eproc_cs_below(&cs));
+	compare_bool(out, "promote", eproc_cs_log(&cs) >= -log(GATE_BETA) && eproc_cs_below(&cs));
 }
 
 static void limit(const json_t *in, const json_t *out)
 {
-	compare_key(out, "log_e",
-		eproc_limit_log(number(in, "x"), number(in, "n"), number(in, "q0")));
+	compare_key(
+		out, "log_e", eproc_limit_log(number(in, "x"), number(in, "n"), number(in, "q0")));
 }
 
 static void safe(const json_t *in, const json_t *out)
 {
-	compare_key(out, "log_e",
-		eproc_safe_log(number(in, "x"), number(in, "n"), number(in, "q0")));
+	compare_key(
+		out, "log_e", eproc_safe_log(number(in, "x"), number(in, "n"), number(in, "q0")));
 }
 
 static void signatures(const json_t *in, const json_t *out)

@@ -85,8 +85,8 @@ static int on_sha256(void *ctx, const void *data, size_t len, uint8_t out[SHA256
 	return crypto_sha256(&part, 1, out);
 }
 
-static int on_hmac(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data,
-	size_t len, uint8_t out[SHA256_LEN])
+static int on_hmac(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
+	uint8_t out[SHA256_LEN])
 {
 	struct phone_crypto *p = ctx;
 	struct bytes part = bytes_of(data, len);
@@ -110,8 +110,8 @@ static int on_verify(void *ctx, uint32_t scheme, const uint8_t *key, size_t key_
 	memo->message = m;
 	memo->key = k;
 	memcpy(memo->sig, sig, SIG_LEN);
-	memo->result = crypto_key_verify(
-		scheme, bytes_of(key, key_len), bytes_of(message, len), sig);
+	memo->result =
+		crypto_key_verify(scheme, bytes_of(key, key_len), bytes_of(message, len), sig);
 	return memo->result;
 }
 
@@ -133,14 +133,13 @@ static int on_hash_end(void *ctx, uint8_t out[SHA256_LEN])
 static int on_device_key(void *ctx, uint8_t point[P256_PUBLIC_LEN])
 {
 	return crypto_key_public(((struct phone_crypto *)ctx)->key, point) == P256_PUBLIC_LEN
-		       ? 0
-		       : ERR_CRYPTO;
+		? 0
+		: ERR_CRYPTO;
 }
 
 static int on_device_sign(void *ctx, const uint8_t *message, size_t len, uint8_t sig[SIG_LEN])
 {
-	return crypto_key_sign(
-		((struct phone_crypto *)ctx)->key, bytes_of(message, len), sig);
+	return crypto_key_sign(((struct phone_crypto *)ctx)->key, bytes_of(message, len), sig);
 }
 
 struct huidu_crypto phone_crypto_hooks(struct phone_crypto *p)

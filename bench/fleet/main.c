@@ -64,11 +64,12 @@ static void write_status(const struct run *r, FILE *out)
 		ring[s.ring]++;
 	}
 	(void)getrusage(RUSAGE_SELF, &u);
-	(void)fprintf(out, "{\"schema\":\"huidu.fleet/1\",\"phones\":%u,\"enrolled\":%u,"
-			   "\"offered\":%u,",
+	(void)fprintf(out,
+		"{\"schema\":\"huidu.fleet/1\",\"phones\":%u,\"enrolled\":%u,"
+		"\"offered\":%u,",
 		r->n, enrolled, offered);
-	(void)fprintf(out, "\"rings\":[%u,%u,%u,%u],\"seconds\":%.1f,", ring[0], ring[1],
-		ring[2], ring[3], (double)(phone_now_ms() - r->started_ms) / 1000);
+	(void)fprintf(out, "\"rings\":[%u,%u,%u,%u],\"seconds\":%.1f,", ring[0], ring[1], ring[2],
+		ring[3], (double)(phone_now_ms() - r->started_ms) / 1000);
 	(void)fprintf(out,
 		"\"requests\":%llu,\"failed\":%llu,\"handshakes\":%llu,\"resumed\":%llu,"
 		"\"fetched\":%" PRIu64 ",\"refused\":%llu,\"cpu_s\":%.3f,\"builds\":[",
@@ -195,9 +196,8 @@ static void run(struct run *r)
 	for (unsigned i = 0; i < r->n; i++) {
 		phone_init(&r->phones[i], &r->fleet, wish_of(r, i));
 		/* Nobody switches all phones on in one moment. */
-		r->phones[i].due_ms = r->started_ms +
-				      (uint64_t)(model_random(&r->fleet.model) *
-					      r->spread_ms);
+		r->phones[i].due_ms =
+			r->started_ms + (uint64_t)(model_random(&r->fleet.model) * r->spread_ms);
 	}
 	tick = event_new(r->base, -1, EV_PERSIST, on_step, r);
 	term = evsignal_new(r->base, SIGTERM, on_signal, r);
@@ -244,9 +244,28 @@ static const char usage_text[] =
 	"  --verbose          say what the SDK refused\n";
 
 enum fleet_option {
-	OPT_SERVER, OPT_CA, OPT_ROOT, OPT_REPOSITORY, OPT_PRODUCT, OPT_PHONES, OPT_CORE,
-	OPT_HONOUR, OPT_DEV, OPT_SEED, OPT_DAY, OPT_CRASHES, OPT_BUILD, OPT_POLL_MIN,
-	OPT_SPREAD, OPT_CONNECTIONS, OPT_RECONNECT, OPT_STATUS, OPT_DUMP, OPT_SAVE_POLL, OPT_SECONDS, OPT_VERBOSE,
+	OPT_SERVER,
+	OPT_CA,
+	OPT_ROOT,
+	OPT_REPOSITORY,
+	OPT_PRODUCT,
+	OPT_PHONES,
+	OPT_CORE,
+	OPT_HONOUR,
+	OPT_DEV,
+	OPT_SEED,
+	OPT_DAY,
+	OPT_CRASHES,
+	OPT_BUILD,
+	OPT_POLL_MIN,
+	OPT_SPREAD,
+	OPT_CONNECTIONS,
+	OPT_RECONNECT,
+	OPT_STATUS,
+	OPT_DUMP,
+	OPT_SAVE_POLL,
+	OPT_SECONDS,
+	OPT_VERBOSE,
 	OPT_HELP
 };
 
@@ -313,30 +332,78 @@ static void set_build(struct run *r, const char *s)
 static void set(struct run *r, int option, char *arg)
 {
 	switch (option) {
-	case OPT_SERVER: set_server(r, arg); break;
-	case OPT_CA: r->net.ca = arg; break;
-	case OPT_ROOT: r->root_path = arg; break;
-	case OPT_REPOSITORY: r->fleet.repository = arg; break;
-	case OPT_PRODUCT: r->fleet.product = arg; break;
-	case OPT_PHONES: r->n = number(arg); break;
-	case OPT_CORE: r->wish[0] = number(arg); break;
-	case OPT_HONOUR: r->wish[1] = number(arg); break;
-	case OPT_DEV: r->wish[2] = number(arg); break;
-	case OPT_SEED: r->fleet.model.state = 88172645463325252ull + number(arg); break;
-	case OPT_DAY: r->fleet.model.day_ms = 1000.0 * number(arg); break;
-	case OPT_CRASHES: r->fleet.model.crashes_per_day = strtod(arg, NULL); break;
-	case OPT_BUILD: set_build(r, arg); break;
-	case OPT_POLL_MIN: r->fleet.poll_min_s = number(arg); break;
-	case OPT_SPREAD: r->spread_ms = number(arg); break;
-	case OPT_CONNECTIONS: r->net.connections = number(arg); break;
-	case OPT_RECONNECT: r->net.reconnect = 1; break;
-	case OPT_STATUS: r->status_path = arg; break;
-	case OPT_DUMP: r->dump_path = arg; break;
-	case OPT_SAVE_POLL: r->fleet.save_poll = arg; break;
-	case OPT_SECONDS: r->end_ms = 1000ull * number(arg); break;
-	case OPT_VERBOSE: r->fleet.verbose = 1; break;
-	case OPT_HELP: (void)fputs(usage_text, stdout); exit(0);
-	default: (void)fputs(usage_text, stderr); exit(2);
+	case OPT_SERVER:
+		set_server(r, arg);
+		break;
+	case OPT_CA:
+		r->net.ca = arg;
+		break;
+	case OPT_ROOT:
+		r->root_path = arg;
+		break;
+	case OPT_REPOSITORY:
+		r->fleet.repository = arg;
+		break;
+	case OPT_PRODUCT:
+		r->fleet.product = arg;
+		break;
+	case OPT_PHONES:
+		r->n = number(arg);
+		break;
+	case OPT_CORE:
+		r->wish[0] = number(arg);
+		break;
+	case OPT_HONOUR:
+		r->wish[1] = number(arg);
+		break;
+	case OPT_DEV:
+		r->wish[2] = number(arg);
+		break;
+	case OPT_SEED:
+		r->fleet.model.state = 88172645463325252ull + number(arg);
+		break;
+	case OPT_DAY:
+		r->fleet.model.day_ms = 1000.0 * number(arg);
+		break;
+	case OPT_CRASHES:
+		r->fleet.model.crashes_per_day = strtod(arg, NULL);
+		break;
+	case OPT_BUILD:
+		set_build(r, arg);
+		break;
+	case OPT_POLL_MIN:
+		r->fleet.poll_min_s = number(arg);
+		break;
+	case OPT_SPREAD:
+		r->spread_ms = number(arg);
+		break;
+	case OPT_CONNECTIONS:
+		r->net.connections = number(arg);
+		break;
+	case OPT_RECONNECT:
+		r->net.reconnect = 1;
+		break;
+	case OPT_STATUS:
+		r->status_path = arg;
+		break;
+	case OPT_DUMP:
+		r->dump_path = arg;
+		break;
+	case OPT_SAVE_POLL:
+		r->fleet.save_poll = arg;
+		break;
+	case OPT_SECONDS:
+		r->end_ms = 1000ull * number(arg);
+		break;
+	case OPT_VERBOSE:
+		r->fleet.verbose = 1;
+		break;
+	case OPT_HELP:
+		(void)fputs(usage_text, stdout);
+		exit(0);
+	default:
+		(void)fputs(usage_text, stderr);
+		exit(2);
 	}
 }
 

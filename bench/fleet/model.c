@@ -73,8 +73,7 @@ bool model_parse(struct model *m, const char *text)
 		snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
 		return false;
 	part = strtok_r(copy, ":", &save);
-	if (part == NULL ||
-		snprintf(b.id, sizeof(b.id), "%s", part) >= (int)sizeof(b.id))
+	if (part == NULL || snprintf(b.id, sizeof(b.id), "%s", part) >= (int)sizeof(b.id))
 		return false;
 	while ((part = strtok_r(NULL, ",", &save)) != NULL)
 		if (!parse_field(&b, part))

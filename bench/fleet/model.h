@@ -9,14 +9,14 @@
 
 struct model_build {
 	char id[64];
-	double crash_ratio;   /* of the base rate */
-	double boot_failure;  /* share of installs that fall back to the old slot */
-	double brick;         /* share of installs after which the phone is silent for ever */
+	double crash_ratio;  /* of the base rate */
+	double boot_failure; /* share of installs that fall back to the old slot */
+	double brick;        /* share of installs after which the phone is silent for ever */
 };
 
 struct model {
-	uint64_t state;        /* of the random numbers */
-	double day_ms;         /* how long a simulated day lasts */
+	uint64_t state;         /* of the random numbers */
+	double day_ms;          /* how long a simulated day lasts */
 	double crashes_per_day; /* base rate, mean over phones */
 	struct model_build builds[MODEL_BUILDS];
 	unsigned n_builds;

@@ -21,7 +21,7 @@ struct ask {
 	TAILQ_ENTRY(ask) in;
 	huidu_t *device; /* NULL: forgotten */
 	uint64_t *due_ms;
-	char *head;      /* request line, headers and body */
+	char *head; /* request line, headers and body */
 	size_t head_len;
 	size_t max_response;
 	int stream, is_get;
@@ -33,7 +33,7 @@ struct link {
 	struct bufferevent *io; /* NULL: not connected */
 	struct ask *ask;        /* NULL: idle */
 	llhttp_t parser;
-	int used;               /* answered something: worth a second try when it closes */
+	int used; /* answered something: worth a second try when it closes */
 	int in_retry_after, stop;
 	char digits[16];
 	size_t n_digits;
@@ -231,8 +231,8 @@ static int connect_link(struct link *l)
 			(void)SSL_set_session(ssl, n->session);
 		(void)SSL_set_tlsext_host_name(ssl, n->options.host);
 		(void)SSL_set1_host(ssl, n->options.host);
-		l->io = bufferevent_openssl_socket_new(n->base, -1, ssl,
-			BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+		l->io = bufferevent_openssl_socket_new(
+			n->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 	} else {
 		l->io = bufferevent_socket_new(n->base, -1, BEV_OPT_CLOSE_ON_FREE);
 	}
@@ -241,8 +241,7 @@ static int connect_link(struct link *l)
 	bufferevent_setcb(l->io, on_read, NULL, on_event, l);
 	(void)bufferevent_set_timeouts(l->io, &timeout, &timeout);
 	(void)bufferevent_enable(l->io, EV_READ | EV_WRITE);
-	return bufferevent_socket_connect(
-		l->io, (struct sockaddr *)&n->address, n->address_len);
+	return bufferevent_socket_connect(l->io, (struct sockaddr *)&n->address, n->address_len);
 }
 
 static void start(struct link *l, struct ask *a)
@@ -278,8 +277,7 @@ static void serve(struct net *n)
 		}
 }
 
-void net_send(struct net *n, huidu_t *device, uint64_t *due_ms,
-	const struct huidu_request *r)
+void net_send(struct net *n, huidu_t *device, uint64_t *due_ms, const struct huidu_request *r)
 {
 	struct ask *a = calloc(1, sizeof(*a));
 	char range[64] = "";
@@ -295,9 +293,8 @@ void net_send(struct net *n, huidu_t *device, uint64_t *due_ms,
 	a->max_response = r->max_response;
 	a->stream = r->stream;
 	a->is_get = r->body == NULL;
-	len = asprintf(&a->head,
-		"%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %zu\r\n%s%s\r\n", r->method,
-		r->path, n->options.host, r->body_len, range,
+	len = asprintf(&a->head, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %zu\r\n%s%s\r\n",
+		r->method, r->path, n->options.host, r->body_len, range,
 		n->options.reconnect ? "Connection: close\r\n" : "");
 	if (len < 0)
 		die("out of memory");
@@ -316,11 +313,11 @@ void net_forget(struct net *n, const huidu_t *device)
 	struct ask *a;
 
 	/* A device has one request at most. */
-	TAILQ_FOREACH (a, &n->waiting, in)
-		if (a->device == device) {
-			a->device = NULL;
-			return;
-		}
+	TAILQ_FOREACH(a, &n->waiting, in)
+	if (a->device == device) {
+		a->device = NULL;
+		return;
+	}
 	for (unsigned i = 0; i < n->options.connections; i++)
 		if (n->links[i].ask != NULL && n->links[i].ask->device == device)
 			n->links[i].ask->device = NULL;
@@ -344,8 +341,7 @@ static void resolve(struct net *n)
 static void open_tls(struct net *n)
 {
 	n->ctx = SSL_CTX_new(TLS_client_method());
-	if (n->ctx == NULL ||
-		SSL_CTX_load_verify_locations(n->ctx, n->options.ca, NULL) != 1)
+	if (n->ctx == NULL || SSL_CTX_load_verify_locations(n->ctx, n->options.ca, NULL) != 1)
 		die("the CA file cannot be read");
 	SSL_CTX_set_verify(n->ctx, SSL_VERIFY_PEER, NULL);
 	(void)SSL_CTX_set_min_proto_version(n->ctx, TLS1_3_VERSION);

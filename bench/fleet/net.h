@@ -13,9 +13,9 @@ struct net;
 struct net_options {
 	const char *host;
 	unsigned port;
-	const char *ca;         /* file; NULL: plain HTTP */
-	unsigned connections;   /* at one time */
-	int reconnect;          /* a new connection, with a new handshake, for each request */
+	const char *ca;       /* file; NULL: plain HTTP */
+	unsigned connections; /* at one time */
+	int reconnect;        /* a new connection, with a new handshake, for each request */
 };
 
 /* Exits with a line when the CA file cannot be read or the host is not known. */
@@ -27,8 +27,8 @@ void net_free(struct net *n);
  * huidu_response(); then sets *due_ms to 0, for the device may want to go on at once.  A device has
  * one request at a time; net_forget() drops it.
  */
-void net_send(struct net *n, huidu_t *device, uint64_t *due_ms,
-	const struct huidu_request *request);
+void net_send(
+	struct net *n, huidu_t *device, uint64_t *due_ms, const struct huidu_request *request);
 void net_forget(struct net *n, const huidu_t *device);
 
 struct net_counts {

@@ -107,7 +107,7 @@ static int on_activate(void *ctx, const struct huidu_offer *offer)
 	p->boot_failed = draw >= b->brick && draw < b->brick + b->boot_failure;
 	p->life = draw < b->brick ? PHONE_BRICKED : PHONE_RESTARTING;
 	p->restart_ms = phone_now_ms() + RESTART_MS +
-			(uint64_t)(model_random(&p->fleet->model) * RESTART_MS);
+		(uint64_t)(model_random(&p->fleet->model) * RESTART_MS);
 	return 0;
 }
 
@@ -131,8 +131,7 @@ static void on_log(void *ctx, int err, const char *what)
 		return; /* the network's, and counted there */
 	p->fleet->refused++;
 	if (p->fleet->verbose)
-		(void)fprintf(stderr, "phone on %s: %s: %s\n", p->build, what,
-			huidu_strerror(err));
+		(void)fprintf(stderr, "phone on %s: %s: %s\n", p->build, what, huidu_strerror(err));
 }
 
 /* ---- life ---- */
@@ -186,8 +185,7 @@ static void switch_on(struct phone *p)
 	struct phone_past *past = past_of(p);
 	int err;
 
-	p->device =
-		huidu_init(p->memory, f->scratch, &platform, &crypto, &config, &err);
+	p->device = huidu_init(p->memory, f->scratch, &platform, &crypto, &config, &err);
 	if (p->device == NULL) {
 		(void)fprintf(stderr, "fleet: huidu_init: %s\n", huidu_strerror(err));
 		exit(1);

@@ -40,11 +40,11 @@ struct phone {
 	char build[64], next[64]; /* what runs; what it restarts into */
 	uint64_t counter, next_counter;
 	double frailty;
-	uint64_t due_ms;       /* the SDK's */
+	uint64_t due_ms;                           /* the SDK's */
 	uint64_t restart_ms, boot_ok_ms, crash_ms; /* 0: nothing of it is to come */
 	bool boot_failed;
-	bool offered;          /* was told "offer" at least once */
-	uint64_t fetched;      /* bytes of builds' files */
+	bool offered;                         /* was told "offer" at least once */
+	uint64_t fetched;                     /* bytes of builds' files */
 	struct phone_past past[MODEL_BUILDS]; /* by the model's builds */
 	uint8_t state[PHONE_STATE_MAX];
 	size_t state_len;

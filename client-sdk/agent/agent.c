@@ -66,8 +66,7 @@ int agent_open(struct agent *a, const struct settings *settings)
 	memset(a, 0, sizeof(*a));
 	a->settings = settings;
 	err = say_if(settings->state, files_open(&a->files, settings->state));
-	n = snprintf(a->download, sizeof(a->download), "%s/" FILES_DOWNLOAD,
-		settings->state);
+	n = snprintf(a->download, sizeof(a->download), "%s/" FILES_DOWNLOAD, settings->state);
 	if (err == 0 && (size_t)n >= sizeof(a->download))
 		err = say_if(settings->state, -ENAMETOOLONG);
 	if (err == 0)
@@ -94,20 +93,20 @@ void agent_close(struct agent *a)
 /* Tells of every change once. */
 static void show(struct agent *a)
 {
-	static const char *const phases[] = { "enrolling", "idle", "fetching",
-		"applying", "confirming", "activating", "proving" };
-	static const char *const answers[] = { "not polled yet", "up to date",
-		"offered", "staged out", "wait: admission", "wait: paused",
-		"failed here before", "wait: the id is young", "halted" };
+	static const char *const phases[] = { "enrolling", "idle", "fetching", "applying",
+		"confirming", "activating", "proving" };
+	static const char *const answers[] = { "not polled yet", "up to date", "offered",
+		"staged out", "wait: admission", "wait: paused", "failed here before",
+		"wait: the id is young", "halted" };
 	static const char *const rings[] = { "core", "honour", "dev", "stable" };
 	struct huidu_status s;
 
 	huidu_status(a->h, &s);
-	if (s.phase != a->shown.phase || s.answer != a->shown.answer ||
-		s.ring != a->shown.ring || strcmp(s.build_id, a->shown.build_id) != 0)
-		(void)fprintf(stderr, "huidu-agent: build %s, ring %s, %s%s%s: %s\n",
-			a->build.id, rings[s.ring], answers[s.answer],
-			s.build_id[0] != '\0' ? " " : "", s.build_id, phases[s.phase]);
+	if (s.phase != a->shown.phase || s.answer != a->shown.answer || s.ring != a->shown.ring ||
+		strcmp(s.build_id, a->shown.build_id) != 0)
+		(void)fprintf(stderr, "huidu-agent: build %s, ring %s, %s%s%s: %s\n", a->build.id,
+			rings[s.ring], answers[s.answer], s.build_id[0] != '\0' ? " " : "",
+			s.build_id, phases[s.phase]);
 	a->shown = s;
 }
 

@@ -31,8 +31,7 @@ static int read_all(int fd, uint64_t offset, void *out, size_t *len)
 	size_t done = 0;
 
 	while (done < *len) {
-		ssize_t n = pread(
-			fd, (char *)out + done, *len - done, (off_t)(offset + done));
+		ssize_t n = pread(fd, (char *)out + done, *len - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -48,8 +47,8 @@ static int read_all(int fd, uint64_t offset, void *out, size_t *len)
 static int write_all(int fd, uint64_t offset, const void *data, size_t len)
 {
 	for (size_t done = 0; done < len;) {
-		ssize_t n = pwrite(fd, (const char *)data + done, len - done,
-			(off_t)(offset + done));
+		ssize_t n =
+			pwrite(fd, (const char *)data + done, len - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -102,8 +101,7 @@ int files_save(const struct files *f, const char *name, const void *data, size_t
 static int open_download(struct files *f)
 {
 	if (f->download < 0)
-		f->download = openat(
-			f->dir, FILES_DOWNLOAD, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		f->download = openat(f->dir, FILES_DOWNLOAD, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return f->download < 0 ? -errno : 0;
 }
 

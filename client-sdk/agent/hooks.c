@@ -19,8 +19,7 @@ void agent_say(const char *what, int err)
 	if (err == 0)
 		(void)fprintf(stderr, "huidu-agent: %s\n", what);
 	else
-		(void)fprintf(
-			stderr, "huidu-agent: %s: %s\n", what, huidu_strerror(err));
+		(void)fprintf(stderr, "huidu-agent: %s: %s\n", what, huidu_strerror(err));
 }
 
 static int on_http(void *ctx, const struct huidu_request *request)
@@ -54,8 +53,7 @@ static int on_read(void *ctx, uint64_t offset, void *data, size_t *len)
 static int on_apply(void *ctx, const struct huidu_offer *offer)
 {
 	struct agent *a = ctx;
-	const char *const argv[] = { a->settings->install, a->download, offer->build_id,
-		NULL };
+	const char *const argv[] = { a->settings->install, a->download, offer->build_id, NULL };
 
 	huidu_applied(a->h, run(argv));
 	return 0;
@@ -98,17 +96,15 @@ int agent_load_build(struct agent *a)
 	size_t n = sizeof(line) - 1;
 	int err = files_load(&a->files, CURRENT, line, &n);
 
-	*b = (struct agent_build){ .counter = s->counter,
-		.rollback_index = s->rollback_index };
+	*b = (struct agent_build){ .counter = s->counter, .rollback_index = s->rollback_index };
 	if (err == -ENOENT)
-		return (size_t)snprintf(b->id, sizeof(b->id), "%s", s->build) <
-				sizeof(b->id)
+		return (size_t)snprintf(b->id, sizeof(b->id), "%s", s->build) < sizeof(b->id)
 			? 0
 			: -ENAMETOOLONG;
 	if (err != 0)
 		return err;
-	return sscanf(line, "%" SCNu64 " %" SCNu64 " %63[^\n]", &b->counter,
-		       &b->rollback_index, b->id) == 3
+	return sscanf(line, "%" SCNu64 " %" SCNu64 " %63[^\n]", &b->counter, &b->rollback_index,
+		       b->id) == 3
 		? 0
 		: HUIDU_ECORRUPT;
 }

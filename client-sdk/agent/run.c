@@ -38,8 +38,7 @@ int run(const char *const argv[])
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	status = WIFSIGNALED(status) ? BY_SIGNAL + WTERMSIG(status)
-				     : WEXITSTATUS(status);
+	status = WIFSIGNALED(status) ? BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 	if (status == 0)
 		return 0;
 	(void)fprintf(stderr, "huidu-agent: %s: ended with %d\n", argv[0], status);

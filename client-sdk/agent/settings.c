@@ -19,13 +19,12 @@ static const struct flag {
 	bool required;
 	const char *help;
 } flags[] = {
-#define FLAG(name, kind, member, required, help)                                       \
-	{                                                                              \
-		name, kind, offsetof(struct settings, member), required, help          \
+#define FLAG(name, kind, member, required, help)                                                   \
+	{                                                                                          \
+		name, kind, offsetof(struct settings, member), required, help                      \
 	}
 	FLAG("server", TEXT, server, true, "URL of the server"),
-	FLAG("ca", TEXT, ca, false,
-		"PEM file of those who vouch for it; else the system's"),
+	FLAG("ca", TEXT, ca, false, "PEM file of those who vouch for it; else the system's"),
 	FLAG("root", TEXT, root, true, "file with the deployment's Root envelope"),
 	FLAG("repository", TEXT, repository, true, "name of the deployment"),
 	FLAG("product", TEXT, product, true, "what this device is"),
@@ -37,8 +36,7 @@ static const struct flag {
 		"program to install a build: gets its file and its id"),
 	FLAG("health", TEXT, health, false,
 		"program to find out whether a new build works: gets its id"),
-	FLAG("wish", RING, wish, false,
-		"innermost ring wanted: core, honour, dev, stable"),
+	FLAG("wish", RING, wish, false, "innermost ring wanted: core, honour, dev, stable"),
 	FLAG("anonymous", SWITCH, anonymous, false, "no id, no reports"),
 	FLAG("once", SWITCH, once, false, "poll now, do what follows at once, and end"),
 	FLAG("poll-min", NUMBER, poll_min_s, false, "seconds, least between polls"),
@@ -99,8 +97,7 @@ static void help(void)
 	for (size_t i = 0; i < FLAGS; i++)
 		(void)printf("  --%-15s %s%s\n", flags[i].name, flags[i].help,
 			flags[i].required ? " (required)" : "");
-	(void)puts(
-		"\nEnds with 10 when a new build was put in place: to be started again.");
+	(void)puts("\nEnds with 10 when a new build was put in place: to be started again.");
 }
 
 static bool is_complete(const bool given[FLAGS])
@@ -108,8 +105,7 @@ static bool is_complete(const bool given[FLAGS])
 	for (size_t k = 0; k < FLAGS; k++) {
 		if (!flags[k].required || given[k])
 			continue;
-		(void)fprintf(stderr, "huidu-agent: --%s is missing (see --help)\n",
-			flags[k].name);
+		(void)fprintf(stderr, "huidu-agent: --%s is missing (see --help)\n", flags[k].name);
 		return false;
 	}
 	return true;
@@ -124,8 +120,7 @@ bool settings_read(struct settings *s, int argc, char **argv)
 	*s = (struct settings){ .wish = HUIDU_STABLE };
 	for (size_t k = 0; k < FLAGS; k++)
 		options[k] = (struct option){ flags[k].name,
-			flags[k].kind == SWITCH ? no_argument : required_argument, NULL,
-			(int)k };
+			flags[k].kind == SWITCH ? no_argument : required_argument, NULL, (int)k };
 	options[FLAGS] = (struct option){ "help", no_argument, NULL, FLAGS };
 	while ((i = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (i == '?')

@@ -6,8 +6,7 @@
 #include <stdint.h>
 
 struct settings {
-	const char *server, *ca, *root, *repository, *product, *build, *state, *install,
-		*health;
+	const char *server, *ca, *root, *repository, *product, *build, *state, *install, *health;
 	uint64_t counter, rollback_index, poll_min_s, poll_max_s;
 	uint64_t wish; /* enum huidu_ring */
 	bool anonymous, once;

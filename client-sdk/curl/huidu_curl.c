@@ -40,8 +40,8 @@ static const char *scheme_of(const char *server)
 
 	for (size_t i = 0; i < 2; i++) {
 		size_t n = strlen(schemes[i]);
-		if (strncasecmp(server, schemes[i], n) == 0 &&
-			strncmp(server + n, "://", 3) == 0 && server[n + 3] != '\0')
+		if (strncasecmp(server, schemes[i], n) == 0 && strncmp(server + n, "://", 3) == 0 &&
+			server[n + 3] != '\0')
 			return schemes[i];
 	}
 	return NULL;
@@ -49,11 +49,9 @@ static const char *scheme_of(const char *server)
 
 static struct curl_slist *post_headers(void)
 {
-	struct curl_slist *one =
-		curl_slist_append(NULL, "Content-Type: application/x-protobuf");
+	struct curl_slist *one = curl_slist_append(NULL, "Content-Type: application/x-protobuf");
 	/* Without "100 Continue" a poll is one round trip. */
-	struct curl_slist *both =
-		one == NULL ? NULL : curl_slist_append(one, "Expect:");
+	struct curl_slist *both = one == NULL ? NULL : curl_slist_append(one, "Expect:");
 
 	if (both == NULL)
 		curl_slist_free_all(one);
@@ -135,8 +133,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	struct huidu_curl *c = ctx;
 	long status = 0;
 
-	(void)curl_easy_getinfo(
-		c->easy, CURLINFO_RESPONSE_CODE, &status); /* is known */
+	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status); /* is known */
 	if (c->request->stream)
 		c->error = stream(c, status, data, size * n);
 	else
@@ -195,8 +192,7 @@ static void set_request(struct huidu_curl *c, struct setter *s)
 	set_long(s, CURLOPT_FOLLOWLOCATION, 1);
 	set_long(s, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
 	/* Not CURLOPT_RESUME_FROM: that takes a 200 for an error. */
-	(void)snprintf(
-		range, sizeof(range), "%llu-", (unsigned long long)r->range_from);
+	(void)snprintf(range, sizeof(range), "%llu-", (unsigned long long)r->range_from);
 	if (r->range_from > 0)
 		set_pointer(s, CURLOPT_RANGE, range);
 }
@@ -242,8 +238,7 @@ static int status_of(struct huidu_curl *c, CURLcode code)
 	return (int)status;
 }
 
-int huidu_curl_http(
-	struct huidu_curl *c, huidu_t *h, const struct huidu_request *request)
+int huidu_curl_http(struct huidu_curl *c, huidu_t *h, const struct huidu_request *request)
 {
 	int status;
 

@@ -21,7 +21,6 @@ struct huidu_curl *huidu_curl_new(const char *server, const char *ca_file);
 void huidu_curl_free(struct huidu_curl *c);
 
 /* For the http hook: sends `request`, and gives `h` the answer. */
-int huidu_curl_http(
-	struct huidu_curl *c, huidu_t *h, const struct huidu_request *request);
+int huidu_curl_http(struct huidu_curl *c, huidu_t *h, const struct huidu_request *request);
 
 #endif

@@ -104,9 +104,8 @@ static int poll_once(struct device *d, const struct huidu_config *config)
 	err = huidu_step(d->h, &next_ms);
 	huidu_status(d->h, &status);
 	if (err == 0)
-		(void)printf("%s\n",
-			status.build_id[0] != '\0' ? status.build_id
-						   : "no build for you");
+		(void)printf(
+			"%s\n", status.build_id[0] != '\0' ? status.build_id : "no build for you");
 	huidu_fini(d->h);
 	return err;
 }
@@ -114,9 +113,7 @@ static int poll_once(struct device *d, const struct huidu_config *config)
 int main(int argc, char **argv)
 {
 	static uint8_t root[16384];
-	struct huidu_config config = {
-		.size = sizeof(config), .root = root, .wish = HUIDU_STABLE
-	};
+	struct huidu_config config = { .size = sizeof(config), .root = root, .wish = HUIDU_STABLE };
 	struct device d = { 0 };
 	FILE *f;
 	int err;

@@ -47,8 +47,7 @@ static void halted_drop(struct state *s, const struct halted_build *b)
 	size_t i = (size_t)(b - s->halted);
 
 	s->n_halted--;
-	memmove(&s->halted[i], &s->halted[i + 1],
-		(s->n_halted - i) * sizeof(s->halted[0]));
+	memmove(&s->halted[i], &s->halted[i + 1], (s->n_halted - i) * sizeof(s->halted[0]));
 }
 
 /* What was on offer when it was halted had been approved at least once. */
@@ -124,15 +123,13 @@ static int suits(struct choice *c)
 	if (o->action == ACTION_INSTALL)
 		return o->release_counter > h->config.release_counter;
 	/* 4. Or older, and those who signed the build let us go back to it. */
-	if (o->action != ACTION_ROLLBACK ||
-		o->release_counter >= h->config.release_counter)
+	if (o->action != ACTION_ROLLBACK || o->release_counter >= h->config.release_counter)
 		return 0;
 	err = offer_open_targets(c);
 	if (err != 0)
 		return err;
 	return c->targets->rollback_index == c->next->rollback_index &&
-		is_listed(h->build_id, c->targets->rollback_from,
-			c->targets->n_rollback_from);
+		is_listed(h->build_id, c->targets->rollback_from, c->targets->n_rollback_from);
 }
 
 /* What was done for the same file before counts. */

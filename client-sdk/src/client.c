@@ -156,8 +156,7 @@ static uint64_t next_due_ms(const huidu_t *h)
 	if (!h->settled)
 		at = h->work.at_ms;
 	else if (h->in_flight == EXCHANGE_NONE)
-		at = min_u64(step_due_ms(h, p),
-			min_u64(poll_due_ms(h, p), report_due_ms(h, p)));
+		at = min_u64(step_due_ms(h, p), min_u64(poll_due_ms(h, p), report_due_ms(h, p)));
 	if (at == UINT64_MAX)
 		at = now + (uint64_t)h->config.poll_max_s * 1000;
 	return at > now ? at : now;
@@ -195,8 +194,7 @@ int huidu_boot_ok(huidu_t *h)
 	next->trial.stage = TRIAL_PROVED;
 	if (next->rollback_index < h->config.rollback_index)
 		next->rollback_index = h->config.rollback_index;
-	(void)events_add(h, next, PB__EVENT_KIND__EVENT_BOOT_OK, h->build_id,
-		0); /* room is made */
+	(void)events_add(h, next, PB__EVENT_KIND__EVENT_BOOT_OK, h->build_id, 0); /* room is made */
 	return state_commit(h);
 }
 
@@ -216,8 +214,7 @@ static bool event_ok(enum huidu_event event, const uint8_t *signature)
 	return false;
 }
 
-int huidu_report(
-	huidu_t *h, enum huidu_event event, const uint8_t *signature, uint32_t code)
+int huidu_report(huidu_t *h, enum huidu_event event, const uint8_t *signature, uint32_t code)
 {
 	struct state *next;
 	struct event *e;
@@ -261,8 +258,7 @@ static bool is_stale(const huidu_t *h)
 {
 	uint64_t now = sdk_clock_ms(h), fresh = h->state.last_fresh_ms;
 
-	return fresh != 0 && now > fresh &&
-		now - fresh > (uint64_t)h->config.stale_after_s * 1000;
+	return fresh != 0 && now > fresh && now - fresh > (uint64_t)h->config.stale_after_s * 1000;
 }
 
 void huidu_status(const huidu_t *h, struct huidu_status *out)
@@ -282,8 +278,7 @@ void huidu_status(const huidu_t *h, struct huidu_status *out)
 		.fetched = acting ? fetch_have(h) : 0,
 		.length = s->candidate.length,
 		.unsent = s->n_events,
-		.acknowledged =
-			s->n_events > 0 ? s->events[0].seq - 1 : s->last_seq };
+		.acknowledged = s->n_events > 0 ? s->events[0].seq - 1 : s->last_seq };
 	memcpy(out->device_id, s->device_id, ID_LEN);
 	memcpy(out->build_id, s->candidate.build_id, TEXT_LEN);
 }

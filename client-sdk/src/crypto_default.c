@@ -12,8 +12,8 @@ static int own_sha256(void *ctx, const void *data, size_t len, uint8_t out[SHA25
 	return crypto_sha256(&part, 1, out);
 }
 
-static int own_hmac(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data,
-	size_t len, uint8_t out[SHA256_LEN])
+static int own_hmac(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
+	uint8_t out[SHA256_LEN])
 {
 	const struct crypto *c = crypto_openssl();
 
@@ -25,8 +25,7 @@ static int own_verify(void *ctx, uint32_t scheme, const uint8_t *key, size_t key
 	const uint8_t *message, size_t len, const uint8_t sig[SIG_LEN])
 {
 	(void)ctx;
-	return crypto_key_verify(
-		scheme, bytes_of(key, key_len), bytes_of(message, len), sig);
+	return crypto_key_verify(scheme, bytes_of(key, key_len), bytes_of(message, len), sig);
 }
 
 static int own_hash_start(void *ctx)
@@ -53,8 +52,7 @@ static int own_device_key(void *ctx, uint8_t point[P256_PUBLIC_LEN])
 	return crypto_key_public(own->key, point) == P256_PUBLIC_LEN ? 0 : ERR_CRYPTO;
 }
 
-static int own_device_sign(
-	void *ctx, const uint8_t *message, size_t len, uint8_t sig[SIG_LEN])
+static int own_device_sign(void *ctx, const uint8_t *message, size_t len, uint8_t sig[SIG_LEN])
 {
 	const struct own_crypto *own = ctx;
 
@@ -113,21 +111,19 @@ static int hook_sha256(void *ctx, const void *data, size_t n, uint8_t out[SHA256
 	return c->sha256(c->ctx, data, n, out);
 }
 
-static int hook_hmac(
-	void *ctx, struct bytes key, struct bytes message, uint8_t out[SHA256_LEN])
+static int hook_hmac(void *ctx, struct bytes key, struct bytes message, uint8_t out[SHA256_LEN])
 {
 	const struct huidu_crypto *c = ctx;
 
 	return c->hmac_sha256(c->ctx, key.p, key.n, message.p, message.n, out);
 }
 
-static int hook_verify(void *ctx, uint32_t scheme, struct bytes public_key,
-	struct bytes message, const uint8_t sig[SIG_LEN])
+static int hook_verify(void *ctx, uint32_t scheme, struct bytes public_key, struct bytes message,
+	const uint8_t sig[SIG_LEN])
 {
 	const struct huidu_crypto *c = ctx;
 
-	return c->verify(
-		c->ctx, scheme, public_key.p, public_key.n, message.p, message.n, sig);
+	return c->verify(c->ctx, scheme, public_key.p, public_key.n, message.p, message.n, sig);
 }
 
 void crypto_adapt(huidu_t *h)

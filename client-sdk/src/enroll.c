@@ -12,8 +12,7 @@ static int sign(huidu_t *h, uint8_t sig[SIG_LEN])
 	memcpy(text, domain, sizeof(domain));
 	memcpy(text + sizeof(domain), h->challenge, CHALLENGE_LEN);
 	memcpy(text + sizeof(domain) + CHALLENGE_LEN, h->product, n);
-	return h->hooks.device_sign(
-		h->hooks.ctx, text, sizeof(domain) + CHALLENGE_LEN + n, sig);
+	return h->hooks.device_sign(h->hooks.ctx, text, sizeof(domain) + CHALLENGE_LEN + n, sig);
 }
 
 int enroll_body(huidu_t *h, struct arena *a, struct bytes *out)

@@ -18,8 +18,7 @@ static bool is_among(unsigned set, unsigned kind)
 static void drop(struct state *s, uint32_t i)
 {
 	s->n_events--;
-	memmove(&s->events[i], &s->events[i + 1],
-		(s->n_events - i) * sizeof(s->events[0]));
+	memmove(&s->events[i], &s->events[i + 1], (s->n_events - i) * sizeof(s->events[0]));
 }
 
 /* Room for one more of this kind, if need be in place of another. */
@@ -37,8 +36,8 @@ static bool make_room(struct state *s, unsigned kind)
 	return true;
 }
 
-struct event *events_add(huidu_t *h, struct state *next, Pb__EventKind kind,
-	const char *build_id, uint32_t code)
+struct event *events_add(
+	huidu_t *h, struct state *next, Pb__EventKind kind, const char *build_id, uint32_t code)
 {
 	struct event *e;
 

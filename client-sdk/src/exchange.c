@@ -17,14 +17,13 @@ struct exchange {
 };
 
 static const struct exchange exchanges[EXCHANGE__COUNT] = {
-	[EXCHANGE_ENROL] = { "/v1/enroll", false, 4 * 1024, offsetof(huidu_t, work),
-		enroll_body, enroll_done },
-	[EXCHANGE_POLL] = { "/v1/poll", true, 64 * 1024, offsetof(huidu_t, poll),
-		poll_body, poll_done },
-	[EXCHANGE_REPORT] = { "/v1/report", true, 4 * 1024, offsetof(huidu_t, work),
-		events_body, events_done },
-	[EXCHANGE_FETCH] = { NULL, false, 0, offsetof(huidu_t, work), NULL,
-		fetch_done },
+	[EXCHANGE_ENROL] = { "/v1/enroll", false, 4 * 1024, offsetof(huidu_t, work), enroll_body,
+		enroll_done },
+	[EXCHANGE_POLL] = { "/v1/poll", true, 64 * 1024, offsetof(huidu_t, poll), poll_body,
+		poll_done },
+	[EXCHANGE_REPORT] = { "/v1/report", true, 4 * 1024, offsetof(huidu_t, work), events_body,
+		events_done },
+	[EXCHANGE_FETCH] = { NULL, false, 0, offsetof(huidu_t, work), NULL, fetch_done },
 };
 
 /* HMAC-SHA256(report key, path || 0 || body)[0..16] */
@@ -72,10 +71,9 @@ static int prepare(huidu_t *h, const struct exchange *x)
 		fetch_request(h);
 		return 0;
 	}
-	h->request = (struct huidu_request){ .method = "POST",
-		.path = x->path,
-		.body = h->body,
-		.max_response = x->max_response };
+	h->request = (struct huidu_request){
+		.method = "POST", .path = x->path, .body = h->body, .max_response = x->max_response
+	};
 	err = x->body(h, &a, &body);
 	if (err == 0 && x->sealed)
 		err = seal(h, &a, &body);
@@ -114,8 +112,7 @@ int exchange_error(huidu_t *h, int status)
 	return ERR_UNREACHABLE;
 }
 
-void huidu_response(
-	huidu_t *h, int status, uint32_t retry_after_s, const void *body, size_t len)
+void huidu_response(huidu_t *h, int status, uint32_t retry_after_s, const void *body, size_t len)
 {
 	const struct exchange *x = &exchanges[h->in_flight];
 	struct pace *pace = (struct pace *)((uint8_t *)h + x->pace);

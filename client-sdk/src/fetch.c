@@ -45,8 +45,7 @@ static int rehash_piece(huidu_t *h, size_t room, size_t *n)
 	*n = left < room ? (size_t)left : room;
 	if (*n == 0)
 		return 0;
-	err = h->platform.file_read(
-		h->platform.ctx, h->fetch.have, h->scratch->arena, n);
+	err = h->platform.file_read(h->platform.ctx, h->fetch.have, h->scratch->arena, n);
 	if (err != 0 || *n == 0)
 		return err;
 	if (*n > room || *n > left)
@@ -85,8 +84,7 @@ static int spoilt(huidu_t *h, int why)
 
 	c->started = 0;
 	if (++c->spoilt >= SPOILT_MAX)
-		install_failed(h, next, c->build_id,
-			PB__EVENT_KIND__EVENT_INSTALL_FAILED, why);
+		install_failed(h, next, c->build_id, PB__EVENT_KIND__EVENT_INSTALL_FAILED, why);
 	err = state_commit(h);
 	memset(&h->fetch, 0, sizeof(h->fetch));
 	return err != 0 ? err : why;
@@ -189,9 +187,7 @@ static int add(huidu_t *h, const void *data, size_t len)
 	f->have += len;
 	f->moved = true;
 	/* Long downloads make room for the polls that may halt them. */
-	return h->poll.at_ms <= sdk_clock_ms(h) && f->have < h->state.candidate.length
-		? -EINTR
-		: 0;
+	return h->poll.at_ms <= sdk_clock_ms(h) && f->have < h->state.candidate.length ? -EINTR : 0;
 }
 
 int huidu_data(huidu_t *h, int status, const void *data, size_t len)

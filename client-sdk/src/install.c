@@ -21,8 +21,8 @@ static struct huidu_offer offer_of(const huidu_t *h)
 		.metadata_hash = c->metadata_hash };
 }
 
-void install_failed(huidu_t *h, struct state *next, const char *build_id,
-	Pb__EventKind kind, int err)
+void install_failed(
+	huidu_t *h, struct state *next, const char *build_id, Pb__EventKind kind, int err)
 {
 	(void)events_add(h, next, kind, build_id, (uint32_t)-err); /* room is made */
 	state_add_failed(next, build_id);
@@ -85,8 +85,8 @@ void huidu_applied(huidu_t *h, int err)
 static int announce(huidu_t *h)
 {
 	struct state *next = state_begin(h);
-	const struct event *e = events_add(
-		h, next, PB__EVENT_KIND__EVENT_INSTALLING, next->candidate.build_id, 0);
+	const struct event *e =
+		events_add(h, next, PB__EVENT_KIND__EVENT_INSTALLING, next->candidate.build_id, 0);
 
 	next->candidate.stage = STAGE_ANNOUNCED;
 	next->candidate.installing_seq = e != NULL ? e->seq : 0;
@@ -111,8 +111,8 @@ static int activate(huidu_t *h)
 	(void)sdk_note(h, err, "activate");
 	next = state_begin(h);
 	memset(&next->trial, 0, sizeof(next->trial));
-	install_failed(h, next, h->state.candidate.build_id,
-		PB__EVENT_KIND__EVENT_INSTALL_FAILED, err);
+	install_failed(
+		h, next, h->state.candidate.build_id, PB__EVENT_KIND__EVENT_INSTALL_FAILED, err);
 	return state_commit(h);
 }
 
@@ -120,8 +120,7 @@ static bool is_confirmed(const huidu_t *h)
 {
 	uint64_t now = sdk_clock_ms(h);
 
-	return h->confirmed_ms != 0 && h->confirmed_ms <= now &&
-		now - h->confirmed_ms < CONFIRM_MS;
+	return h->confirmed_ms != 0 && h->confirmed_ms <= now && now - h->confirmed_ms < CONFIRM_MS;
 }
 
 uint64_t confirm_due_ms(const huidu_t *h)
@@ -216,8 +215,7 @@ int install_settle(huidu_t *h)
 		next->held = 0;
 	}
 	/* One on trial counts when it has proved itself. */
-	if (next->trial.stage != TRIAL_INSTALLED &&
-		next->rollback_index < h->config.rollback_index)
+	if (next->trial.stage != TRIAL_INSTALLED && next->rollback_index < h->config.rollback_index)
 		next->rollback_index = h->config.rollback_index;
 	return state_commit(h);
 }

@@ -19,8 +19,7 @@ static const struct role {
 	[ENVELOPE_TARGETS] = { &pb__targets__descriptor, 16 * 1024 },
 };
 
-int metadata_open(
-	const struct chain *c, enum envelope_type type, struct bytes in, void **out)
+int metadata_open(const struct chain *c, enum envelope_type type, struct bytes in, void **out)
 {
 	struct bytes payload;
 	int err;
@@ -49,8 +48,7 @@ int metadata_root(huidu_t *h, struct arena *a, const Pb__Root **out)
 
 	if (e == NULL)
 		return err;
-	c.root = wire_read(
-		&pb__root__descriptor, wire_bytes(e->payload), &wire_signed, a, &err);
+	c.root = wire_read(&pb__root__descriptor, wire_bytes(e->payload), &wire_signed, a, &err);
 	if (c.root == NULL)
 		return err;
 	/* Its bytes do not change while the device runs: once is enough for three signatures. */
@@ -62,12 +60,11 @@ int metadata_root(huidu_t *h, struct arena *a, const Pb__Root **out)
 	*out = root != NULL ? root : c.root;
 	if ((*out)->spec_version != SPEC_VERSION)
 		return ERR_BAD_RANGE;
-	return strcmp((*out)->repository, h->repository) == 0 ? 0
-							      : ERR_WRONG_REPOSITORY;
+	return strcmp((*out)->repository, h->repository) == 0 ? 0 : ERR_WRONG_REPOSITORY;
 }
 
-int metadata_is_ours(const huidu_t *h, uint32_t spec_version, const char *repository,
-	const char *product)
+int metadata_is_ours(
+	const huidu_t *h, uint32_t spec_version, const char *repository, const char *product)
 {
 	if (spec_version != SPEC_VERSION)
 		return ERR_BAD_RANGE;
@@ -138,8 +135,7 @@ static int take_timestamp(struct chain *c, const Pb__Timestamp *t)
 {
 	const struct pin *held = &c->h->state.snapshot;
 	char name[METADATA_NAME_MAX];
-	int err = pin_of(t->snapshot, metadata_snapshot(name, c->h->product),
-		&c->snapshot);
+	int err = pin_of(t->snapshot, metadata_snapshot(name, c->h->product), &c->snapshot);
 
 	if (err != 0)
 		return err;
@@ -164,8 +160,7 @@ static int check_timestamp(struct chain *c)
 
 	if (!c->reply->has_timestamp)
 		return ERR_MISSING_FIELD;
-	err = metadata_open(
-		c, ENVELOPE_TIMESTAMP, wire_bytes(c->reply->timestamp), &message);
+	err = metadata_open(c, ENVELOPE_TIMESTAMP, wire_bytes(c->reply->timestamp), &message);
 	if (err != 0)
 		return err;
 	t = message;
@@ -183,8 +178,7 @@ static int check_timestamp(struct chain *c)
 }
 
 /* What the snapshot says of the product's four directors; none may go back. */
-static int check_directors(
-	struct chain *c, const Pb__Snapshot *s, struct pin pins[RINGS])
+static int check_directors(struct chain *c, const Pb__Snapshot *s, struct pin pins[RINGS])
 {
 	char name[METADATA_NAME_MAX];
 	int err;
@@ -192,8 +186,7 @@ static int check_directors(
 	if (s->n_directors != RINGS)
 		return ERR_MISMATCH;
 	for (unsigned i = 0; i < RINGS; i++) {
-		err = pin_of(s->directors[i],
-			metadata_director(name, c->h->product, i), &pins[i]);
+		err = pin_of(s->directors[i], metadata_director(name, c->h->product, i), &pins[i]);
 		if (err != 0)
 			return err;
 		if (pins[i].version < c->h->state.director_version[i])

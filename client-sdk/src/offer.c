@@ -5,7 +5,6 @@
  */
 #include "client-sdk/src/private.h"
 
-
 #include "proto/ladder.h"
 
 int offer_open_targets(struct choice *c)
@@ -15,8 +14,7 @@ int offer_open_targets(struct choice *c)
 	const Pb__Targets *t;
 	struct bytes in;
 	void *message;
-	int err = metadata_find(
-		chain, chain->reply->targets, chain->reply->n_targets, file, &in);
+	int err = metadata_find(chain, chain->reply->targets, chain->reply->n_targets, file, &in);
 
 	if (err == 0)
 		err = metadata_open(chain, ENVELOPE_TARGETS, in, &message);
@@ -49,8 +47,7 @@ static int open_plan(struct choice *c)
 	(void)metadata_plan(name, c->offer->rollout_id.data, chain->h->product);
 	if (strcmp(file->name, name) != 0)
 		return ERR_MISMATCH;
-	err = metadata_find(
-		chain, chain->reply->plans, chain->reply->n_plans, file, &in);
+	err = metadata_find(chain, chain->reply->plans, chain->reply->n_plans, file, &in);
 	if (err == 0)
 		err = metadata_open(chain, ENVELOPE_PLAN, in, &message);
 	if (err != 0)
@@ -64,8 +61,7 @@ static int open_plan(struct choice *c)
 		return ERR_MISMATCH;
 	if (c->plan->expires <= sdk_now_s(chain->h))
 		return ERR_EXPIRED;
-	return ladder_allows(
-		c->plan, c->offer, chain->director->ring, sdk_now_s(chain->h));
+	return ladder_allows(c->plan, c->offer, chain->director->ring, sdk_now_s(chain->h));
 }
 
 /*
@@ -115,8 +111,8 @@ int offer_take(struct choice *c, struct candidate *out)
 	out->release_counter = c->targets->release_counter;
 	out->rollback_index = c->targets->rollback_index;
 	out->plan_version = c->plan->version;
-	out->expires_s = c->targets->expires < c->plan->expires ? c->targets->expires
-								: c->plan->expires;
+	out->expires_s =
+		c->targets->expires < c->plan->expires ? c->targets->expires : c->plan->expires;
 	out->length = file->length;
 	memcpy(out->sha256, file->sha256.data, SHA256_LEN);
 	memcpy(out->rollout_id, c->offer->rollout_id.data, ID_LEN);

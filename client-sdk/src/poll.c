@@ -41,8 +41,7 @@ static void take_chain(struct state *next, const struct chain *c, uint64_t clock
 	}
 	next->snapshot = c->snapshot;
 	next->chain_expires_s = c->files_expire_s;
-	memcpy(next->director_version, c->director_version,
-		sizeof(next->director_version));
+	memcpy(next->director_version, c->director_version, sizeof(next->director_version));
 }
 
 /* Metadata too old to act on may still stop what is under way. */
@@ -125,8 +124,7 @@ bool poll_allows(const huidu_t *h)
 	const struct state *s = &h->state;
 	uint64_t now_s = sdk_now_s(h);
 
-	return s->held && s->candidate.build_id[0] != '\0' &&
-		s->answer == HUIDU_OFFERED && now_s < s->offers_until_s &&
-		now_s < s->timestamp_expires_s && now_s < s->chain_expires_s &&
-		now_s < s->candidate.expires_s;
+	return s->held && s->candidate.build_id[0] != '\0' && s->answer == HUIDU_OFFERED &&
+		now_s < s->offers_until_s && now_s < s->timestamp_expires_s &&
+		now_s < s->chain_expires_s && now_s < s->candidate.expires_s;
 }

@@ -171,11 +171,11 @@ WARN_UNUSED int metadata_verify(struct chain *c);
 WARN_UNUSED int metadata_open(
 	const struct chain *c, enum envelope_type type, struct bytes in, void **out);
 /* The one of `list` that has the length and the hash of `file`. */
-WARN_UNUSED int metadata_find(const struct chain *c, const ProtobufCBinaryData *list,
-	size_t n, const Pb__MetaFile *file, struct bytes *out);
+WARN_UNUSED int metadata_find(const struct chain *c, const ProtobufCBinaryData *list, size_t n,
+	const Pb__MetaFile *file, struct bytes *out);
 /* What all metadata says alike. */
-WARN_UNUSED int metadata_is_ours(const huidu_t *h, uint32_t spec_version,
-	const char *repository, const char *product);
+WARN_UNUSED int metadata_is_ours(
+	const huidu_t *h, uint32_t spec_version, const char *repository, const char *product);
 /* Reads the configured Root. */
 WARN_UNUSED int metadata_root(huidu_t *h, struct arena *a, const Pb__Root **out);
 
@@ -217,16 +217,16 @@ uint64_t confirm_due_ms(const huidu_t *h);
 /* What this start says about the last installation. */
 WARN_UNUSED int install_settle(huidu_t *h);
 /* Reports that a build did not work here; it is not taken again. */
-void install_failed(huidu_t *h, struct state *next, const char *build_id,
-	Pb__EventKind kind, int err);
+void install_failed(
+	huidu_t *h, struct state *next, const char *build_id, Pb__EventKind kind, int err);
 
 /* events.c */
 /*
  * The new event, to be filled in; NULL when nothing is reported, or 32 that matter more
  * wait.
  */
-struct event *events_add(huidu_t *h, struct state *next, Pb__EventKind kind,
-	const char *build_id, uint32_t code);
+struct event *events_add(
+	huidu_t *h, struct state *next, Pb__EventKind kind, const char *build_id, uint32_t code);
 /* As many as one request may hold; h->sent_seq is the last of them. */
 WARN_UNUSED int events_pack(huidu_t *h, struct arena *a, Pb__ReportRequest **out);
 WARN_UNUSED int events_body(huidu_t *h, struct arena *a, struct bytes *out);

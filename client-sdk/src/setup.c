@@ -29,26 +29,23 @@ static bool config_ok(const struct huidu_config *c)
 {
 	return c != NULL && c->size == sizeof(*c) && text_ok(c->repository) &&
 		text_ok(c->product) && text_ok(c->build_id) && c->root != NULL &&
-		c->wish >= HUIDU_CORE && c->wish <= HUIDU_STABLE &&
-		c->poll_max_s <= POLL_LIMIT_S &&
+		c->wish >= HUIDU_CORE && c->wish <= HUIDU_STABLE && c->poll_max_s <= POLL_LIMIT_S &&
 		(c->poll_max_s == 0 || c->poll_min_s <= c->poll_max_s);
 }
 
 static bool platform_ok(const struct huidu_platform *p)
 {
-	return p != NULL && p->size == sizeof(*p) && p->http != NULL &&
-		p->load != NULL && p->save != NULL && p->file_write != NULL &&
-		p->file_read != NULL && p->apply != NULL && p->activate != NULL &&
-		p->now_ms != NULL && p->random != NULL;
+	return p != NULL && p->size == sizeof(*p) && p->http != NULL && p->load != NULL &&
+		p->save != NULL && p->file_write != NULL && p->file_read != NULL &&
+		p->apply != NULL && p->activate != NULL && p->now_ms != NULL && p->random != NULL;
 }
 
 static bool crypto_ok(const struct huidu_crypto *c)
 {
 	return c == NULL ||
 		(c->size == sizeof(*c) && c->sha256 != NULL && c->hmac_sha256 != NULL &&
-			c->verify != NULL && c->hash_start != NULL &&
-			c->hash_add != NULL && c->hash_end != NULL &&
-			c->device_key != NULL && c->device_sign != NULL);
+			c->verify != NULL && c->hash_start != NULL && c->hash_add != NULL &&
+			c->hash_end != NULL && c->device_key != NULL && c->device_sign != NULL);
 }
 
 static uint32_t or_default(uint32_t value, uint32_t def)

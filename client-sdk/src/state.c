@@ -33,30 +33,30 @@ struct layout {
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define SIZE(s, m) sizeof(((struct s *)0)->m)
-#define U8(s, m, mx)                                                                   \
-	{                                                                              \
-		SLOT_U8, offsetof(struct s, m), (mx), 0, NULL                          \
+#define U8(s, m, mx)                                                                               \
+	{                                                                                          \
+		SLOT_U8, offsetof(struct s, m), (mx), 0, NULL                                      \
 	}
-#define U32(s, m)                                                                      \
-	{                                                                              \
-		SLOT_U32, offsetof(struct s, m), 0, 0, NULL                            \
+#define U32(s, m)                                                                                  \
+	{                                                                                          \
+		SLOT_U32, offsetof(struct s, m), 0, 0, NULL                                        \
 	}
-#define U64(s, m)                                                                      \
-	{                                                                              \
-		SLOT_U64, offsetof(struct s, m), 0, 0, NULL                            \
+#define U64(s, m)                                                                                  \
+	{                                                                                          \
+		SLOT_U64, offsetof(struct s, m), 0, 0, NULL                                        \
 	}
-#define BYTES(s, m)                                                                    \
-	{                                                                              \
-		SLOT_BYTES, offsetof(struct s, m), SIZE(s, m), 0, NULL                 \
+#define BYTES(s, m)                                                                                \
+	{                                                                                          \
+		SLOT_BYTES, offsetof(struct s, m), SIZE(s, m), 0, NULL                             \
 	}
-#define TEXT(s, m)                                                                     \
-	{                                                                              \
-		SLOT_TEXT, offsetof(struct s, m), TEXT_LEN, 0, NULL                    \
+#define TEXT(s, m)                                                                                 \
+	{                                                                                          \
+		SLOT_TEXT, offsetof(struct s, m), TEXT_LEN, 0, NULL                                \
 	}
-#define LIST(m, of)                                                                    \
-	{                                                                              \
-		SLOT_LIST, offsetof(struct state, m), COUNT(((struct state *)0)->m),   \
-			offsetof(struct state, n_##m), of                              \
+#define LIST(m, of)                                                                                \
+	{                                                                                          \
+		SLOT_LIST, offsetof(struct state, m), COUNT(((struct state *)0)->m),               \
+			offsetof(struct state, n_##m), of                                          \
 	}
 
 static const struct slot failed_slots[] = { TEXT(failed_build, build_id) };
@@ -77,8 +77,7 @@ static const struct layout failed_layout = { failed_slots, COUNT(failed_slots),
 	sizeof(struct failed_build) };
 static const struct layout halted_layout = { halted_slots, COUNT(halted_slots),
 	sizeof(struct halted_build) };
-static const struct layout event_layout = { event_slots, COUNT(event_slots),
-	sizeof(struct event) };
+static const struct layout event_layout = { event_slots, COUNT(event_slots), sizeof(struct event) };
 
 static const struct slot state_slots[] = {
 	BYTES(state, scope),
@@ -196,8 +195,7 @@ static uint8_t *put_list(uint8_t *p, const struct slot *slot, const uint8_t *bas
 	for (uint32_t i = 0; i < n; i++) {
 		const uint8_t *element = base + slot->at + i * slot->of->size;
 		for (size_t k = 0; k < slot->of->n; k++)
-			p = put_slot(p, &slot->of->slots[k],
-				element + slot->of->slots[k].at);
+			p = put_slot(p, &slot->of->slots[k], element + slot->of->slots[k].at);
 	}
 	return p;
 }
@@ -205,8 +203,7 @@ static uint8_t *put_list(uint8_t *p, const struct slot *slot, const uint8_t *bas
 size_t state_write(const struct state *s, uint8_t out[STATE_MAX])
 {
 	/* What every field at its largest takes; every key and text is. */
-	_Static_assert(
-		sizeof(struct state) + HEAD_LEN < STATE_MAX, "state fits its blob");
+	_Static_assert(sizeof(struct state) + HEAD_LEN < STATE_MAX, "state fits its blob");
 	const uint8_t *base = (const uint8_t *)s;
 	uint8_t *p = out + HEAD_LEN;
 
@@ -219,8 +216,7 @@ size_t state_write(const struct state *s, uint8_t out[STATE_MAX])
 	}
 	put_be32(out, MAGIC);
 	put_be32(out + 4, FORMAT);
-	put_be32(
-		out + 8, crc32(bytes_of(out + HEAD_LEN, (size_t)(p - out) - HEAD_LEN)));
+	put_be32(out + 8, crc32(bytes_of(out + HEAD_LEN, (size_t)(p - out) - HEAD_LEN)));
 	return (size_t)(p - out);
 }
 
@@ -305,8 +301,7 @@ static bool take_list(struct source *in, const struct slot *slot, uint8_t *base)
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t *element = base + slot->at + i * slot->of->size;
 		for (size_t k = 0; k < slot->of->n; k++)
-			if (!take_slot(in, &slot->of->slots[k],
-				    element + slot->of->slots[k].at))
+			if (!take_slot(in, &slot->of->slots[k], element + slot->of->slots[k].at))
 				return false;
 	}
 	return true;

@@ -107,7 +107,7 @@ struct state {
 	struct pin snapshot;
 	uint64_t director_version[RINGS];
 	uint64_t chain_expires_s; /* the earlier of snapshot and director */
-	uint8_t held; /* `candidate` is what `snapshot` means for this device */
+	uint8_t held;             /* `candidate` is what `snapshot` means for this device */
 	uint8_t ring, ring_why, answer;
 	uint8_t refused[SHA256_LEN]; /* the offer last refused, which was reported */
 

@@ -29,8 +29,7 @@ static char *file_path(const struct artifacts *a, const uint8_t sha256[SHA256_LE
 {
 	char hex[2 * SHA256_LEN + 1];
 
-	return mem_printf("%s/%02x/%s", a->dir, sha256[0],
-		hex_encode(hex, sha256, SHA256_LEN));
+	return mem_printf("%s/%02x/%s", a->dir, sha256[0], hex_encode(hex, sha256, SHA256_LEN));
 }
 
 static char *upload_path(const struct artifacts *a)
@@ -73,8 +72,8 @@ void artifacts_close(struct artifacts *a)
 	free(a);
 }
 
-int artifact_open(const struct artifacts *a, const uint8_t sha256[SHA256_LEN], int *fd,
-	uint64_t *length)
+int artifact_open(
+	const struct artifacts *a, const uint8_t sha256[SHA256_LEN], int *fd, uint64_t *length)
 {
 	char *path = file_path(a, sha256);
 	struct stat st;
@@ -195,8 +194,8 @@ static int upload_finish(struct artifacts *a)
 	return err;
 }
 
-int artifact_upload(struct artifacts *a, const uint8_t sha256[SHA256_LEN],
-	uint64_t length, uint64_t offset, struct bytes piece)
+int artifact_upload(struct artifacts *a, const uint8_t sha256[SHA256_LEN], uint64_t length,
+	uint64_t offset, struct bytes piece)
 {
 	int err = 0;
 
@@ -205,7 +204,7 @@ int artifact_upload(struct artifacts *a, const uint8_t sha256[SHA256_LEN],
 	if (offset == 0)
 		err = upload_start(a, sha256);
 	else if (a->upload.fd < 0 || offset != a->upload.at ||
-		 memcmp(sha256, a->upload.sha256, SHA256_LEN) != 0)
+		memcmp(sha256, a->upload.sha256, SHA256_LEN) != 0)
 		return ERR_CONFLICT;
 	if (err == 0)
 		err = upload_write(a, piece);

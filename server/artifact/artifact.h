@@ -15,8 +15,8 @@ WARN_UNUSED int artifacts_open(const char *dir, struct artifacts **out);
 void artifacts_close(struct artifacts *a);
 
 /* A descriptor for reading, owned by the caller, and the length; ERR_NOT_FOUND. */
-WARN_UNUSED int artifact_open(const struct artifacts *a, const uint8_t sha256[SHA256_LEN],
-	int *fd, uint64_t *length);
+WARN_UNUSED int artifact_open(
+	const struct artifacts *a, const uint8_t sha256[SHA256_LEN], int *fd, uint64_t *length);
 bool artifact_exists(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);
 /* Bytes of this file that the upload under way has brought; 0 when it is of another file. */
 uint64_t artifact_received(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);

@@ -13,8 +13,7 @@ struct buf {
 uint8_t *buf_room(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, const char *s);
-void buf_printf(struct buf *b, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static inline struct bytes buf_bytes(const struct buf *b)
 {
 	return bytes_of(b->data, b->len);

@@ -44,11 +44,10 @@ void log_write(enum log_level level, const char *format, ...)
 	if (level > state.max)
 		return;
 	if (state.journal)
-		n = snprintf(line, sizeof(line), "<%d>%s: ", levels[level].priority,
-			state.name);
+		n = snprintf(line, sizeof(line), "<%d>%s: ", levels[level].priority, state.name);
 	else
-		n = snprintf(line, sizeof(line), "%s %s %s: ",
-			clock_text(clock_ms(), now), state.name, levels[level].word);
+		n = snprintf(line, sizeof(line), "%s %s %s: ", clock_text(clock_ms(), now),
+			state.name, levels[level].word);
 	va_start(args, format);
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
 	va_end(args);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-void *mem_alloc(size_t n);  /* not cleared */
+void *mem_alloc(size_t n); /* not cleared */
 void *mem_zalloc(size_t n);
 /* `n` elements of `size` bytes in place of `p`, which may be NULL; new ones are not cleared. */
 void *mem_resize(void *p, size_t n, size_t size);

@@ -47,8 +47,8 @@ static int fail(const struct loader *l, const struct place *p, const char *what)
 	return ERR_CONFIG;
 }
 
-static int fail_unknown(const struct loader *l, const struct place *p,
-	const struct yaml_schema *schema)
+static int fail_unknown(
+	const struct loader *l, const struct place *p, const struct yaml_schema *schema)
 {
 	const char *known[KEYS_MAX + 1], *near;
 	char text[128] = "unknown key";
@@ -162,8 +162,8 @@ static bool scalar(const struct yaml_field *f, const char *s, void *at, uint64_t
 	return ok;
 }
 
-static int load_scalar(const struct loader *l, const struct place *p,
-	const struct yaml_field *f, const char *s, void *at)
+static int load_scalar(const struct loader *l, const struct place *p, const struct yaml_field *f,
+	const char *s, void *at)
 {
 	char text[128];
 	uint64_t v = f->min;
@@ -196,8 +196,7 @@ static int load_list(struct loader *l, const struct place *p, const yaml_node_t 
 	for (const yaml_node_item_t *i = node->data.sequence.items.start;
 		err == 0 && i < node->data.sequence.items.top; i++) {
 		const yaml_node_t *item = yaml_document_get_node(&l->doc, *i);
-		struct place at = { p, NULL, (int)*count + 1,
-			(unsigned)item->start_mark.line + 1 };
+		struct place at = { p, NULL, (int)*count + 1, (unsigned)item->start_mark.line + 1 };
 		*list = mem_resize(*list, *count + 1, size);
 		uint8_t *element = *list + *count * size;
 		memset(element, 0, size);
@@ -225,8 +224,8 @@ static int load_value(struct loader *l, const struct place *p, const yaml_node_t
 	return load_scalar(l, p, f, (const char *)node->data.scalar.value, out + f->at);
 }
 
-static int load_default(struct loader *l, const struct place *p,
-	const struct yaml_field *f, uint8_t *out)
+static int load_default(
+	struct loader *l, const struct place *p, const struct yaml_field *f, uint8_t *out)
 {
 	if (f->def == NULL)
 		return fail(l, p, "is missing");
@@ -237,8 +236,7 @@ static int load_default(struct loader *l, const struct place *p,
 	return load_scalar(l, p, f, f->def, out + f->at);
 }
 
-static const yaml_node_pair_t *find_pair(
-	struct loader *l, const yaml_node_t *map, const char *key)
+static const yaml_node_pair_t *find_pair(struct loader *l, const yaml_node_t *map, const char *key)
 {
 	if (map == NULL)
 		return NULL;
@@ -266,7 +264,7 @@ static int check_keys(struct loader *l, const struct place *p, const yaml_node_t
 		at.key = (const char *)k->data.scalar.value;
 		for (size_t f = 0; f < schema->n; f++)
 			known |= schema->fields[f].key != NULL &&
-				 strcmp(schema->fields[f].key, at.key) == 0;
+				strcmp(schema->fields[f].key, at.key) == 0;
 		if (!known)
 			return fail_unknown(l, &at, schema);
 		if (find_pair(l, map, at.key) != i)
@@ -304,8 +302,7 @@ static int load_map(struct loader *l, const struct place *p, const yaml_node_t *
 	return err;
 }
 
-static int load_document(
-	struct loader *l, const struct yaml_schema *schema, void *out)
+static int load_document(struct loader *l, const struct yaml_schema *schema, void *out)
 {
 	struct place top = { .line = 1 };
 	const yaml_node_t *root = yaml_document_get_root_node(&l->doc);
@@ -342,8 +339,8 @@ static int check_end(const struct loader *l, yaml_parser_t *parser)
 	return at.line > 0 ? fail(l, &at, "a second document begins here") : 0;
 }
 
-int yaml_read_file(const char *path, const struct yaml_schema *schema, void *out,
-	char error[YAML_ERROR_MAX])
+int yaml_read_file(
+	const char *path, const struct yaml_schema *schema, void *out, char error[YAML_ERROR_MAX])
 {
 	struct loader l = { .path = path, .error = error };
 	yaml_parser_t parser;

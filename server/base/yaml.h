@@ -53,6 +53,6 @@ struct yaml_schema {
  * Fills `out`, whose strings and lists are then given back by yaml_release.  On ERR_CONFIG (or -errno
  * from opening) `error` holds the line for a person, and nothing is to be freed.
  */
-WARN_UNUSED int yaml_read_file(const char *path, const struct yaml_schema *schema, void *out,
-	char error[YAML_ERROR_MAX]);
+WARN_UNUSED int yaml_read_file(
+	const char *path, const struct yaml_schema *schema, void *out, char error[YAML_ERROR_MAX]);
 void yaml_release(const struct yaml_schema *schema, void *out);

@@ -9,10 +9,10 @@
 #include "proto/names.h"
 #include "server/base/mem.h"
 
-#define MINUTE 60000ull
-#define DAY    (24 * 60 * MINUTE)
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define AT(member) offsetof(struct config, member)
+#define MINUTE          60000ull
+#define DAY             (24 * 60 * MINUTE)
+#define COUNT(a)        (sizeof(a) / sizeof((a)[0]))
+#define AT(member)      offsetof(struct config, member)
 #define LINE_AT(member) offsetof(struct config_line, member)
 
 /* clang-format off */
@@ -77,7 +77,7 @@ static const struct yaml_schema schema = { config_fields, COUNT(config_fields),
 static bool is_loopback(const char *listen)
 {
 	return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 ||
-	       strncmp(listen, "localhost:", 10) == 0;
+		strncmp(listen, "localhost:", 10) == 0;
 }
 
 static bool has_port(const char *listen)
@@ -123,8 +123,7 @@ static int check_line(
 		return bad(path, l->line, error, "lines: products: name at least one");
 	for (size_t p = 0; p < l->n_products; p++) {
 		if (!name_ok(l->products[p]))
-			return bad(path, l->line, error,
-				"lines: products: letters, digits, . _ -");
+			return bad(path, l->line, error, "lines: products: letters, digits, . _ -");
 		if (product_twice(c, l->products[p]))
 			return bad(path, l->line, error,
 				"lines: products: one product belongs to one line, once");
@@ -143,8 +142,7 @@ static int check(const struct config *c, const char *path, char *error)
 	if (c->metrics[0] != '\0' && !has_port(c->metrics))
 		return bad(path, 1, error, "metrics: is HOST:PORT");
 	if (c->plain && !is_loopback(c->listen))
-		return bad(path, 1, error,
-			"plain: only on a loopback address: devices need TLS");
+		return bad(path, 1, error, "plain: only on a loopback address: devices need TLS");
 	if (!c->plain && (c->tls.cert[0] == '\0' || c->tls.key[0] == '\0'))
 		return bad(path, 1, error, "tls: name cert and key, or set plain: true");
 	for (size_t l = 0; l < c->n_lines; l++) {

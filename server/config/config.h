@@ -21,17 +21,17 @@ struct config_line {
 
 struct config {
 	char *repository;
-	char *data;     /* directory of store, artifacts and the signer's floor */
-	char *listen;   /* host:port for devices */
-	bool plain;     /* no TLS; loopback only */
-	char *admin;    /* Unix socket */
-	char *metrics;  /* host:port, plain HTTP; "" for none */
+	char *data;       /* directory of store, artifacts and the signer's floor */
+	char *listen;     /* host:port for devices */
+	bool plain;       /* no TLS; loopback only */
+	char *admin;      /* Unix socket */
+	char *metrics;    /* host:port, plain HTTP; "" for none */
 	uint32_t workers; /* 0: one per core */
 	struct {
 		char *cert, *key;
 	} tls;
-	char *root;     /* Envelope of the Root */
-	char *online;   /* directory of the online keys */
+	char *root;   /* Envelope of the Root */
+	char *online; /* directory of the online keys */
 	uint64_t store_size;
 	struct {
 		uint64_t interval_ms;
@@ -43,6 +43,5 @@ struct config {
 };
 
 /* On failure `error` is the line for a person: "huidud.yaml:12: lines[1].rings.core: ...". */
-WARN_UNUSED int config_load(
-	const char *path, struct config *out, char error[YAML_ERROR_MAX]);
+WARN_UNUSED int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]);
 void config_release(struct config *c);

@@ -11,18 +11,19 @@
 #define ADMIT_WINDOW 20u /* unresolved offers a stage starts with */
 
 struct admit_facts {
-	uint32_t granted;  /* offers handed out so far, in this stage */
-	uint32_t resolved; /* of these, with an outcome */
-	uint32_t boot_ok;  /* of these, good ones */
-	uint32_t expected; /* devices in the share, as far as known; >= 1 */
-	uint32_t cap;      /* the plan's `devices`; 0: none */
+	uint32_t granted;   /* offers handed out so far, in this stage */
+	uint32_t resolved;  /* of these, with an outcome */
+	uint32_t boot_ok;   /* of these, good ones */
+	uint32_t expected;  /* devices in the share, as far as known; >= 1 */
+	uint32_t cap;       /* the plan's `devices`; 0: none */
 	uint32_t admit_ppm; /* as it is */
-	bool idle;         /* offers were left over for a whole poll interval */
+	bool idle;          /* offers were left over for a whole poll interval */
 };
 
 struct admit {
-	uint32_t allowed;   /* offers that may have been handed out in all; never shrinks */
-	uint32_t admit_ppm; /* devices whose second bucket is below it are asked; never shrinks */
+	/* Neither ever shrinks. */
+	uint32_t allowed;   /* offers that may have been handed out in all */
+	uint32_t admit_ppm; /* devices whose second bucket is below it are asked */
 };
 
 struct admit admit_next(const struct admit_facts *f);

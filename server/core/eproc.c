@@ -7,10 +7,10 @@
 
 #define MIX_MAX 160
 
-static const double halt_g[EPROC_HALT_POINTS] = { 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0,
-	10.0, 20.0, 50.0, 200.0 };
-static const double halt_p[EPROC_HALT_POINTS] = { .12, .15, .22, .10, .09, .08, .07, .06,
-	.05, .03, .02, .01 };
+static const double halt_g[EPROC_HALT_POINTS] = { 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0,
+	20.0, 50.0, 200.0 };
+static const double halt_p[EPROC_HALT_POINTS] = { .12, .15, .22, .10, .09, .08, .07, .06, .05, .03,
+	.02, .01 };
 
 static const double signature_g[] = { 5.0, 20.0, 100.0, 1000.0 };
 static const double signature_p[] = { .2, .3, .3, .2 };
@@ -116,8 +116,7 @@ static double loglik_at(const struct batch *b, double theta)
 {
 	double w = b->ec / b->ek;
 
-	return b->xc * theta -
-	       (b->xc + b->xk) * (log1p(exp(theta) * w) - log1p(w));
+	return b->xc * theta - (b->xc + b->xk) * (log1p(exp(theta) * w) - log1p(w));
 }
 
 static double score_at(const struct batch *b, double theta)
@@ -168,7 +167,7 @@ static double score(const struct batch *b, size_t n, double theta)
 	return sum;
 }
 
-#define THETA_MAX 12.0
+#define THETA_MAX  12.0
 #define BISECTIONS 200
 
 static double mle_theta(const struct batch *b, size_t n)
@@ -190,8 +189,7 @@ static double mle_theta(const struct batch *b, size_t n)
 }
 
 /* Where the log likelihood falls below `floor` between the peak and `outside`. */
-static double crossing(
-	const struct batch *b, size_t n, double floor, double peak, double outside)
+static double crossing(const struct batch *b, size_t n, double floor, double peak, double outside)
 {
 	double inside = peak;
 
@@ -239,7 +237,7 @@ double eproc_limit_log(double x, double n, double q0)
 		return 0;
 	for (size_t i = 0; i < 5; i++)
 		v[i] = log(weight[i]) + x * log(point[i] / q0) +
-		       (n - x) * (log1p(-point[i]) - log1p(-q0));
+			(n - x) * (log1p(-point[i]) - log1p(-q0));
 	return log_sum_exp(v, 5);
 }
 
@@ -251,7 +249,7 @@ double eproc_safe_log(double x, double n, double q0)
 	assert(q0 > 0 && q0 < 1);
 	for (size_t i = 0; i < 3; i++)
 		v[i] = log(weight[i]) + x * log(multiple[i]) +
-		       (n - x) * (log1p(-multiple[i] * q0) - log1p(-q0));
+			(n - x) * (log1p(-multiple[i] * q0) - log1p(-q0));
 	return log_sum_exp(v, 3);
 }
 
@@ -261,7 +259,7 @@ double eproc_signature_log(const struct batch *b)
 
 	for (size_t j = 0; j < 4; j++)
 		v[j] = log(signature_p[j]) +
-		       (says_something(b) ? two_sample(b, 1, signature_g[j]) : 0);
+			(says_something(b) ? two_sample(b, 1, signature_g[j]) : 0);
 	return log_sum_exp(v, 4);
 }
 

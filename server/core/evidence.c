@@ -10,13 +10,12 @@
 static bool is_relative(enum stream s)
 {
 	return s == STREAM_CRASH || s == STREAM_CRASH_LOOP || s == STREAM_SILENT ||
-	       (s >= STREAM_SYMPTOM && s < STREAM_DOWNLOADED);
+		(s >= STREAM_SYMPTOM && s < STREAM_DOWNLOADED);
 }
 
 static bool is_failure(enum stream s)
 {
-	return s == STREAM_BOOT || s == STREAM_INSTALL || s == STREAM_ROLLBACK ||
-	       s == STREAM_S1;
+	return s == STREAM_BOOT || s == STREAM_INSTALL || s == STREAM_ROLLBACK || s == STREAM_S1;
 }
 
 static uint32_t *risk_of(struct evidence *e, const struct evidence_device *d)
@@ -26,8 +25,7 @@ static uint32_t *risk_of(struct evidence *e, const struct evidence_device *d)
 
 static bool is_followed(const struct evidence *e, const struct evidence_device *d)
 {
-	return !d->gone &&
-	       (d->arm == ARM_CANARY || (e->closed_groups & BIT(d->group)) == 0);
+	return !d->gone && (d->arm == ARM_CANARY || (e->closed_groups & BIT(d->group)) == 0);
 }
 
 uint32_t evidence_at_risk(const struct evidence *e, enum arm arm, enum stream stream)
@@ -59,8 +57,8 @@ void evidence_start(struct evidence *e, uint64_t now_ms)
 	freeze(e, now_ms);
 }
 
-void evidence_enter(struct evidence *e, struct evidence_device *d, enum arm arm,
-	uint32_t group, uint32_t seq, uint64_t now_ms)
+void evidence_enter(struct evidence *e, struct evidence_device *d, enum arm arm, uint32_t group,
+	uint32_t seq, uint64_t now_ms)
 {
 	assert(arm < ARM__COUNT && group < EVIDENCE_GROUPS);
 	*d = (struct evidence_device){ .arm = arm,
@@ -89,8 +87,7 @@ static bool mark(struct evidence *e, struct evidence_device *d, enum stream stre
 	return true;
 }
 
-bool evidence_event(struct evidence *e, struct evidence_device *d, enum stream stream,
-	uint32_t seq)
+bool evidence_event(struct evidence *e, struct evidence_device *d, enum stream stream, uint32_t seq)
 {
 	if (!is_followed(e, d) || seq <= d->seq || !mark(e, d, stream))
 		return false;
@@ -120,8 +117,8 @@ bool evidence_due(const struct evidence *e, uint64_t now_ms, uint64_t batch_ms)
 	return now_ms >= e->opened_ms + batch_ms || e->events >= EVIDENCE_MAX_EVENTS;
 }
 
-size_t evidence_close(struct evidence *e, uint64_t now_ms, uint32_t held,
-	struct evidence_row rows[STREAM__COUNT])
+size_t evidence_close(
+	struct evidence *e, uint64_t now_ms, uint32_t held, struct evidence_row rows[STREAM__COUNT])
 {
 	size_t n = 0;
 

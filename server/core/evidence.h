@@ -40,31 +40,31 @@ enum stream {
  * Control devices leave the risk set when their bucket opens.  They are kept in groups by the step
  * of their ring that will open them, so that a whole group leaves at once.
  */
-#define EVIDENCE_GROUPS      8u
-#define EVIDENCE_MAX_EVENTS  1000u /* a batch closes after so many */
+#define EVIDENCE_GROUPS     8u
+#define EVIDENCE_MAX_EVENTS 1000u /* a batch closes after so many */
 
 /* One device in one stage. */
 struct evidence_device {
 	enum arm arm;
-	uint32_t group;         /* of a control device */
-	uint32_t seq;           /* its last event before it entered */
+	uint32_t group; /* of a control device */
+	uint32_t seq;   /* its last event before it entered */
 	uint32_t entered_batch;
-	uint32_t seen;          /* streams that had their first event, a bit each */
+	uint32_t seen; /* streams that had their first event, a bit each */
 	uint64_t entered_ms;
-	bool gone;              /* consent withdrawn, or ring changed */
+	bool gone; /* consent withdrawn, or ring changed */
 };
 
 /* One stage and stratum (product). */
 struct evidence {
-	uint32_t batch;     /* number of the open one, from 0 */
-	uint64_t opened_ms; /* when it opened */
-	uint32_t events;    /* counted in it */
-	uint32_t closed_groups; /* control groups that left, a bit each */
-	uint32_t entered[ARM__COUNT];                  /* devices, ever */
-	uint32_t total[ARM__COUNT][STREAM__COUNT];     /* devices with a first event, ever */
+	uint32_t batch;                            /* number of the open one, from 0 */
+	uint64_t opened_ms;                        /* when it opened */
+	uint32_t events;                           /* counted in it */
+	uint32_t closed_groups;                    /* control groups that left, a bit each */
+	uint32_t entered[ARM__COUNT];              /* devices, ever */
+	uint32_t total[ARM__COUNT][STREAM__COUNT]; /* devices with a first event, ever */
 	uint32_t risk[1 + EVIDENCE_GROUPS][STREAM__COUNT]; /* [0] canary, [1 + group] */
-	uint32_t frozen[ARM__COUNT][STREAM__COUNT];    /* at risk when the batch opened */
-	uint32_t open[ARM__COUNT][STREAM__COUNT];      /* first events in the open batch */
+	uint32_t frozen[ARM__COUNT][STREAM__COUNT];        /* at risk when the batch opened */
+	uint32_t open[ARM__COUNT][STREAM__COUNT];          /* first events in the open batch */
 };
 
 /*
@@ -81,11 +81,11 @@ struct evidence_row {
 /* Opens the first batch. */
 void evidence_start(struct evidence *e, uint64_t now_ms);
 /* A device enters its arm; `seq` is the last event number it has used. */
-void evidence_enter(struct evidence *e, struct evidence_device *d, enum arm arm,
-	uint32_t group, uint32_t seq, uint64_t now_ms);
+void evidence_enter(struct evidence *e, struct evidence_device *d, enum arm arm, uint32_t group,
+	uint32_t seq, uint64_t now_ms);
 /* True when this event is the device's first of the stream and was taken. */
-bool evidence_event(struct evidence *e, struct evidence_device *d, enum stream stream,
-	uint32_t seq);
+bool evidence_event(
+	struct evidence *e, struct evidence_device *d, enum stream stream, uint32_t seq);
 /* The device is not to be followed any more. */
 void evidence_leave(struct evidence *e, struct evidence_device *d);
 /* The step of this ring that opens the buckets of `group` has opened. */

@@ -18,8 +18,8 @@ static void add_batch(struct gate_stage *s, const struct evidence_row *row)
 		s->batches = row->batch + 1;
 }
 
-static void add_crash(struct gate_stage *s, const struct gate_rules *rules,
-	const struct evidence_row *row)
+static void add_crash(
+	struct gate_stage *s, const struct gate_rules *rules, const struct evidence_row *row)
 {
 	struct batch b = { row->xc, row->xk, row->ec, row->ek };
 
@@ -28,8 +28,7 @@ static void add_crash(struct gate_stage *s, const struct gate_rules *rules,
 		eproc_cs_add(&s->ratio, &b, rules->tolerance);
 }
 
-void gate_add(struct gate_stage *s, const struct gate_rules *rules,
-	const struct evidence_row *row)
+void gate_add(struct gate_stage *s, const struct gate_rules *rules, const struct evidence_row *row)
 {
 	switch (row->stream) {
 	case STREAM_CRASH:
@@ -91,8 +90,8 @@ double gate_stage_log(const struct gate_stage *s, const struct gate_rules *rules
 {
 	stream[GATE_STREAM_CRASH] = eproc_halt_log(&s->crash);
 	for (unsigned l = 0; l < GATE_LIMIT__COUNT; l++)
-		stream[GATE_STREAM_BOOT + l] = eproc_limit_log(
-			s->failed[l], attempts(s, l), rules->limit[l]);
+		stream[GATE_STREAM_BOOT + l] =
+			eproc_limit_log(s->failed[l], attempts(s, l), rules->limit[l]);
 	return eproc_average_log(stream, gate_weight, GATE_STREAM__COUNT);
 }
 
@@ -101,19 +100,19 @@ static struct gate_judgement hold(enum gate_reason reason, double have, double n
 	return (struct gate_judgement){ GATE_HOLD, reason, have, need };
 }
 
-struct gate_judgement gate_judge(const struct gate_stage *s, const struct gate_rules *rules,
-	const struct gate_facts *f)
+struct gate_judgement gate_judge(
+	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *f)
 {
 	uint64_t age = f->now_ms > f->opened_ms ? f->now_ms - f->opened_ms : 0;
 	double shown;
 
 	/* 1. Evidence against the build comes before everything. */
 	if (f->log_k >= log(GATE_HALT))
-		return (struct gate_judgement){ GATE_DO_HALT, GATE_EVIDENCE,
-			exp(f->log_k), GATE_HALT };
+		return (struct gate_judgement){ GATE_DO_HALT, GATE_EVIDENCE, exp(f->log_k),
+			GATE_HALT };
 	if (f->log_k >= log(GATE_PAUSE) && !f->paused)
-		return (struct gate_judgement){ GATE_DO_PAUSE, GATE_EVIDENCE,
-			exp(f->log_k), GATE_PAUSE };
+		return (struct gate_judgement){ GATE_DO_PAUSE, GATE_EVIDENCE, exp(f->log_k),
+			GATE_PAUSE };
 	/* 2. A paused rollout waits for people, whatever the evidence says later. */
 	if (f->paused)
 		return hold(GATE_PAUSED, exp(f->log_k), GATE_PAUSE);
@@ -135,10 +134,9 @@ struct gate_judgement gate_judge(const struct gate_stage *s, const struct gate_r
 	}
 	/* 6. The ratio is shown to lie below the tolerance. */
 	shown = eproc_cs_log(&s->ratio);
-	if (rules->tolerance > 0 &&
-		(shown < -log(GATE_BETA) || !eproc_cs_below(&s->ratio)))
-		return hold(age < rules->max_soak_ms ? GATE_TOLERANCE : GATE_UNDECIDED,
-			shown, -log(GATE_BETA));
+	if (rules->tolerance > 0 && (shown < -log(GATE_BETA) || !eproc_cs_below(&s->ratio)))
+		return hold(age < rules->max_soak_ms ? GATE_TOLERANCE : GATE_UNDECIDED, shown,
+			-log(GATE_BETA));
 	/* 7. The phones would refuse the next step before its time. */
 	if (f->now_ms < f->not_before_ms)
 		return hold(GATE_NOT_BEFORE, (double)f->now_ms, (double)f->not_before_ms);

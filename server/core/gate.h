@@ -11,19 +11,19 @@
 #include "server/core/eproc.h"
 #include "server/core/evidence.h"
 
-#define GATE_PAUSE 20.0  /* build capital K at which admission stops and a person is called */
-#define GATE_HALT  100.0 /* and at which the build is withdrawn */
-#define GATE_BETA  0.05  /* chance to promote a build exactly at the tolerance, per stage */
-#define GATE_MANY  10u /* so many devices in a share cannot all be missing by chance */
+#define GATE_PAUSE        20.0 /* build capital K at which admission stops and a person is called */
+#define GATE_HALT         100.0 /* and at which the build is withdrawn */
+#define GATE_BETA         0.05  /* chance to promote a build exactly at the tolerance, per stage */
+#define GATE_MANY         10u   /* so many devices in a share cannot all be missing by chance */
 #define GATE_RESOLVED_PPM 950000u /* of the offers, before a stage may pass */
 
 enum gate_limit { GATE_BOOT, GATE_INSTALL, GATE_ROLLBACK, GATE_LIMIT__COUNT };
 
 /* What the plan asks of a stage. */
 struct gate_rules {
-	double tolerance; /* of the crash ratio; 0: none */
+	double tolerance;                /* of the crash ratio; 0: none */
 	double limit[GATE_LIMIT__COUNT]; /* shares in (0, 1] */
-	double budget;    /* the stage's share of the build's capital */
+	double budget;                   /* the stage's share of the build's capital */
 	uint64_t soak_ms, max_soak_ms;
 };
 
@@ -36,11 +36,10 @@ struct gate_stage {
 	uint32_t offered, resolved; /* canary devices, ever */
 	uint32_t control;           /* control devices, ever */
 	uint32_t batches;           /* closed */
-	uint32_t held_batch;        /* one more than the last batch in which admission held any back */
+	uint32_t held_batch; /* one more than the last batch in which admission held any back */
 };
 
-void gate_add(struct gate_stage *s, const struct gate_rules *rules,
-	const struct evidence_row *row);
+void gate_add(struct gate_stage *s, const struct gate_rules *rules, const struct evidence_row *row);
 /* People looked and went on: evidence against the build starts anew, what was shown stays. */
 void gate_forget(struct gate_stage *s);
 /* Devices of the share were still being taken in when the last batch closed. */
@@ -63,16 +62,16 @@ enum gate_verdict { GATE_HOLD, GATE_PROMOTE, GATE_DO_PAUSE, GATE_DO_HALT };
 
 /* Why it holds; in the order in which they are looked at. */
 enum gate_reason {
-	GATE_EVIDENCE,    /* K is at or above its line */
-	GATE_PAUSED,      /* waits for a person */
-	GATE_SOAK,        /* have, need: ms since the stage opened */
-	GATE_NOBODY,      /* the share has devices (need), and none of them has come yet */
-	GATE_ADMITTING,   /* devices of the share are still being taken in */
-	GATE_RESOLVING,   /* have, need: offers resolved */
-	GATE_OVER_LIMIT,  /* have, need: share of failures and its limit */
-	GATE_TOLERANCE,   /* have, need: log evidence that the ratio is below the tolerance */
-	GATE_UNDECIDED,   /* the same, and max_soak is over: a person must decide */
-	GATE_NOT_BEFORE,  /* have, need: ms; the approved plan opens the next step later */
+	GATE_EVIDENCE,   /* K is at or above its line */
+	GATE_PAUSED,     /* waits for a person */
+	GATE_SOAK,       /* have, need: ms since the stage opened */
+	GATE_NOBODY,     /* the share has devices (need), and none of them has come yet */
+	GATE_ADMITTING,  /* devices of the share are still being taken in */
+	GATE_RESOLVING,  /* have, need: offers resolved */
+	GATE_OVER_LIMIT, /* have, need: share of failures and its limit */
+	GATE_TOLERANCE,  /* have, need: log evidence that the ratio is below the tolerance */
+	GATE_UNDECIDED,  /* the same, and max_soak is over: a person must decide */
+	GATE_NOT_BEFORE, /* have, need: ms; the approved plan opens the next step later */
 	GATE_PASSED
 };
 
@@ -91,5 +90,5 @@ struct gate_judgement {
 	double have, need;
 };
 
-struct gate_judgement gate_judge(const struct gate_stage *s, const struct gate_rules *rules,
-	const struct gate_facts *facts);
+struct gate_judgement gate_judge(
+	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *facts);

@@ -71,14 +71,14 @@ static size_t first_offer(const struct offer_rules *rules, const struct offer_de
 {
 	size_t i = 0;
 
-	while (i < rules->n && (rules->offers[i].release_counter <= d->release_counter ||
-				       !selects(&rules->offers[i], d)))
+	while (i < rules->n &&
+		(rules->offers[i].release_counter <= d->release_counter ||
+			!selects(&rules->offers[i], d)))
 		i++;
 	return i;
 }
 
-static enum answer why_nothing(
-	const struct offer_rules *rules, const struct offer_device *d)
+static enum answer why_nothing(const struct offer_rules *rules, const struct offer_device *d)
 {
 	for (size_t i = 0; i < rules->n; i++)
 		if (rules->offers[i].release_counter > d->release_counter)
@@ -88,8 +88,7 @@ static enum answer why_nothing(
 	return ANSWER_UP_TO_DATE;
 }
 
-struct offer_decision offer_decide(
-	const struct offer_rules *rules, const struct offer_device *d)
+struct offer_decision offer_decide(const struct offer_rules *rules, const struct offer_device *d)
 {
 	struct offer_decision out = { .enters = ARM_NONE };
 	const struct offer_rule *r;

@@ -33,7 +33,7 @@ struct offer_rule {
 	const char *const *from_builds; /* not NULL: exactly the devices on these */
 	size_t n_from_builds;
 	uint64_t release_counter;
-	uint8_t tag;       /* of the build, 1..255; a device remembers the last that failed on it */
+	uint8_t tag; /* of the build, 1..255; a device remembers the last that failed on it */
 	bool paused;
 	bool for_young;    /* the ring's rollout is complete */
 	uint32_t last_day; /* ids enrolled after this day are young; 0: nobody is */
@@ -44,7 +44,8 @@ struct offer_stage {
 	size_t offer;
 	uint32_t lower;        /* canary: [lower, upper of the offer) */
 	uint32_t control_from; /* control: [control_from, 1 000 000); at least upper */
-	uint32_t group_upper[EVIDENCE_GROUPS]; /* where the ring's later steps open up to, rising */
+	/* Where the ring's later steps open up to, rising. */
+	uint32_t group_upper[EVIDENCE_GROUPS];
 	uint32_t n_groups;
 };
 
@@ -63,7 +64,7 @@ struct offer_device {
 	uint64_t release_counter;
 	uint32_t enrolled_day;
 	uint8_t failed_tag;
-	bool entered; /* is in an arm of the open stage already */
+	bool entered;       /* is in an arm of the open stage already */
 	uint32_t admit_ppm; /* of the open stage, now */
 };
 
@@ -75,5 +76,4 @@ struct offer_decision {
 	uint32_t group;   /* when it enters as control */
 };
 
-struct offer_decision offer_decide(
-	const struct offer_rules *rules, const struct offer_device *d);
+struct offer_decision offer_decide(const struct offer_rules *rules, const struct offer_device *d);

@@ -8,8 +8,7 @@
 
 #define RINGS 4u
 
-static_assert(
-	PLAN_STAGES_MAX + RINGS - 1 <= LADDER_STEPS_MAX, "every plan has its steps");
+static_assert(PLAN_STAGES_MAX + RINGS - 1 <= LADDER_STEPS_MAX, "every plan has its steps");
 
 static const struct {
 	const char *key, *sentence;
@@ -103,8 +102,7 @@ static bool too_long(uint64_t ms)
 static bool bad_long(const Pb__PlanSpec *spec, size_t i)
 {
 	(void)i;
-	return too_long(spec->settle_ms) || too_long(spec->watch_ms) ||
-		too_long(spec->batch_ms);
+	return too_long(spec->settle_ms) || too_long(spec->watch_ms) || too_long(spec->batch_ms);
 }
 
 static bool bad_ring(const Pb__PlanSpec *spec, size_t i)
@@ -160,8 +158,7 @@ static bool bad_soak_long(const Pb__PlanSpec *spec, size_t i)
 
 static bool bad_tolerance(const Pb__PlanSpec *spec, size_t i)
 {
-	return spec->stages[i]->tolerance_ppm > 0 &&
-		spec->stages[i]->tolerance_ppm <= PPM;
+	return spec->stages[i]->tolerance_ppm > 0 && spec->stages[i]->tolerance_ppm <= PPM;
 }
 
 static bool bad_no_control(const Pb__PlanSpec *spec, size_t i)
@@ -173,8 +170,7 @@ static bool bad_small_control(const Pb__PlanSpec *spec, size_t i)
 {
 	uint32_t upper = upper_of(spec, i);
 
-	return spec->stages[i]->tolerance_ppm > 0 &&
-		PPM - upper < upper - lower_of(spec, i);
+	return spec->stages[i]->tolerance_ppm > 0 && PPM - upper < upper - lower_of(spec, i);
 }
 
 static bool bad_limit_boot(const Pb__PlanSpec *spec, size_t i)
@@ -202,8 +198,7 @@ static uint64_t budget_of(const Pb__PlanSpec *spec, size_t n_stages)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < n_stages; i++)
-		sum += spec->stages[i]->has_budget_ppm ? spec->stages[i]->budget_ppm
-						       : 0;
+		sum += spec->stages[i]->has_budget_ppm ? spec->stages[i]->budget_ppm : 0;
 	return sum;
 }
 
@@ -215,8 +210,7 @@ static bool bad_budget(const Pb__PlanSpec *spec, size_t i)
 
 static bool bad_budget_rest(const Pb__PlanSpec *spec, size_t i)
 {
-	return !spec->stages[i]->has_budget_ppm &&
-		budget_of(spec, spec->n_stages) >= PPM;
+	return !spec->stages[i]->has_budget_ppm && budget_of(spec, spec->n_stages) >= PPM;
 }
 
 struct rule {
@@ -269,12 +263,11 @@ static enum plan_fault first_fault(
 int plan_check(const Pb__PlanSpec *spec, struct plan_error *e)
 {
 	e->stage = -1;
-	e->fault = first_fault(
-		plan_rules, sizeof(plan_rules) / sizeof(plan_rules[0]), spec, 0);
+	e->fault = first_fault(plan_rules, sizeof(plan_rules) / sizeof(plan_rules[0]), spec, 0);
 	for (size_t i = 0; e->fault == PLAN_OK && i < spec->n_stages; i++) {
 		e->stage = (int)i;
-		e->fault = first_fault(stage_rules,
-			sizeof(stage_rules) / sizeof(stage_rules[0]), spec, i);
+		e->fault = first_fault(
+			stage_rules, sizeof(stage_rules) / sizeof(stage_rules[0]), spec, i);
 	}
 	return e->fault == PLAN_OK ? 0 : ERR_BAD_PLAN;
 }
@@ -289,8 +282,8 @@ void plan_steps(const Pb__PlanSpec *spec, uint64_t proposed_at_s,
 	*n = 0;
 	for (size_t i = 0; i < spec->n_stages; i++) {
 		uint32_t ring = spec->stages[i]->ring;
-		out[(*n)++] = (struct plan_step){ ring, lower_of(spec, i),
-			upper_of(spec, i), proposed_at_s + soaked_ms / 1000, (int)i };
+		out[(*n)++] = (struct plan_step){ ring, lower_of(spec, i), upper_of(spec, i),
+			proposed_at_s + soaked_ms / 1000, (int)i };
 		opened[ring] = upper_of(spec, i);
 		soaked_ms += spec->stages[i]->soak_ms;
 	}

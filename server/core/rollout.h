@@ -16,7 +16,7 @@ enum rollout_state {
 };
 
 enum rollout_event {
-	ROLLOUT_APPROVE,   /* the approvers' threshold is reached */
+	ROLLOUT_APPROVE, /* the approvers' threshold is reached */
 	ROLLOUT_START,
 	ROLLOUT_PROMOTE,   /* the next step opens */
 	ROLLOUT_PAUSE,     /* nobody new is admitted; a person must look */

@@ -17,9 +17,8 @@ static const struct option {
 	size_t at;
 	const char *help;
 } options[ARG__COUNT] = {
-#define OPTION(id, name, letter, value, kind, member, help)                            \
-	[ARG_##id] = { name, letter, value, KIND_##kind,                               \
-		offsetof(struct args, member), help },
+#define OPTION(id, name, letter, value, kind, member, help)                                        \
+	[ARG_##id] = { name, letter, value, KIND_##kind, offsetof(struct args, member), help },
 #include "server/ctl/args.def"
 #undef OPTION
 };
@@ -28,8 +27,7 @@ static_assert(ARG__COUNT <= 64, "options are bits");
 
 static int bad(char error[ARGS_ERR_MAX], const char *what, size_t n, const char *why)
 {
-	(void)snprintf(
-		error, ARGS_ERR_MAX, "%.*s %s", (int)(n < 60 ? n : 60), what, why);
+	(void)snprintf(error, ARGS_ERR_MAX, "%.*s %s", (int)(n < 60 ? n : 60), what, why);
 	return ERR_CONFIG;
 }
 
@@ -63,14 +61,12 @@ static int unknown(char error[ARGS_ERR_MAX], const char *word, size_t n, uint64_
 	(void)snprintf(text, sizeof(text), "%.*s", (int)n, word);
 	near = text_nearest(text + strspn(text, "-"), names);
 	if (near != NULL)
-		(void)snprintf(why, sizeof(why),
-			"is no option here; did you mean --%s?", near);
+		(void)snprintf(why, sizeof(why), "is no option here; did you mean --%s?", near);
 	return bad(error, word, n, near != NULL ? why : "is no option here");
 }
 
 /* One option at argv[*i]; moves on over its value. */
-static int split_one(
-	struct args *a, int argc, char *const *argv, int *i, char error[ARGS_ERR_MAX])
+static int split_one(struct args *a, int argc, char *const *argv, int *i, char error[ARGS_ERR_MAX])
 {
 	const char *word = argv[*i], *equals = strchr(word, '='), *value = NULL;
 	size_t n = equals != NULL ? (size_t)(equals - word) : strlen(word);
@@ -149,9 +145,7 @@ static int read_flag(void *at, const char *value)
 static int read_number(struct arg_number *at, enum kind kind, const char *value)
 {
 	at->set = true;
-	return (kind == KIND_DURATION ? text_duration : text_u64)(value, &at->v)
-		? 0
-		: ERR_CONFIG;
+	return (kind == KIND_DURATION ? text_duration : text_u64)(value, &at->v) ? 0 : ERR_CONFIG;
 }
 
 static int read_one(struct args *a, const struct option *o, const char *name, size_t n,
@@ -162,9 +156,7 @@ static int read_one(struct args *a, const struct option *o, const char *name, si
 
 	switch (o->kind) {
 	case KIND_FLAG:
-		return read_flag(at, value) == 0
-			? 0
-			: bad(error, name, n, "is true or false");
+		return read_flag(at, value) == 0 ? 0 : bad(error, name, n, "is true or false");
 	case KIND_NUMBER:
 	case KIND_DURATION:
 		if (((struct arg_number *)at)->set)
@@ -172,9 +164,8 @@ static int read_one(struct args *a, const struct option *o, const char *name, si
 		return read_number(at, o->kind, value) == 0
 			? 0
 			: bad(error, name, n,
-				  o->kind == KIND_NUMBER
-					  ? "is a whole number"
-					  : "is a duration such as 90s or 6h");
+				  o->kind == KIND_NUMBER ? "is a whole number"
+							 : "is a duration such as 90s or 6h");
 	case KIND_LIST:
 		return add(at, value, error);
 	case KIND_TEXT:

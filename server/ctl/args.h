@@ -33,8 +33,8 @@ struct arg_list {
 /* Texts are those of argv. */
 struct args {
 	struct arg_list words; /* what is no option */
-	const char *context, *color, *output, *reason, *plan, *product, *build,
-		*release, *out, *profile, *repository, *line, *listen;
+	const char *context, *color, *output, *reason, *plan, *product, *build, *release, *out,
+		*profile, *repository, *line, *listen;
 	enum arg_flag ascii, help, version, watch, yes, dry_run, all;
 	struct arg_number counter, rollback_index, timeout; /* timeout in ms */
 	struct arg_list builds, rollback_from, keys, products, persons;
@@ -48,8 +48,7 @@ struct args {
 
 /* Sorts argv (without the program's name) into words and options.  ERR_CONFIG with
  * `error` set. */
-WARN_UNUSED int args_split(
-	struct args *a, int argc, char *const *argv, char error[ARGS_ERR_MAX]);
+WARN_UNUSED int args_split(struct args *a, int argc, char *const *argv, char error[ARGS_ERR_MAX]);
 /* Reads the options into their members; `allowed` are ARG() bits.  ERR_CONFIG as above.
  */
 WARN_UNUSED int args_read(struct args *a, uint64_t allowed, char error[ARGS_ERR_MAX]);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "server/ctl/cmds.h"
 #include "server/base/show.h"
+#include "server/ctl/cmds.h"
 #include "server/ctl/rollout_view.h"
 #include "server/ctl/sign.h"
 
@@ -18,10 +18,10 @@ struct act {
 	const char *next, *next_end; /* what to type, the rollout's name between them */
 };
 
-static const struct act start = { PB__ACT__ACT_START, "started", ICON_RUNNING,
-	STYLE_GOOD, "huiductl rollout get ", " -w" };
-static const struct act pause_it = { PB__ACT__ACT_PAUSE, "paused", ICON_PAUSED,
-	STYLE_WARN, "huiductl rollout approve ", ", to let it go on; or halt it" };
+static const struct act start = { PB__ACT__ACT_START, "started", ICON_RUNNING, STYLE_GOOD,
+	"huiductl rollout get ", " -w" };
+static const struct act pause_it = { PB__ACT__ACT_PAUSE, "paused", ICON_PAUSED, STYLE_WARN,
+	"huiductl rollout approve ", ", to let it go on; or halt it" };
 static const struct act halt = { PB__ACT__ACT_HALT, "halted", ICON_HALTED, STYLE_BAD,
 	"huiductl rollout history ", ", then build publish one that mends it" };
 
@@ -50,8 +50,8 @@ static int tell(struct ctl *c, const struct act *act, const Pb__RolloutView *v,
 	struct buf out = { 0 };
 
 	put(&out, &c->term, act->style, "%s", icon(&c->term, act->icon));
-	buf_printf(&out, " %s %s   log size %llu, signed by %s\n", v->release,
-		act->done, (unsigned long long)r->m->checkpoint->size,
+	buf_printf(&out, " %s %s   log size %llu, signed by %s\n", v->release, act->done,
+		(unsigned long long)r->m->checkpoint->size,
 		key->entry->name != NULL ? key->entry->name : "you");
 	if (r->m->text != NULL)
 		buf_printf(&out, "  %s\n", r->m->text);
@@ -61,8 +61,7 @@ static int tell(struct ctl *c, const struct act *act, const Pb__RolloutView *v,
 	if (r->m->hint != NULL)
 		buf_printf(&out, "Next: %s\n", r->m->hint);
 	else
-		buf_printf(
-			&out, "Next: %s%s%s\n", act->next, v->release, act->next_end);
+		buf_printf(&out, "Next: %s%s%s\n", act->next, v->release, act->next_end);
 	return ctl_print(&out);
 }
 
@@ -78,8 +77,8 @@ static char *next_by_state(const Pb__RolloutView *v)
 	return mem_printf("huiductl rollout %s %s", verb, v->release);
 }
 
-static int send_act(struct ctl *c, const struct act *act, const char *reason,
-	const struct held_key *key)
+static int send_act(
+	struct ctl *c, const struct act *act, const char *reason, const struct held_key *key)
 {
 	Pb__AdminCommand command = PB__ADMIN_COMMAND__INIT;
 	Pb__RolloutAct rollout_act = PB__ROLLOUT_ACT__INIT;

@@ -47,8 +47,8 @@ static void show(struct ctl *c, const Pb__Targets *t)
 	note_text(&text);
 }
 
-static int make_and_sign(struct ctl *c, const char *file, const struct hand *hand,
-	struct arena *a, struct bytes *out)
+static int make_and_sign(struct ctl *c, const char *file, const struct hand *hand, struct arena *a,
+	struct bytes *out)
 {
 	const Pb__Targets *t;
 	uint64_t counter, index;
@@ -77,19 +77,18 @@ static int read_signed(const char *path, struct arena *a, struct bytes *out)
 		*out = bytes_of(p, b.len);
 	}
 	buf_release(&b);
-	return err == 0 ? 0
-			: fail(exit_of(err), "huiductl help build publish", "%s: %s",
-				  path, err_str(err));
+	return err == 0
+		? 0
+		: fail(exit_of(err), "huiductl help build publish", "%s: %s", path, err_str(err));
 }
 
 /* As the server will: enough release keys. */
-static int verify(
-	struct ctl *c, struct bytes envelope, struct arena *a, const Pb__Targets **out)
+static int verify(struct ctl *c, struct bytes envelope, struct arena *a, const Pb__Targets **out)
 {
 	struct signers who = { 0 };
 	struct bytes payload;
-	int err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_TARGETS,
-		c->root->root, c->root->root->targets, a, &payload, &who);
+	int err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_TARGETS, c->root->root,
+		c->root->root->targets, a, &payload, &who);
 
 	if (err == ERR_BELOW_THRESHOLD)
 		return fail(EXIT_NOT_AUTHORISED,
@@ -101,9 +100,9 @@ static int verify(
 		*out = targets_peek(envelope, a, &err);
 	if (err == 0 && (*out)->n_targets == 0)
 		err = ERR_BAD_BUILD;
-	return err == 0 ? 0
-			: fail(exit_of(err), "huiductl help build sign",
-				  "the envelope: %s", err_str(err));
+	return err == 0
+		? 0
+		: fail(exit_of(err), "huiductl help build sign", "the envelope: %s", err_str(err));
 }
 
 /* The file that somebody else described. */
@@ -113,17 +112,15 @@ static int check_file(const char *file, const Pb__Target *t)
 	int err = file_facts(file, &facts);
 
 	if (err != 0)
-		return fail(exit_of(err), "huiductl help build publish", "%s: %s", file,
-			err_str(err));
+		return fail(
+			exit_of(err), "huiductl help build publish", "%s: %s", file, err_str(err));
 	if (t->length == facts.length &&
 		bytes_eq(wire_bytes(t->sha256), bytes_of(facts.sha256, SHA256_LEN)))
 		return 0;
-	return fail(
-		EXIT_REFUSED, "sha256sum FILE", "%s: %s", file, err_str(ERR_BAD_HASH));
+	return fail(EXIT_REFUSED, "sha256sum FILE", "%s: %s", file, err_str(ERR_BAD_HASH));
 }
 
-static int send_publish(
-	struct ctl *c, struct bytes envelope, const struct held_key *key)
+static int send_publish(struct ctl *c, struct bytes envelope, const struct held_key *key)
 {
 	Pb__AdminCommand command = PB__ADMIN_COMMAND__INIT;
 	Pb__Publish publish = PB__PUBLISH__INIT;
@@ -147,10 +144,9 @@ static int tell_published(struct ctl *c, const Pb__Targets *t)
 	struct buf out = { 0 };
 
 	put(&out, &c->term, STYLE_GOOD, "%s", icon(&c->term, ICON_DONE));
-	buf_printf(&out, " published %s for %s, counter %llu\n", t->build_id,
-		t->product, (unsigned long long)t->release_counter);
-	buf_printf(
-		&out, "Next: huiductl rollout create %s --plan PLAN.yaml\n", release);
+	buf_printf(&out, " published %s for %s, counter %llu\n", t->build_id, t->product,
+		(unsigned long long)t->release_counter);
+	buf_printf(&out, "Next: huiductl rollout create %s --plan PLAN.yaml\n", release);
 	return ctl_print(&out);
 }
 
@@ -216,22 +212,19 @@ static void list_json(struct buf *out, const Pb__AdminReply *m)
 
 static void list_text(struct buf *out, const struct term *term, const Pb__AdminReply *m)
 {
-	static const struct column columns[] = { { "PRODUCT", false },
-		{ "BUILD", false }, { "RELEASE", false }, { "COUNTER", true },
-		{ "SIZE", true }, { "AGE", true }, { "STATE", false } };
+	static const struct column columns[] = { { "PRODUCT", false }, { "BUILD", false },
+		{ "RELEASE", false }, { "COUNTER", true }, { "SIZE", true }, { "AGE", true },
+		{ "STATE", false } };
 	struct table t = { columns, sizeof(columns) / sizeof(columns[0]), NULL, 0 };
 	uint64_t now_ms = m->checkpoint->time_ms;
 
 	for (size_t i = 0; i < m->n_builds; i++) {
 		const Pb__BuildView *b = m->builds[i];
-		uint64_t age_ms =
-			now_ms > b->published_ms ? now_ms - b->published_ms : 0;
+		uint64_t age_ms = now_ms > b->published_ms ? now_ms - b->published_ms : 0;
 		table_cell(&t, STYLE_PLAIN, "%s", b->product);
 		table_cell(&t, STYLE_PLAIN, "%s", b->build_id);
-		table_cell(
-			&t, STYLE_PLAIN, "%s", b->release != NULL ? b->release : "-");
-		table_cell(&t, STYLE_PLAIN, "%llu",
-			(unsigned long long)b->release_counter);
+		table_cell(&t, STYLE_PLAIN, "%s", b->release != NULL ? b->release : "-");
+		table_cell(&t, STYLE_PLAIN, "%llu", (unsigned long long)b->release_counter);
 		table_cell(&t, STYLE_PLAIN, "%s", show_size(b->length).s);
 		table_cell(&t, STYLE_PLAIN, "%s", show_age(age_ms).s);
 		table_cell(&t, STYLE_PLAIN, "%s", b->state);

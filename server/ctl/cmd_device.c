@@ -37,14 +37,14 @@ static void why_json(struct buf *out, const Pb__DeviceView *d)
 	buf_str(out, "\n");
 }
 
-static void offer_text(struct buf *out, const struct term *t, const Pb__DeviceView *d,
-	const Pb__DeviceOffer *o)
+static void offer_text(
+	struct buf *out, const struct term *t, const Pb__DeviceView *d, const Pb__DeviceOffer *o)
 {
 	put(out, t, STYLE_BOLD, "  %-9s", o->release);
 	buf_printf(out, " %s\n", o->why);
 	buf_printf(out, "            bucket %s of 1,000,000;", show_count(o->bucket).s);
-	buf_printf(out, " %s is open to %s; arm %s\n", ring_word(d->ring),
-		show_share(o->upper).s, o->arm);
+	buf_printf(out, " %s is open to %s; arm %s\n", ring_word(d->ring), show_share(o->upper).s,
+		o->arm);
 }
 
 static void why_text(struct buf *out, const struct term *t, const Pb__DeviceView *d)
@@ -55,13 +55,11 @@ static void why_text(struct buf *out, const struct term *t, const Pb__DeviceView
 		(void)hex_encode(hex, d->device_id.data, ID_LEN);
 	put(out, t, STYLE_BOLD, "Device %s", hex);
 	buf_printf(out, "\n  %s on %s; last report %u\n", d->product,
-		d->last_build != NULL ? d->last_build : "a build it has not reported",
-		d->last_seq);
+		d->last_build != NULL ? d->last_build : "a build it has not reported", d->last_seq);
 	buf_printf(out, "  ring      %s", ring_word(d->ring));
 	if (d->wish < d->ring)
 		buf_printf(out, "; waiting for a seat in %s", ring_word(d->wish));
-	buf_printf(
-		out, "\n  enrolled  %.10s\n", show_minute(d->enrolled_day * DAY_MS).s);
+	buf_printf(out, "\n  enrolled  %.10s\n", show_minute(d->enrolled_day * DAY_MS).s);
 	for (size_t i = 0; i < d->n_offers; i++)
 		offer_text(out, t, d, d->offers[i]);
 	if (d->n_offers == 0)
@@ -77,8 +75,7 @@ int cmd_device_why(struct ctl *c)
 	int err;
 
 	if (!hex_decode(raw, ID_LEN, id))
-		return fail(EXIT_USAGE,
-			"huiductl device why ID, as the device shows it",
+		return fail(EXIT_USAGE, "huiductl device why ID, as the device shows it",
 			"'%s' is no device: an id is 32 hex digits", id);
 	err = ctl_query(c, PB__QUERY_KIND__QUERY_DEVICE, id, &r);
 	if (err != 0)

@@ -37,8 +37,7 @@ static int help_on(struct ctl *c, const struct arg_list *words)
 
 	if (strcmp(words->v[0], "exit-codes") == 0) {
 		exit_help(&out);
-	} else if (words->n == 1 && command_is_noun(words->v[0]) &&
-		!stands_alone(words->v[0])) {
+	} else if (words->n == 1 && command_is_noun(words->v[0]) && !stands_alone(words->v[0])) {
 		command_help_noun(&out, &c->term, words->v[0]);
 	} else {
 		k = command_find(words, &used, error);

@@ -17,8 +17,7 @@ static const char *you(char out[33])
 	size_t n = 0;
 
 	for (; user != NULL && *user != '\0' && n < 32; user++) {
-		char ch = *user >= 'A' && *user <= 'Z' ? (char)(*user - 'A' + 'a')
-						       : *user;
+		char ch = *user >= 'A' && *user <= 'Z' ? (char)(*user - 'A' + 'a') : *user;
 		char one[2] = { ch, '\0' };
 		if (person_is_valid(one))
 			out[n++] = ch;
@@ -38,8 +37,7 @@ static int check_persons(struct ctl *c, const struct deployment *d)
 	for (size_t i = 0; i < given->n; i++) {
 		if (!person_is_valid(given->v[i]))
 			return fail(EXIT_USAGE, "huiductl help init",
-				"--person '%s': a-z, 0-9, '-', '_', at most 32",
-				given->v[i]);
+				"--person '%s': a-z, 0-9, '-', '_', at most 32", given->v[i]);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(given->v[k], given->v[i]) == 0)
 				return fail(EXIT_USAGE, "huiductl help init",
@@ -53,8 +51,7 @@ static int check(struct ctl *c, const struct deployment *d)
 	char host[256];
 
 	if (!name_ok(d->repository) || !name_ok(d->line))
-		return fail(EXIT_USAGE,
-			"huiductl init DIR --repository NAME --line NAME",
+		return fail(EXIT_USAGE, "huiductl init DIR --repository NAME --line NAME",
 			"'%s': letters, digits, '.', '_', '-', at most 63",
 			name_ok(d->repository) ? d->line : d->repository);
 	for (size_t i = 0; i < d->n_products; i++) {
@@ -65,8 +62,7 @@ static int check(struct ctl *c, const struct deployment *d)
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(d->products[k], d->products[i]) == 0)
 				return fail(EXIT_USAGE, "huiductl help init",
-					"--product '%s' stands here twice",
-					d->products[i]);
+					"--product '%s' stands here twice", d->products[i]);
 	}
 	if (!deployment_host(d->listen, host, sizeof(host)))
 		return fail(EXIT_USAGE, "huiductl init DIR --listen " LISTEN,
@@ -79,8 +75,7 @@ static void warn(struct ctl *c, const struct deployment *d)
 	struct buf text = { 0 };
 
 	if (strcmp(d->profile->name, "solo") == 0) {
-		put(&text, &c->errors, STYLE_WARN,
-			"%s Profile solo: one person, one machine.",
+		put(&text, &c->errors, STYLE_WARN, "%s Profile solo: one person, one machine.",
 			icon(&c->errors, ICON_WARNING));
 		buf_printf(&text,
 			"\n  Whoever holds %s holds the fleet: its keys sign builds and approve\n"
@@ -90,8 +85,7 @@ static void warn(struct ctl *c, const struct deployment *d)
 			d->folder);
 	} else {
 		put(&text, &c->errors, STYLE_WARN, "%s Profile %s: %s.",
-			icon(&c->errors, ICON_WARNING), d->profile->name,
-			d->profile->sentence);
+			icon(&c->errors, ICON_WARNING), d->profile->name, d->profile->sentence);
 		buf_printf(&text,
 			"\n  Give every person their %s/keys/NAME.*.pem, and take them off this\n"
 			"  machine: as long as they lie together, one thief is enough.",
@@ -137,8 +131,8 @@ static int make(struct ctl *c, const struct deployment *d)
 		err = fail(EXIT_CONFLICT, "huiductl init ANOTHER-DIR",
 			"%s is there already: nothing was made", about);
 	else if (err != 0)
-		err = fail(exit_of(err), "huiductl init ANOTHER-DIR",
-			"%s: %s: nothing was made", about, err_str(err));
+		err = fail(exit_of(err), "huiductl init ANOTHER-DIR", "%s: %s: nothing was made",
+			about, err_str(err));
 	free(about);
 	if (err != 0)
 		return err;
@@ -164,8 +158,7 @@ int cmd_init(struct ctl *c)
 	const char *self[] = { you(user) };
 	struct deployment d = {
 		.folder = a->words.v[0],
-		.repository =
-			a->repository != NULL ? a->repository : name_of(a->words.v[0]),
+		.repository = a->repository != NULL ? a->repository : name_of(a->words.v[0]),
 		.line = a->line != NULL ? a->line : "default",
 		.listen = a->listen != NULL ? a->listen : LISTEN,
 		.products = a->products.n > 0 ? a->products.v : one_product,
@@ -175,9 +168,7 @@ int cmd_init(struct ctl *c)
 	};
 	int err;
 
-	d.persons = a->persons.n > 0        ? a->persons.v
-		: d.profile->n_persons == 1 ? self
-					    : people;
+	d.persons = a->persons.n > 0 ? a->persons.v : d.profile->n_persons == 1 ? self : people;
 	err = check(c, &d);
 	return err != 0 ? err : make(c, &d);
 }

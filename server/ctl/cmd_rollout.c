@@ -24,8 +24,8 @@ static int choose(struct chosen *c, const Pb__BuildView *b, const char *release)
 		if (strcmp(c->ref[i].build_id, b->build_id) == 0)
 			return 0;
 		return fail(EXIT_CONFLICT, "huiductl rollout create ... --build ID",
-			"'%s' has %s and %s for %s: say which", release,
-			c->ref[i].build_id, b->build_id, b->product);
+			"'%s' has %s and %s for %s: say which", release, c->ref[i].build_id,
+			b->build_id, b->product);
 	}
 	if (c->n == BUILDS_MAX)
 		return fail(EXIT_USAGE, "huiductl rollout create ... --build ID",
@@ -38,8 +38,7 @@ static int choose(struct chosen *c, const Pb__BuildView *b, const char *release)
 }
 
 /* All builds whose release, or whose own name, is `name`. */
-static int choose_by(
-	struct chosen *c, const Pb__AdminReply *m, const char *name, bool by_release)
+static int choose_by(struct chosen *c, const Pb__AdminReply *m, const char *name, bool by_release)
 {
 	int err = 0;
 
@@ -52,8 +51,7 @@ static int choose_by(
 	return err;
 }
 
-static int choose_builds(
-	const struct args *a, const Pb__AdminReply *m, struct chosen *out)
+static int choose_builds(const struct args *a, const Pb__AdminReply *m, struct chosen *out)
 {
 	const char *name = a->words.v[0];
 	int err = 0;
@@ -76,8 +74,8 @@ static int choose_builds(
 	return err;
 }
 
-static int send_propose(struct ctl *c, Pb__Propose *propose, const struct held_key *key,
-	const Pb__Checkpoint *seen)
+static int send_propose(
+	struct ctl *c, Pb__Propose *propose, const struct held_key *key, const Pb__Checkpoint *seen)
 {
 	Pb__AdminCommand command = PB__ADMIN_COMMAND__INIT;
 	struct buf out = { 0 };
@@ -132,14 +130,12 @@ int cmd_rollout_create(struct ctl *c)
 	int err;
 
 	if (c->args.plan == NULL)
-		return fail(EXIT_USAGE,
-			"huiductl rollout create NAME --plan plans/weekly.yaml",
+		return fail(EXIT_USAGE, "huiductl rollout create NAME --plan plans/weekly.yaml",
 			"--plan is missing");
 	err = planfile_load(c->args.plan, &plan, error);
 	if (err != 0)
 		return fail(err == ERR_CONFIG ? EXIT_USAGE : exit_of(err),
-			"huiductl rollout create NAME --plan FILE --dry-run", "%s",
-			error);
+			"huiductl rollout create NAME --plan FILE --dry-run", "%s", error);
 	put(&text, &c->term, STYLE_BOLD, "Plan %s, line %s", planfile_spec(plan)->name,
 		planfile_spec(plan)->line);
 	buf_str(&text, "\n");
@@ -159,16 +155,14 @@ static void show_age_of(struct buf *out, const struct proposal *p, uint64_t now_
 		show_age(now_ms > at_ms ? now_ms - at_ms : 0).s);
 }
 
-static void show_proposal(
-	struct buf *out, const struct ctl *c, const struct proposal *p)
+static void show_proposal(struct buf *out, const struct ctl *c, const struct proposal *p)
 {
 	put(out, &c->errors, STYLE_BOLD, "Rollout %s", p->m->release);
 	buf_printf(out, ": plan %s, line %s", p->spec->name, p->spec->line);
 	show_age_of(out, p, clock_ms());
 	for (size_t i = 0; i < p->m->n_builds; i++) {
 		const Pb__Targets *t = p->build[i].targets;
-		buf_printf(out,
-			"  %s: build %s, counter %llu, rollback index %llu, signed by ",
+		buf_printf(out, "  %s: build %s, counter %llu, rollback index %llu, signed by ",
 			t->product, t->build_id, (unsigned long long)t->release_counter,
 			(unsigned long long)t->rollback_index);
 		put_signers(out, c->root->root, &p->build[i].signers);
@@ -177,20 +171,19 @@ static void show_proposal(
 			show_minute(p->build[i].expires * 1000).s);
 	}
 	ladder_show(out, &c->errors, p->spec, p->m->proposed_at);
-	buf_printf(out, "Approved so far by %u of %u", (unsigned)p->m->n_approved_by,
-		p->m->threshold);
+	buf_printf(
+		out, "Approved so far by %u of %u", (unsigned)p->m->n_approved_by, p->m->threshold);
 	for (size_t i = 0; i < p->m->n_approved_by; i++)
 		buf_printf(out, "%s%s", i == 0 ? ": " : ", ", p->m->approved_by[i]);
-	buf_str(out,
-		".\nSeed, builds, steps and limits are what this machine computes.\n");
+	buf_str(out, ".\nSeed, builds, steps and limits are what this machine computes.\n");
 	if (p->build[0].version > 1)
 		put(out, &c->errors, STYLE_WARN,
 			"%s Approved before: this lets it go on where it was paused or halted.\n",
 			icon(&c->errors, ICON_WARNING));
 }
 
-static int sign_plan(const Pb__ProposalBuild *b, const struct held_key *key,
-	struct arena *a, ProtobufCBinaryData *out)
+static int sign_plan(const Pb__ProposalBuild *b, const struct held_key *key, struct arena *a,
+	ProtobufCBinaryData *out)
 {
 	struct bytes envelope;
 	int err = envelope_wrap(ENVELOPE_PLAN, wire_bytes(b->plan), a, &envelope);
@@ -226,8 +219,7 @@ static int approve_as(struct ctl *c, const Pb__Proposal *m, const struct held_ke
 	return err;
 }
 
-static int tell_approved(
-	struct ctl *c, const Pb__Proposal *m, const struct hand *hand, bool again)
+static int tell_approved(struct ctl *c, const Pb__Proposal *m, const struct hand *hand, bool again)
 {
 	size_t n = m->n_approved_by + hand->n;
 	struct buf out = { 0 };
@@ -235,13 +227,11 @@ static int tell_approved(
 	for (size_t i = 0; i < hand->n; i++) {
 		put(&out, &c->term, STYLE_GOOD, "%s", icon(&c->term, ICON_DONE));
 		buf_printf(&out, " %s approved by %s (%zu of %u)\n", m->release,
-			hand->key[i].entry->name != NULL ? hand->key[i].entry->name
-							 : "you",
+			hand->key[i].entry->name != NULL ? hand->key[i].entry->name : "you",
 			m->n_approved_by + i + 1, m->threshold);
 	}
 	if (n < m->threshold)
-		buf_printf(&out, "Next: huiductl rollout approve %s --key NEXT.pem\n",
-			m->release);
+		buf_printf(&out, "Next: huiductl rollout approve %s --key NEXT.pem\n", m->release);
 	else if (again) /* it goes on by itself */
 		buf_printf(&out, "Next: huiductl rollout get %s -w\n", m->release);
 	else
@@ -279,8 +269,7 @@ static int check_and_show(struct ctl *c, const Pb__Proposal *m, bool *again)
 	int err = proposal_check(m, c->root->root, clock_ms() / 1000, &a, &p, error);
 
 	if (err != 0) {
-		err = fail(EXIT_REFUSED,
-			"huiductl rollout history, and ask the proposer",
+		err = fail(EXIT_REFUSED, "huiductl rollout history, and ask the proposer",
 			"not signed: %s", error);
 	} else {
 		*again = p.build[0].version > 1;
@@ -306,8 +295,8 @@ int cmd_rollout_approve(struct ctl *c)
 	if (err != 0)
 		return err;
 	if (r.m->proposal == NULL)
-		err = fail(EXIT_NOT_FOUND, "huiductl rollout list",
-			"'%s': nothing to approve", name);
+		err = fail(
+			EXIT_NOT_FOUND, "huiductl rollout list", "'%s': nothing to approve", name);
 	want = c->args.all == FLAG_YES ? c->root->root->approver->threshold : 1;
 	if (err == 0)
 		err = hand_take(c, KEY_APPROVER, KEY_APPROVER, want, &hand);

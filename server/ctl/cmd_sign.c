@@ -5,8 +5,7 @@
 #include "server/ctl/targets.h"
 
 /* Reads word `i` as an envelope of Targets; `*is` false: it is some other file. */
-static int read_word(
-	struct ctl *c, size_t i, struct arena *a, bool *is, struct bytes *out)
+static int read_word(struct ctl *c, size_t i, struct arena *a, bool *is, struct bytes *out)
 {
 	const char *path = c->args.words.v[i];
 	struct buf b = { 0 };
@@ -25,8 +24,7 @@ static int read_word(
 	buf_release(&b);
 	if (err == 0 || err == ERR_TOO_BIG)
 		return 0;
-	return fail(
-		exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
+	return fail(exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
 }
 
 /* All words are envelopes of one description: their signatures together. */
@@ -41,8 +39,8 @@ static int merge(struct ctl *c, struct arena *a, struct bytes *all)
 		err = is ? envelope_merge(*all, one, a, all) : ERR_WRONG_TYPE;
 		if (err != 0)
 			return fail(EXIT_USAGE, "huiductl help build sign",
-				"%s: not a description of the same build as %s",
-				c->args.words.v[i], c->args.words.v[0]);
+				"%s: not a description of the same build as %s", c->args.words.v[i],
+				c->args.words.v[0]);
 	}
 	return 0;
 }
@@ -55,8 +53,8 @@ static int make(struct ctl *c, struct arena *a, struct bytes *out)
 	if (!c->args.counter.set)
 		return fail(EXIT_USAGE, "huiductl build list, for the highest so far",
 			"--counter is missing: without a server nobody knows the next one");
-	return targets_make(c, c->args.words.v[0], c->args.counter.v,
-		c->args.rollback_index.v, a, out);
+	return targets_make(
+		c, c->args.words.v[0], c->args.counter.v, c->args.rollback_index.v, a, out);
 }
 
 static int load(struct ctl *c, struct arena *a, struct bytes *out)
@@ -94,8 +92,7 @@ static int sign(struct ctl *c, struct arena *a, struct bytes *envelope)
 
 	if (c->args.words.n > 1 && c->args.keys.n == 0)
 		return 0;
-	err = hand_take(
-		c, KEY_RELEASE, KEY_RELEASE, c->root->root->targets->threshold, &hand);
+	err = hand_take(c, KEY_RELEASE, KEY_RELEASE, c->root->root->targets->threshold, &hand);
 	if (err != 0)
 		return err;
 	err = hand_sign(&hand, *envelope, a, envelope);
@@ -111,11 +108,10 @@ static int save(struct ctl *c, struct bytes envelope)
 
 	for (size_t i = 0; i < c->args.words.n; i++)
 		is_input |= strcmp(path, c->args.words.v[i]) == 0;
-	err = is_input ? file_replace(path, envelope, 0644)
-		       : file_create(path, envelope, 0644);
+	err = is_input ? file_replace(path, envelope, 0644) : file_create(path, envelope, 0644);
 	return err == 0 ? 0
-			: fail(exit_of(err), "huiductl build sign ... -o ANOTHER.env",
-				  "%s: %s", path, err_str(err));
+			: fail(exit_of(err), "huiductl build sign ... -o ANOTHER.env", "%s: %s",
+				  path, err_str(err));
 }
 
 static int tell(struct ctl *c, struct bytes envelope, struct arena *a)
@@ -124,8 +120,8 @@ static int tell(struct ctl *c, struct bytes envelope, struct arena *a)
 	struct signers who = { 0 };
 	struct buf out = { 0 };
 	struct bytes payload;
-	int err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_TARGETS, root,
-		root->targets, a, &payload, &who);
+	int err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_TARGETS, root, root->targets,
+		a, &payload, &who);
 	bool enough = err == 0;
 
 	put(&out, &c->term, enough ? STYLE_GOOD : STYLE_WARN, "%s",
@@ -136,8 +132,7 @@ static int tell(struct ctl *c, struct bytes envelope, struct arena *a)
 	if (enough)
 		buf_printf(&out, "Next: huiductl build publish %s FILE\n", c->args.out);
 	else
-		buf_printf(&out,
-			"Next: huiductl build sign %s --key NEXT.pem -o BOTH.env\n",
+		buf_printf(&out, "Next: huiductl build sign %s --key NEXT.pem -o BOTH.env\n",
 			c->args.out);
 	return ctl_print(&out);
 }

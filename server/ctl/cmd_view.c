@@ -36,8 +36,7 @@ int cmd_rollout_get(struct ctl *c)
 	if (err != 0)
 		return err;
 	if (r.m->n_rollouts == 0 && word(c) != NULL)
-		err = fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'",
-			word(c));
+		err = fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'", word(c));
 	else if (ctl_json(c))
 		rollout_json(&out, r.m);
 	else if (r.m->n_rollouts == 0)
@@ -94,12 +93,10 @@ static void history_json(struct buf *out, const Pb__AdminReply *m)
 	buf_str(out, "\n");
 }
 
-static void history_text(
-	struct buf *out, const struct term *term, const Pb__AdminReply *m)
+static void history_text(struct buf *out, const struct term *term, const Pb__AdminReply *m)
 {
-	static const struct column columns[] = { { "INDEX", true },
-		{ "TIME (UTC)", false }, { "WHO", false }, { "WHAT", false },
-		{ "WHY", false } };
+	static const struct column columns[] = { { "INDEX", true }, { "TIME (UTC)", false },
+		{ "WHO", false }, { "WHAT", false }, { "WHY", false } };
 	struct table t = { columns, sizeof(columns) / sizeof(columns[0]), NULL, 0 };
 
 	for (size_t i = 0; i < m->n_history; i++) {
@@ -155,12 +152,11 @@ static void rings_json(struct buf *out, const Pb__AdminReply *m, const char *lin
 	buf_str(out, "\n");
 }
 
-static void rings_text(struct buf *out, const struct term *term,
-	const Pb__AdminReply *m, const char *line)
+static void rings_text(
+	struct buf *out, const struct term *term, const Pb__AdminReply *m, const char *line)
 {
 	static const struct column columns[] = { { "LINE", false }, { "RING", false },
-		{ "SEATS", true }, { "TAKEN", true }, { "FREE", true },
-		{ "WAITING", true } };
+		{ "SEATS", true }, { "TAKEN", true }, { "FREE", true }, { "WAITING", true } };
 	struct table t = { columns, sizeof(columns) / sizeof(columns[0]), NULL, 0 };
 
 	for (size_t i = 0; i < m->n_rings; i++) {
@@ -170,11 +166,10 @@ static void rings_text(struct buf *out, const struct term *term,
 			continue;
 		table_cell(&t, STYLE_PLAIN, "%s", v->line);
 		table_cell(&t, STYLE_PLAIN, "%s", ring_word(v->ring));
-		table_cell(&t, STYLE_PLAIN, "%s",
-			v->seats > 0 ? show_count(v->seats).s : "the rest");
-		table_cell(&t, STYLE_PLAIN, "%s", show_count(v->taken).s);
 		table_cell(
-			&t, STYLE_PLAIN, "%s", v->seats > 0 ? show_count(left).s : "-");
+			&t, STYLE_PLAIN, "%s", v->seats > 0 ? show_count(v->seats).s : "the rest");
+		table_cell(&t, STYLE_PLAIN, "%s", show_count(v->taken).s);
+		table_cell(&t, STYLE_PLAIN, "%s", v->seats > 0 ? show_count(left).s : "-");
 		table_cell(&t, STYLE_PLAIN, "%s", show_count(v->waiting).s);
 	}
 	table_print(&t, term, out);
@@ -198,8 +193,7 @@ int cmd_ring_show(struct ctl *c)
 	if (err != 0)
 		return err;
 	if (!has_line(r.m, word(c)))
-		err = fail(
-			EXIT_NOT_FOUND, "huiductl ring show", "no line '%s'", word(c));
+		err = fail(EXIT_NOT_FOUND, "huiductl ring show", "no line '%s'", word(c));
 	else if (ctl_json(c))
 		rings_json(&out, r.m, word(c));
 	else
@@ -230,8 +224,7 @@ int cmd_log_checkpoint(struct ctl *c)
 	} else {
 		if (r.m->checkpoint->root.len == SHA256_LEN)
 			(void)hex_encode(hex, r.m->checkpoint->root.data, SHA256_LEN);
-		buf_printf(&out, "%s  size %llu  root %s\n",
-			r.m->checkpoint->repository,
+		buf_printf(&out, "%s  size %llu  root %s\n", r.m->checkpoint->repository,
 			(unsigned long long)r.m->checkpoint->size, hex);
 	}
 	reply_release(&r);

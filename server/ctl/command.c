@@ -35,7 +35,7 @@ const struct command commands[] = {
 		cmd_rollout_approve, ARG(KEY) | ARG(ALL) | ARG(YES), 1, 1 },
 	{ "rollout", "start", "start", "NAME", "start an approved rollout",
 		"huiductl rollout start 2.4.1", cmd_rollout_start, ARG(REASON) | ARG(KEY), 1, 1 },
-	{ "rollout", "pause", NULL, "NAME", "take in no more devices",
+	{ "rollout", "pause", "pause", "NAME", "take in no more devices",
 		"huiductl rollout pause 2.4.1 --reason 'looking at heat on phone-c'",
 		cmd_rollout_pause, ARG(REASON) | ARG(KEY), 1, 1 },
 	{ "rollout", "halt", "halt", "NAME", "stop offering it, at once; never asks",
@@ -50,8 +50,8 @@ const struct command commands[] = {
 		cmd_rollout_status, ARG(OUTPUT) | ARG(TIMEOUT) | ARG(WATCH), 1, 1 },
 	{ "rollout", "list", NULL, "", "all rollouts, one line each",
 		"huiductl rollout list", cmd_rollout_list, ARG(OUTPUT), 0, 0 },
-	{ "rollout", "history", NULL, "[NAME]", "who did what, and why",
-		"huiductl rollout history 2.4.1", cmd_rollout_history, ARG(OUTPUT), 0, 1 },
+	{ "rollout", "history", "history", "[NAME]", "who did what, and why",
+		"huiductl history 2.4.1", cmd_rollout_history, ARG(OUTPUT), 0, 1 },
 
 	{ "device", "why", "why", "ID", "why a device has an update, or none",
 		"huiductl why 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_why, ARG(OUTPUT), 1, 1 },
@@ -76,8 +76,8 @@ struct shown command_str(const struct command *c)
 {
 	struct shown out;
 
-	(void)snprintf(out.s, sizeof(out.s), "huiductl %s%s%s", c->noun,
-		c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "");
+	(void)snprintf(out.s, sizeof(out.s), "huiductl %s%s%s", c->noun, c->verb != NULL ? " " : "",
+		c->verb != NULL ? c->verb : "");
 	return out;
 }
 
@@ -126,8 +126,7 @@ static void list_verbs(const char *noun, char error[ARGS_ERR_MAX])
 
 	for (size_t i = 0; i < COMMANDS && n < ARGS_ERR_MAX; i++)
 		if (same(commands[i].noun, noun))
-			n += (size_t)snprintf(
-				error + n, ARGS_ERR_MAX - n, " %s", commands[i].verb);
+			n += (size_t)snprintf(error + n, ARGS_ERR_MAX - n, " %s", commands[i].verb);
 }
 
 static void explain(const struct arg_list *words, char error[ARGS_ERR_MAX])
@@ -139,16 +138,15 @@ static void explain(const struct arg_list *words, char error[ARGS_ERR_MAX])
 		list_verbs(noun, error);
 	} else if (command_is_noun(noun)) {
 		near = nearest_verb(noun, verb);
-		(void)snprintf(error, ARGS_ERR_MAX,
-			"'%s %.40s' is no command%s%s%s%s%s", noun, verb,
-			near != NULL ? "; did you mean '" : "",
-			near != NULL ? noun : "", near != NULL ? " " : "",
-			near != NULL ? near : "", near != NULL ? "'?" : "");
+		(void)snprintf(error, ARGS_ERR_MAX, "'%s %.40s' is no command%s%s%s%s%s", noun,
+			verb, near != NULL ? "; did you mean '" : "", near != NULL ? noun : "",
+			near != NULL ? " " : "", near != NULL ? near : "",
+			near != NULL ? "'?" : "");
 	} else {
 		near = nearest_word(noun);
 		(void)snprintf(error, ARGS_ERR_MAX, "'%.40s' is no command%s%s%s", noun,
-			near != NULL ? "; did you mean '" : "",
-			near != NULL ? near : "", near != NULL ? "'?" : "");
+			near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+			near != NULL ? "'?" : "");
 	}
 }
 
@@ -161,8 +159,7 @@ const struct command *command_find(
 	for (size_t i = 0; i < COMMANDS; i++) {
 		const struct command *c = &commands[i];
 		bool whole = same(c->noun, first) && same(c->verb, second);
-		if (!whole && !same(c->alias, first) &&
-			!(same(c->noun, first) && c->verb == NULL))
+		if (!whole && !same(c->alias, first) && !(same(c->noun, first) && c->verb == NULL))
 			continue;
 		*used = whole ? 2 : 1;
 		return c;
@@ -175,9 +172,8 @@ static void list_one(struct buf *out, const struct command *c)
 {
 	struct shown name;
 
-	(void)snprintf(name.s, sizeof(name.s), "%s%s%s%s%s", c->noun,
-		c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "",
-		c->args[0] != '\0' ? " " : "", c->args);
+	(void)snprintf(name.s, sizeof(name.s), "%s%s%s%s%s", c->noun, c->verb != NULL ? " " : "",
+		c->verb != NULL ? c->verb : "", c->args[0] != '\0' ? " " : "", c->args);
 	buf_printf(out, "  %-31s %s\n", name.s, c->help);
 }
 

@@ -105,10 +105,8 @@ static int read_reply(const struct conn *c, size_t n, struct reply *out)
 	out->memory = a.base;
 	err = receive_all(c, frame, n);
 	if (err == 0)
-		e = wire_read(&pb__envelope__descriptor, bytes_of(frame, n),
-			&wire_admin, &a, &err);
-	if (e != NULL &&
-		strcmp(e->payload_type, envelope_type_str(ENVELOPE_REPLY)) != 0)
+		e = wire_read(&pb__envelope__descriptor, bytes_of(frame, n), &wire_admin, &a, &err);
+	if (e != NULL && strcmp(e->payload_type, envelope_type_str(ENVELOPE_REPLY)) != 0)
 		err = ERR_WRONG_TYPE;
 	if (err == 0 && e != NULL)
 		out->m = wire_read(&pb__admin_reply__descriptor, wire_bytes(e->payload),

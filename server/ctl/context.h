@@ -26,8 +26,7 @@ struct context {
  */
 char *context_find(const char *given);
 /* ERR_CONFIG or -errno with the line for a person in `error`. */
-WARN_UNUSED int context_load(
-	const char *file, struct context *out, char error[YAML_ERROR_MAX]);
+WARN_UNUSED int context_load(const char *file, struct context *out, char error[YAML_ERROR_MAX]);
 void context_release(struct context *c);
 /* Of root, release or approver. */
 const struct context_keys *context_keys(const struct context *c, enum key_role role);

@@ -29,15 +29,13 @@ int ctl_context(struct ctl *c)
 		return 0;
 	file = context_find(c->args.context);
 	if (file == NULL)
-		return fail(EXIT_USAGE,
-			"huiductl init DIR, or huiductl --context FILE ...",
+		return fail(EXIT_USAGE, "huiductl init DIR, or huiductl --context FILE ...",
 			"no huiductl.yaml here or in a folder above");
 	err = context_load(file, &c->context, error);
 	free(file);
-	return err == 0
-		? 0
-		: fail(err == ERR_CONFIG ? EXIT_USAGE : exit_of(err),
-			  "huiductl help init, for what the file holds", "%s", error);
+	return err == 0 ? 0
+			: fail(err == ERR_CONFIG ? EXIT_USAGE : exit_of(err),
+				  "huiductl help init, for what the file holds", "%s", error);
 }
 
 int ctl_root(struct ctl *c)
@@ -49,18 +47,15 @@ int ctl_root(struct ctl *c)
 	err = rootfile_read(c->context.root, &c->root);
 	if (err != 0)
 		return fail(exit_of(err), "set root: to the deployment's root.env",
-			"%s: root: %s: %s", c->context.file, c->context.root,
-			err_str(err));
+			"%s: root: %s: %s", c->context.file, c->context.root, err_str(err));
 	if (strcmp(c->root->root->repository, c->context.repository) != 0)
 		return fail(EXIT_REFUSED, "set root: or repository: to match",
 			"%s: repository '%s', but %s is for '%s'", c->context.file,
-			c->context.repository, c->context.root,
-			c->root->root->repository);
+			c->context.repository, c->context.root, c->root->root->repository);
 	return 0;
 }
 
-static int pack(enum envelope_type type, const void *message, struct arena *a,
-	struct bytes *out)
+static int pack(enum envelope_type type, const void *message, struct arena *a, struct bytes *out)
 {
 	struct bytes payload;
 	int err;
@@ -94,8 +89,7 @@ static int exchange(struct ctl *c, struct bytes envelope, struct reply *out)
 		: ERR_WRONG_REPOSITORY;
 }
 
-int ctl_try(
-	struct ctl *c, enum envelope_type type, const void *message, struct reply *out)
+int ctl_try(struct ctl *c, enum envelope_type type, const void *message, struct reply *out)
 {
 	struct arena a = { 0 };
 	struct bytes envelope;
@@ -113,11 +107,9 @@ static int unreachable(const struct ctl *c, const char *why)
 {
 	const char *slash = strrchr(c->context.file, '/');
 	char *next = mem_printf("huidud -c %.*shuidud.yaml",
-		(int)(slash == NULL ? 0 : slash + 1 - c->context.file),
-		c->context.file);
+		(int)(slash == NULL ? 0 : slash + 1 - c->context.file), c->context.file);
 	int code = fail(EXIT_UNREACHABLE, next,
-		"cannot reach the server at %s: is huidud running? (%s)",
-		c->context.admin, why);
+		"cannot reach the server at %s: is huidud running? (%s)", c->context.admin, why);
 
 	free(next);
 	return code;
@@ -141,16 +133,14 @@ int ctl_explain(struct ctl *c, int err, const struct reply *r)
 	if (err == ERR_WRONG_REPOSITORY)
 		return fail(EXIT_REFUSED, "huiductl --context FILE ...",
 			"the server at %s is for '%s', %s for '%s'", c->context.admin,
-			m->checkpoint->repository, c->context.file,
-			c->context.repository);
+			m->checkpoint->repository, c->context.file, c->context.repository);
 	if (err > -1000)
 		return unreachable(c, strerror(-err));
 	return fail(exit_of(err), "huiductl version, on both ends",
 		"the server's answer cannot be read: %s", err_str(err));
 }
 
-int ctl_ask(
-	struct ctl *c, enum envelope_type type, const void *message, struct reply *out)
+int ctl_ask(struct ctl *c, enum envelope_type type, const void *message, struct reply *out)
 {
 	int err = ctl_context(c);
 
@@ -174,8 +164,8 @@ int ctl_query(struct ctl *c, Pb__QueryKind kind, const char *name, struct reply 
 	return ctl_ask(c, ENVELOPE_QUERY, &q, out);
 }
 
-static int sign(const Pb__AdminCommand *command, const struct held_key *key,
-	struct arena *a, struct bytes *out)
+static int sign(const Pb__AdminCommand *command, const struct held_key *key, struct arena *a,
+	struct bytes *out)
 {
 	struct bytes unsigned_one;
 	int err = pack(ENVELOPE_COMMAND, command, a, &unsigned_one);
@@ -233,10 +223,8 @@ bool ctl_confirm(struct ctl *c, const char *question, int *code)
 		free(next);
 		return false;
 	}
-	(void)fprintf(
-		stderr, "%s [y/N] ", question); /* the answer tells if it was seen */
-	if (fgets(answer, sizeof(answer), stdin) != NULL &&
-		(answer[0] == 'y' || answer[0] == 'Y'))
+	(void)fprintf(stderr, "%s [y/N] ", question); /* the answer tells if it was seen */
+	if (fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
 		return true;
 	*code = fail(EXIT_FAILED, NULL, "not confirmed: nothing was done");
 	return false;

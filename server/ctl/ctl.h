@@ -36,8 +36,7 @@ WARN_UNUSED int ctl_root(struct ctl *c);
  * Asks the server; on 0 `out` holds an answer without error, for our repository, and is
  * to be released.  `name` may be NULL.
  */
-WARN_UNUSED int ctl_query(
-	struct ctl *c, Pb__QueryKind kind, const char *name, struct reply *out);
+WARN_UNUSED int ctl_query(struct ctl *c, Pb__QueryKind kind, const char *name, struct reply *out);
 /* The same with any query or upload. */
 WARN_UNUSED int ctl_ask(
 	struct ctl *c, enum envelope_type type, const void *message, struct reply *out);
@@ -54,8 +53,8 @@ WARN_UNUSED int ctl_explain(struct ctl *c, int err, const struct reply *r);
  * Fills in who, when and against which state of the log (`seen`), signs and sends.
  * `what` has only its reason and one of publish, propose, approve, act set.
  */
-WARN_UNUSED int ctl_command(struct ctl *c, Pb__AdminCommand *what,
-	const struct held_key *key, const Pb__Checkpoint *seen, struct reply *out);
+WARN_UNUSED int ctl_command(struct ctl *c, Pb__AdminCommand *what, const struct held_key *key,
+	const Pb__Checkpoint *seen, struct reply *out);
 
 /* True when the person said yes, or --yes did; exit code 2 in `*code` when nobody can
  * be asked. */

@@ -20,8 +20,8 @@
 
 /* What ends up in the folder; the context last, since with it huiductl finds the rest.
  */
-static const char *const entries[] = { "keys", "online", "tls", "plans", "root.env",
-	"huidud.yaml", "huiductl.yaml" };
+static const char *const entries[] = { "keys", "online", "tls", "plans", "root.env", "huidud.yaml",
+	"huiductl.yaml" };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 
 bool deployment_host(const char *listen, char *host, size_t size)
@@ -63,8 +63,7 @@ static int make_tls(const struct deployment *d, const char *folder)
 	const char *names[NAMES_MAX] = { "localhost", "127.0.0.1", "::1" };
 	char machine[HOST_MAX] = "", with_port[HOST_MAX + 8], host[HOST_MAX];
 	char *tls = mem_printf("%s/tls", folder);
-	char *cert = mem_printf("%s/cert.pem", tls),
-	     *key = mem_printf("%s/key.pem", tls);
+	char *cert = mem_printf("%s/cert.pem", tls), *key = mem_printf("%s/key.pem", tls);
 	size_t n = 3;
 	int err = mkdir(tls, 0700) == 0 ? 0 : -errno;
 
@@ -74,8 +73,8 @@ static int make_tls(const struct deployment *d, const char *folder)
 		if (deployment_host(with_port, machine, sizeof(machine)))
 			add_name(names, &n, machine);
 	}
-	if (deployment_host(d->listen, host, sizeof(host)) &&
-		strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0)
+	if (deployment_host(d->listen, host, sizeof(host)) && strcmp(host, "0.0.0.0") != 0 &&
+		strcmp(host, "::") != 0)
 		add_name(names, &n, host);
 	if (err == 0)
 		err = tlscert_write(cert, key, names, n);
@@ -160,8 +159,7 @@ static int move(const char *from, const char *to, size_t n, char **about)
 		free(b);
 	}
 	if (err != 0)
-		(void)!move(to, from, i - 1,
-			NULL); /* what cannot go back stays; err says why */
+		(void)!move(to, from, i - 1, NULL); /* what cannot go back stays; err says why */
 	return err;
 }
 
@@ -193,8 +191,7 @@ int deployment_make(const struct deployment *d, char **about)
 		err = make_all(d, work);
 		if (err == 0)
 			err = move(work, d->folder, ENTRIES, about);
-		(void)nftw(
-			work, remove_one, 8, FTW_DEPTH | FTW_PHYS); /* err says more */
+		(void)nftw(work, remove_one, 8, FTW_DEPTH | FTW_PHYS); /* err says more */
 	}
 	if (err != 0 && made)
 		(void)rmdir(d->folder); /* err says more */

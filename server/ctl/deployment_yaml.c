@@ -74,11 +74,10 @@ void deployment_context_yaml(struct buf *out, const struct deployment *d)
 		d->repository, d->repository);
 	for (unsigned r = KEY_ROOT; r < KEY_ONLINE_FIRST; r++) {
 		const struct profile_role *p = &d->profile->role[r];
-		buf_printf(out, "  %s:  # %u of %u: %s\n",
-			key_role_str((enum key_role)r), p->threshold, p->n, about[r]);
+		buf_printf(out, "  %s:  # %u of %u: %s\n", key_role_str((enum key_role)r),
+			p->threshold, p->n, about[r]);
 		for (unsigned i = 0; i < p->n; i++)
-			buf_printf(out, "    - keys/%s.%s.pem\n",
-				d->persons[p->first + i],
+			buf_printf(out, "    - keys/%s.%s.pem\n", d->persons[p->first + i],
 				key_role_str((enum key_role)r));
 	}
 }

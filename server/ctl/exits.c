@@ -74,7 +74,7 @@ void fail_style(const struct term *stderr_term)
 
 void note_text(struct buf *text)
 {
-	(void)fflush(stdout); /* what came first is seen first */
+	(void)fflush(stdout);                           /* what came first is seen first */
 	(void)fwrite(text->data, 1, text->len, stderr); /* if that is gone, so be it */
 	buf_release(text);
 }

@@ -19,10 +19,9 @@ static void conditions(struct table *t, const Pb__StageSpec *s)
 	if (s->tolerance_ppm == 0)
 		table_cell(t, STYLE_PLAIN, "none");
 	else
-		table_cell(t, STYLE_PLAIN, "%s",
-			show_ratio((double)s->tolerance_ppm / 1e6).s);
-	table_cell(t, STYLE_PLAIN, "%g/%g/%g/%g", s->boot_ppm / 1e4,
-		s->install_ppm / 1e4, s->rollback_ppm / 1e4, s->s1_ppm / 1e4);
+		table_cell(t, STYLE_PLAIN, "%s", show_ratio((double)s->tolerance_ppm / 1e6).s);
+	table_cell(t, STYLE_PLAIN, "%g/%g/%g/%g", s->boot_ppm / 1e4, s->install_ppm / 1e4,
+		s->rollback_ppm / 1e4, s->s1_ppm / 1e4);
 }
 
 static void row(struct table *t, const Pb__PlanSpec *spec, const struct plan_step *step,
@@ -33,18 +32,14 @@ static void row(struct table *t, const Pb__PlanSpec *spec, const struct plan_ste
 	table_cell(t, STYLE_PLAIN, "%zu", number);
 	table_cell(t, STYLE_PLAIN, "%s", ring_word(step->ring));
 	if (s != NULL && s->has_devices)
-		table_cell(t, STYLE_PLAIN, "%s, %s at most",
-			show_range(step->lower, step->upper).s,
+		table_cell(t, STYLE_PLAIN, "%s, %s at most", show_range(step->lower, step->upper).s,
 			show_count(s->devices).s);
 	else
-		table_cell(
-			t, STYLE_PLAIN, "%s", show_range(step->lower, step->upper).s);
+		table_cell(t, STYLE_PLAIN, "%s", show_range(step->lower, step->upper).s);
 	if (proposed_at_s == 0)
-		table_cell(
-			t, STYLE_PLAIN, "+%s", show_age(step->not_before_s * 1000).s);
+		table_cell(t, STYLE_PLAIN, "+%s", show_age(step->not_before_s * 1000).s);
 	else
-		table_cell(
-			t, STYLE_PLAIN, "%s", show_minute(step->not_before_s * 1000).s);
+		table_cell(t, STYLE_PLAIN, "%s", show_minute(step->not_before_s * 1000).s);
 	if (s != NULL) {
 		conditions(t, s);
 		return;
@@ -54,12 +49,12 @@ static void row(struct table *t, const Pb__PlanSpec *spec, const struct plan_ste
 	table_cell(t, STYLE_PLAIN, "the holdback");
 }
 
-void ladder_show(struct buf *out, const struct term *t, const Pb__PlanSpec *spec,
-	uint64_t proposed_at_s)
+void ladder_show(
+	struct buf *out, const struct term *t, const Pb__PlanSpec *spec, uint64_t proposed_at_s)
 {
 	static const struct column columns[] = { { "STEP", true }, { "RING", false },
-		{ "OPENS", false }, { "EARLIEST", false }, { "SOAK", true },
-		{ "MAX", true }, { "TOLERANCE", true }, { "LIMITS %", false } };
+		{ "OPENS", false }, { "EARLIEST", false }, { "SOAK", true }, { "MAX", true },
+		{ "TOLERANCE", true }, { "LIMITS %", false } };
 	struct table table = { columns, sizeof(columns) / sizeof(columns[0]), NULL, 0 };
 	struct plan_step steps[LADDER_STEPS_MAX];
 	size_t n;
@@ -73,7 +68,6 @@ void ladder_show(struct buf *out, const struct term *t, const Pb__PlanSpec *spec
 	buf_printf(out, " watch %s,", show_age(spec->watch_ms).s);
 	buf_printf(out, " batches of %s", show_age(spec->batch_ms).s);
 	for (size_t i = 0; i < spec->n_fixes; i++)
-		buf_printf(out, "%s%s", i == 0 ? ".\nFirst, devices on: " : ", ",
-			spec->fixes[i]);
+		buf_printf(out, "%s%s", i == 0 ? ".\nFirst, devices on: " : ", ", spec->fixes[i]);
 	buf_str(out, ".\n");
 }

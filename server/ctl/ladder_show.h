@@ -8,5 +8,5 @@
 /* Also of a number that came over the wire. */
 const char *ring_word(uint32_t ring);
 /* Times relative to the proposal when `proposed_at_s` is 0. */
-void ladder_show(struct buf *out, const struct term *t, const Pb__PlanSpec *spec,
-	uint64_t proposed_at_s);
+void ladder_show(
+	struct buf *out, const struct term *t, const Pb__PlanSpec *spec, uint64_t proposed_at_s);

@@ -8,8 +8,7 @@ static const struct {
 	const char *name, *value, *help;
 	char letter;
 } options[] = {
-#define OPTION(id, name, letter, value, kind, member, help)                            \
-	{ name, value, help, letter },
+#define OPTION(id, name, letter, value, kind, member, help) { name, value, help, letter },
 #include "server/ctl/args.def"
 #undef OPTION
 };
@@ -47,8 +46,7 @@ static void put_commands(struct buf *out)
 			buf_printf(out, " Short: *huiductl %s*.", c->alias);
 		for (unsigned i = 0, n = 0; i < ARG__COUNT; i++)
 			if (c->options >> i & 1)
-				buf_printf(out, "%s--%s",
-					n++ == 0 ? " Options: " : ", ",
+				buf_printf(out, "%s--%s", n++ == 0 ? " Options: " : ", ",
 					options[i].name);
 		buf_str(out, "\n\n\tExample: ");
 		text(out, c->example);
@@ -73,8 +71,7 @@ static void put_options(struct buf *out)
 		buf_str(out, "\n");
 		if (options[i].letter != 0)
 			buf_printf(out, "*-%c*, ", options[i].letter);
-		buf_printf(out, "*--%s*%s", options[i].name,
-			options[i].value != NULL ? " " : "");
+		buf_printf(out, "*--%s*%s", options[i].name, options[i].value != NULL ? " " : "");
 		text(out, options[i].value != NULL ? options[i].value : "");
 		buf_str(out, "\n\t");
 		text(out, options[i].help);

@@ -45,9 +45,9 @@ static const char *const ring_words[] = { "core", "honour", "dev", "stable", NUL
 #define L(member) offsetof(struct limits, member)
 #define S(member) offsetof(struct stage_yaml, member)
 #define P(member) offsetof(struct plan_yaml, member)
-#define SCHEMA(fields, type)                                                           \
-	{                                                                              \
-		fields, sizeof(fields) / sizeof((fields)[0]), sizeof(type)             \
+#define SCHEMA(fields, type)                                                                       \
+	{                                                                                          \
+		fields, sizeof(fields) / sizeof((fields)[0]), sizeof(type)                         \
 	}
 
 /* clang-format off */
@@ -86,20 +86,19 @@ static const struct yaml_field plan_fields[] = {
 static const struct yaml_schema plan_schema = SCHEMA(plan_fields, struct plan_yaml);
 /* clang-format on */
 
-static int bad(char error[YAML_ERROR_MAX], const char *path, uint32_t line,
-	const char *key, const char *why)
+static int bad(char error[YAML_ERROR_MAX], const char *path, uint32_t line, const char *key,
+	const char *why)
 {
 	(void)snprintf(error, YAML_ERROR_MAX, "%s:%u: %s: %s", path, line, key, why);
 	return ERR_CONFIG;
 }
 
-static int bad_stage(char error[YAML_ERROR_MAX], const char *path,
-	const struct plan_yaml *y, size_t i, const struct plan_error *e)
+static int bad_stage(char error[YAML_ERROR_MAX], const char *path, const struct plan_yaml *y,
+	size_t i, const struct plan_error *e)
 {
 	char key[64];
 
-	(void)snprintf(
-		key, sizeof(key), "rings[%zu].%s", i + 1, plan_fault_key(e->fault));
+	(void)snprintf(key, sizeof(key), "rings[%zu].%s", i + 1, plan_fault_key(e->fault));
 	return bad(error, path, y->rings[i].line, key, plan_fault_str(e->fault));
 }
 
@@ -127,8 +126,7 @@ static int fill_stage(const struct stage_yaml *y, Pb__StageSpec *s)
 	s->s1_ppm = y->limits.s1;
 	s->has_budget_ppm = y->budget != ABSENT;
 	s->budget_ppm = s->has_budget_ppm ? y->budget : 0;
-	return either(y->share, y->share_ppm, fallback, &s->share_ppm) &&
-			s->share_ppm != ABSENT
+	return either(y->share, y->share_ppm, fallback, &s->share_ppm) && s->share_ppm != ABSENT
 		? 0
 		: ERR_CONFIG;
 }
@@ -159,8 +157,7 @@ static int fill(struct planfile *p, const char *path, char error[YAML_ERROR_MAX]
 		p->fixes[i] = y->fixes[i];
 	spec->fixes = p->fixes;
 	spec->n_fixes = y->n_fixes;
-	if (!either(y->holdback, y->holdback_ppm, HOLDBACK_DEFAULT,
-		    &spec->holdback_ppm))
+	if (!either(y->holdback, y->holdback_ppm, HOLDBACK_DEFAULT, &spec->holdback_ppm))
 		return bad(error, path, 1, "holdback", "stands here under two names");
 	if (y->n_conditions > 0)
 		return bad(error, path, 1, "conditions",
@@ -178,11 +175,9 @@ static int check(const struct planfile *p, const char *path, char error[YAML_ERR
 	if (err != 0 && e.stage >= 0)
 		err = bad_stage(error, path, &p->yaml, (size_t)e.stage, &e);
 	else if (err != 0)
-		err = bad(error, path, 1, plan_fault_key(e.fault),
-			plan_fault_str(e.fault));
+		err = bad(error, path, 1, plan_fault_key(e.fault), plan_fault_str(e.fault));
 	/* The server lints what it is sent: better to hear it here. */
-	else if (lint(&pb__plan_spec__descriptor,
-			 bytes_of(packed, wire_write(&p->spec, packed)),
+	else if (lint(&pb__plan_spec__descriptor, bytes_of(packed, wire_write(&p->spec, packed)),
 			 &wire_admin) != 0)
 		err = bad(error, path, 1, "name, line, fixes",
 			"hold something other than printable ASCII");

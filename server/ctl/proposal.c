@@ -37,21 +37,19 @@ static int check_spec(struct check *c)
 	struct plan_error e;
 	int err;
 
-	if (m->rollout_id.len != ID_LEN || m->audit_root.len != SHA256_LEN ||
-		m->n_builds == 0 || m->n_builds > PROPOSAL_BUILDS_MAX)
+	if (m->rollout_id.len != ID_LEN || m->audit_root.len != SHA256_LEN || m->n_builds == 0 ||
+		m->n_builds > PROPOSAL_BUILDS_MAX)
 		return broken(c, "the proposal", ERR_BAD_RANGE);
 	/* A start in the past would let the server hurry; one ahead is a wrong clock.
 	 */
 	if (m->proposed_at > c->now_s + AHEAD_S)
 		return broken(c, "the proposal's time", ERR_STALE);
-	c->out->spec =
-		wire_read(&pb__plan_spec__descriptor, spec, &wire_admin, c->a, &err);
+	c->out->spec = wire_read(&pb__plan_spec__descriptor, spec, &wire_admin, c->a, &err);
 	if (c->out->spec == NULL)
 		return broken(c, "the plan", err);
 	if (plan_check(c->out->spec, &e) != 0) {
-		(void)snprintf(c->error, PROPOSAL_ERROR_MAX,
-			"the plan: stage %d: %s %s", e.stage + 1,
-			plan_fault_key(e.fault), plan_fault_str(e.fault));
+		(void)snprintf(c->error, PROPOSAL_ERROR_MAX, "the plan: stage %d: %s %s",
+			e.stage + 1, plan_fault_key(e.fault), plan_fault_str(e.fault));
 		return ERR_BAD_PLAN;
 	}
 	plan_steps(c->out->spec, m->proposed_at, c->out->steps, &c->out->n_steps);
@@ -64,9 +62,8 @@ static int check_targets(struct check *c, size_t i)
 	const Pb__ProposalBuild *b = c->out->m->builds[i];
 	struct bytes payload;
 	const Pb__Targets *t;
-	int err = envelope_verify(crypto_openssl(), wire_bytes(b->targets),
-		ENVELOPE_TARGETS, c->root, c->root->targets, c->a, &payload,
-		&c->out->build[i].signers);
+	int err = envelope_verify(crypto_openssl(), wire_bytes(b->targets), ENVELOPE_TARGETS,
+		c->root, c->root->targets, c->a, &payload, &c->out->build[i].signers);
 
 	if (err != 0)
 		return broken(c, b->build_id, err);
@@ -75,8 +72,7 @@ static int check_targets(struct check *c, size_t i)
 		return broken(c, b->build_id, err);
 	if (strcmp(t->repository, c->root->repository) != 0)
 		return broken(c, b->build_id, ERR_WRONG_REPOSITORY);
-	if (strcmp(t->product, b->product) != 0 ||
-		strcmp(t->build_id, b->build_id) != 0)
+	if (strcmp(t->product, b->product) != 0 || strcmp(t->build_id, b->build_id) != 0)
 		return broken(c, b->build_id, ERR_MISMATCH);
 	if (t->expires <= c->now_s)
 		return broken(c, b->build_id, ERR_EXPIRED);
@@ -110,9 +106,8 @@ static bool same_fixes(const Pb__RolloutPlan *plan, const Pb__PlanSpec *spec)
 }
 
 /* What differs, or NULL. */
-static const char *difference(const struct check *c, size_t i,
-	const Pb__RolloutPlan *plan, const uint8_t targets_sha256[SHA256_LEN],
-	const uint8_t seed[SEED_LEN])
+static const char *difference(const struct check *c, size_t i, const Pb__RolloutPlan *plan,
+	const uint8_t targets_sha256[SHA256_LEN], const uint8_t seed[SEED_LEN])
 {
 	const Pb__Proposal *m = c->out->m;
 	const Pb__Targets *t = c->out->build[i].targets;
@@ -125,9 +120,7 @@ static const char *difference(const struct check *c, size_t i,
 		{ "format", plan->spec_version == 1 && plan->version > 0 },
 		{ "repository", strcmp(plan->repository, c->root->repository) == 0 },
 		{ "product", strcmp(plan->product, t->product) == 0 },
-		{ "rollout",
-			bytes_eq(wire_bytes(plan->rollout_id),
-				wire_bytes(m->rollout_id)) },
+		{ "rollout", bytes_eq(wire_bytes(plan->rollout_id), wire_bytes(m->rollout_id)) },
 		{ "build",
 			strcmp(plan->targets->name, name) == 0 &&
 				plan->targets->version == t->version &&
@@ -165,8 +158,8 @@ static int check_plan(struct check *c, size_t i)
 	if (err != 0)
 		return broken(c, b->build_id, err);
 	/* Strict: nobody signs a field that was not looked at. */
-	plan = wire_read(&pb__rollout_plan__descriptor, wire_bytes(b->plan),
-		&wire_admin, c->a, &err);
+	plan = wire_read(
+		&pb__rollout_plan__descriptor, wire_bytes(b->plan), &wire_admin, c->a, &err);
 	if (plan == NULL)
 		return broken(c, b->build_id, err);
 	what = difference(c, i, plan, sha256, seed);
@@ -177,12 +170,10 @@ static int check_plan(struct check *c, size_t i)
 	return 0;
 }
 
-int proposal_check(const Pb__Proposal *m, const Pb__Root *root, uint64_t now_s,
-	struct arena *a, struct proposal *out, char error[PROPOSAL_ERROR_MAX])
+int proposal_check(const Pb__Proposal *m, const Pb__Root *root, uint64_t now_s, struct arena *a,
+	struct proposal *out, char error[PROPOSAL_ERROR_MAX])
 {
-	struct check c = {
-		.root = root, .now_s = now_s, .a = a, .out = out, .error = error
-	};
+	struct check c = { .root = root, .now_s = now_s, .a = a, .out = out, .error = error };
 	int err;
 
 	memset(out, 0, sizeof(*out));

@@ -22,8 +22,7 @@ struct proposal {
 		const Pb__Targets *targets;
 		struct signers signers; /* of the targets */
 		uint64_t expires;       /* of the plan, unix seconds */
-		uint64_t
-			version; /* of the plan: which approval of this rollout it is */
+		uint64_t version;       /* of the plan: which approval of this rollout it is */
 	} build[PROPOSAL_BUILDS_MAX];
 };
 
@@ -31,6 +30,5 @@ struct proposal {
  * 0 when every byte the approver would sign is what this machine computes; otherwise an
  * error with a sentence that names what differs.  `out` points into `m` and the arena.
  */
-WARN_UNUSED int proposal_check(const Pb__Proposal *m, const Pb__Root *root,
-	uint64_t now_s, struct arena *a, struct proposal *out,
-	char error[PROPOSAL_ERROR_MAX]);
+WARN_UNUSED int proposal_check(const Pb__Proposal *m, const Pb__Root *root, uint64_t now_s,
+	struct arena *a, struct proposal *out, char error[PROPOSAL_ERROR_MAX]);

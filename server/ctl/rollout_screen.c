@@ -43,9 +43,8 @@ static void head_state(const struct screen *s)
 	put(s->out, s->t, look->style, "%s %s", icon(s->t, look->icon), look->word);
 	buf_printf(s->out, " for %s", show_age(age(s, s->v->since_ms)).s);
 	if (stage != NULL)
-		buf_printf(s->out, ", step %u of %zu: %s %s", s->v->step + 1,
-			s->v->n_stages, ring_word(stage->ring),
-			show_range(stage->lower, stage->upper).s);
+		buf_printf(s->out, ", step %u of %zu: %s %s", s->v->step + 1, s->v->n_stages,
+			ring_word(stage->ring), show_range(stage->lower, stage->upper).s);
 	buf_str(s->out, "\n");
 }
 
@@ -54,8 +53,8 @@ static void head_plan(const struct screen *s)
 	const Pb__RolloutView *v = s->v;
 
 	label(s, "Plan");
-	buf_printf(s->out, "%s, line %s; approved by %zu of %u", v->plan, v->line,
-		v->n_approved_by, v->threshold);
+	buf_printf(s->out, "%s, line %s; approved by %zu of %u", v->plan, v->line, v->n_approved_by,
+		v->threshold);
 	for (size_t i = 0; i < v->n_approved_by; i++)
 		buf_printf(s->out, "%s%s", i == 0 ? ": " : ", ", v->approved_by[i]);
 	buf_str(s->out, "\n");
@@ -70,8 +69,20 @@ static void head_builds(const struct screen *s)
 	label(s, "Builds");
 	for (size_t i = 0; i < v->n_build_ids; i++)
 		buf_printf(s->out, "%s%s%s%s", i > 0 ? ", " : "", v->build_ids[i],
-			i < v->n_products ? " for " : "",
-			i < v->n_products ? v->products[i] : "");
+			i < v->n_products ? " for " : "", i < v->n_products ? v->products[i] : "");
+	buf_str(s->out, "\n");
+}
+
+static void head_ratio(const struct screen *s, const Pb__StageView *stage)
+{
+	label(s, "Ratio");
+	put(s->out, s->t, STYLE_BOLD, "%s", show_ratio(stage->ratio).s);
+	if (stage->has_ratio_low && stage->has_ratio_high) {
+		buf_printf(s->out, " of the control, %s to", show_ratio(stage->ratio_low).s);
+		buf_printf(s->out, " %s", show_ratio(stage->ratio_high).s);
+	}
+	if (stage->tolerance_ppm > 0)
+		buf_printf(s->out, "; tolerance %s", show_ratio(stage->tolerance_ppm / 1e6).s);
 	buf_str(s->out, "\n");
 }
 
@@ -83,22 +94,15 @@ static void head_evidence(const struct screen *s)
 	label(s, "Evidence");
 	put(s->out, s->t, style, "%s", show_odds(s->v->log_k).s);
 	buf_str(s->out, ", " ODDS_TEXT "\n");
-	if (stage == NULL || (!stage->has_ratio && stage->tolerance_ppm == 0))
+	if (stage == NULL || stage->opened_ms == 0 || stage->control == 0)
 		return;
 	label(s, "Crashes");
+	put(s->out, s->t, STYLE_BOLD, "%s of", show_count(stage->crashed).s);
+	buf_printf(s->out, " %s devices,", show_count(stage->offered).s);
+	buf_printf(s->out, " %s of", show_count(stage->control_crashed).s);
+	buf_printf(s->out, " %s in the control\n", show_count(stage->control).s);
 	if (stage->has_ratio)
-		put(s->out, s->t, STYLE_BOLD, "%s of the control",
-			show_ratio(stage->ratio).s);
-	else
-		buf_str(s->out, "too few in the control to compare with");
-	if (stage->has_ratio_low && stage->has_ratio_high) {
-		buf_printf(s->out, ", %s to", show_ratio(stage->ratio_low).s);
-		buf_printf(s->out, " %s", show_ratio(stage->ratio_high).s);
-	}
-	if (stage->tolerance_ppm > 0)
-		buf_printf(s->out, "; tolerance %s",
-			show_ratio(stage->tolerance_ppm / 1e6).s);
-	buf_str(s->out, "\n");
+		head_ratio(s, stage);
 }
 
 static void head(const struct screen *s)
@@ -124,8 +128,7 @@ static void cell_state(struct table *t, const struct term *term, Pb__StageState 
 	table_cell(t, look->style, "%s %s", icon(term, look->icon), look->word);
 }
 
-static void cell_count(
-	struct table *t, const Pb__StageView *s, uint64_t n, enum style style)
+static void cell_count(struct table *t, const Pb__StageView *s, uint64_t n, enum style style)
 {
 	if (s->state == PB__STAGE_STATE__STAGE_WAITING && n == 0)
 		table_cell(t, STYLE_DIM, "-");
@@ -140,8 +143,7 @@ static void cell_crashes(struct table *t, const Pb__StageView *s)
 	else if (!s->has_expected)
 		table_cell(t, STYLE_PLAIN, "%s / -", show_count(s->crashed).s);
 	else
-		table_cell(t, STYLE_PLAIN, "%s / %.1f", show_count(s->crashed).s,
-			s->expected);
+		table_cell(t, STYLE_PLAIN, "%s / %.1f", show_count(s->crashed).s, s->expected);
 }
 
 static void cell_age(struct table *t, const struct screen *s, const Pb__StageView *v)
@@ -208,8 +210,8 @@ static size_t group_end(const Pb__RolloutView *v, size_t from)
 }
 
 /* "dev, last 1 %" */
-static void cell_holdback(struct table *t, const struct screen *s, const char *branch,
-	const Pb__StageView *v)
+static void cell_holdback(
+	struct table *t, const struct screen *s, const char *branch, const Pb__StageView *v)
 {
 	table_cell(t, STYLE_PLAIN, "%s%s, last %s", branch, ring_word(v->ring),
 		show_share(v->upper - v->lower).s);
@@ -237,8 +239,7 @@ static void group(struct table *t, const struct screen *s, size_t from, size_t t
 	cells(t, s, &all);
 	for (size_t i = from; i < to; i++) {
 		const Pb__StageView *v = s->v->stages[i];
-		table_cell(t, STYLE_PLAIN, "%s%s%s",
-			icon(s->t, last ? ICON_SPACE : ICON_TRUNK),
+		table_cell(t, STYLE_PLAIN, "%s%s%s", icon(s->t, last ? ICON_SPACE : ICON_TRUNK),
 			icon(s->t, i + 1 == to ? ICON_LAST : ICON_BRANCH),
 			show_range(v->lower, v->upper).s);
 		cells(t, s, v);
@@ -251,14 +252,12 @@ static void tree(const struct screen *s)
 		{ "OFFERED", true }, { "BOOT OK", true }, { "FAILED", true },
 		{ "CRASHED/EXP", true }, { "AGE/SOAK", true } };
 	static const struct column wide[] = { { "RING", false }, { "STATE", false },
-		{ "OFFERED", true }, { "INSTALLED", true }, { "BOOT OK", true },
-		{ "FAILED", true }, { "CRASHED/EXPECTED", true },
-		{ "AGE/SOAK", true } };
+		{ "OFFERED", true }, { "INSTALLED", true }, { "BOOT OK", true }, { "FAILED", true },
+		{ "CRASHED/EXPECTED", true }, { "AGE/SOAK", true } };
 	bool is_wide = s->t->width >= WIDE;
 	struct table t = { is_wide ? wide : narrow,
-		is_wide ? sizeof(wide) / sizeof(wide[0])
-			: sizeof(narrow) / sizeof(narrow[0]),
-		NULL, 0 };
+		is_wide ? sizeof(wide) / sizeof(wide[0]) : sizeof(narrow) / sizeof(narrow[0]), NULL,
+		0 };
 
 	for (size_t from = 0; from < s->v->n_stages;) {
 		size_t to = group_end(s->v, from);
@@ -268,8 +267,8 @@ static void tree(const struct screen *s)
 	table_print(&t, s->t, s->out);
 }
 
-void rollout_screen(struct buf *out, const struct term *t, const Pb__RolloutView *v,
-	uint64_t now_ms)
+void rollout_screen(
+	struct buf *out, const struct term *t, const Pb__RolloutView *v, uint64_t now_ms)
 {
 	struct screen s = { out, t, v, now_ms };
 

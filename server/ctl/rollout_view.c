@@ -11,20 +11,13 @@ static const struct state_look unknown = { "unknown", ICON_WARNING, STYLE_WARN }
 const struct state_look *rollout_look(Pb__RolloutState state)
 {
 	static const struct state_look look[] = {
-		[PB__ROLLOUT_STATE__ROLLOUT_PROPOSED] = { "proposed", ICON_WAITING,
-			STYLE_PLAIN },
-		[PB__ROLLOUT_STATE__ROLLOUT_APPROVED] = { "approved", ICON_READY,
-			STYLE_PLAIN },
-		[PB__ROLLOUT_STATE__ROLLOUT_RUNNING] = { "running", ICON_RUNNING,
-			STYLE_BUSY },
-		[PB__ROLLOUT_STATE__ROLLOUT_PAUSED] = { "paused", ICON_PAUSED,
-			STYLE_WARN },
-		[PB__ROLLOUT_STATE__ROLLOUT_HALTED] = { "halted", ICON_HALTED,
-			STYLE_BAD },
-		[PB__ROLLOUT_STATE__ROLLOUT_COMPLETE] = { "complete", ICON_DONE,
-			STYLE_GOOD },
-		[PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED] = { "superseded", ICON_GONE,
-			STYLE_DIM },
+		[PB__ROLLOUT_STATE__ROLLOUT_PROPOSED] = { "proposed", ICON_WAITING, STYLE_PLAIN },
+		[PB__ROLLOUT_STATE__ROLLOUT_APPROVED] = { "approved", ICON_READY, STYLE_PLAIN },
+		[PB__ROLLOUT_STATE__ROLLOUT_RUNNING] = { "running", ICON_RUNNING, STYLE_BUSY },
+		[PB__ROLLOUT_STATE__ROLLOUT_PAUSED] = { "paused", ICON_PAUSED, STYLE_WARN },
+		[PB__ROLLOUT_STATE__ROLLOUT_HALTED] = { "halted", ICON_HALTED, STYLE_BAD },
+		[PB__ROLLOUT_STATE__ROLLOUT_COMPLETE] = { "complete", ICON_DONE, STYLE_GOOD },
+		[PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED] = { "superseded", ICON_GONE, STYLE_DIM },
 	};
 	size_t i = (size_t)state;
 
@@ -34,22 +27,18 @@ const struct state_look *rollout_look(Pb__RolloutState state)
 const struct state_look *stage_look(Pb__StageState state)
 {
 	static const struct state_look look[] = {
-		[PB__STAGE_STATE__STAGE_WAITING] = { "waiting", ICON_WAITING,
-			STYLE_DIM },
+		[PB__STAGE_STATE__STAGE_WAITING] = { "waiting", ICON_WAITING, STYLE_DIM },
 		[PB__STAGE_STATE__STAGE_OPEN] = { "open", ICON_RUNNING, STYLE_BUSY },
-		[PB__STAGE_STATE__STAGE_WATCHED] = { "watched", ICON_PASSED,
-			STYLE_GOOD },
+		[PB__STAGE_STATE__STAGE_WATCHED] = { "watched", ICON_PASSED, STYLE_GOOD },
 		[PB__STAGE_STATE__STAGE_DONE] = { "done", ICON_DONE, STYLE_GOOD },
-		[PB__STAGE_STATE__STAGE_STOPPED] = { "stopped", ICON_HALTED,
-			STYLE_BAD },
+		[PB__STAGE_STATE__STAGE_STOPPED] = { "stopped", ICON_HALTED, STYLE_BAD },
 	};
 	size_t i = (size_t)state;
 
 	return i < sizeof(look) / sizeof(look[0]) ? &look[i] : &unknown;
 }
 
-int rollout_find(
-	struct ctl *c, const char *name, struct reply *r, const Pb__RolloutView **out)
+int rollout_find(struct ctl *c, const char *name, struct reply *r, const Pb__RolloutView **out)
 {
 	int err = ctl_query(c, PB__QUERY_KIND__QUERY_ROLLOUT, name, r);
 
@@ -60,12 +49,11 @@ int rollout_find(
 		return 0;
 	}
 	if (r->m->n_rollouts == 0)
-		err = fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'",
-			name);
+		err = fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'", name);
 	else
 		err = fail(EXIT_CONFLICT, "huiductl rollout list",
-			"'%s' names %zu rollouts: say which by its release or build",
-			name, r->m->n_rollouts);
+			"'%s' names %zu rollouts: say which by its release or build", name,
+			r->m->n_rollouts);
 	reply_release(r);
 	return err;
 }
@@ -76,25 +64,23 @@ static void put_step(struct buf *out, const Pb__RolloutView *v)
 	const Pb__StageView *s = v->step < v->n_stages ? v->stages[v->step] : NULL;
 
 	if (s != NULL)
-		buf_printf(out, "%u/%zu %s %s", v->step + 1, v->n_stages,
-			ring_word(s->ring), show_range(s->lower, s->upper).s);
+		buf_printf(out, "%u/%zu %s %s", v->step + 1, v->n_stages, ring_word(s->ring),
+			show_range(s->lower, s->upper).s);
 }
 
 void rollout_line(struct buf *out, const Pb__RolloutView *v)
 {
 	buf_printf(out, "%s %s; ", v->release, rollout_look(v->state)->word);
 	put_step(out, v);
-	buf_printf(out, "%sevidence %s", v->step < v->n_stages ? "; " : "",
-		show_odds(v->log_k).s);
+	buf_printf(out, "%sevidence %s", v->step < v->n_stages ? "; " : "", show_odds(v->log_k).s);
 	if (v->gate != NULL && v->gate[0] != '\0')
 		buf_printf(out, "; %s", v->gate);
 }
 
 void rollout_table(struct buf *out, const struct term *term, const Pb__AdminReply *m)
 {
-	static const struct column columns[] = { { "RELEASE", false },
-		{ "STATE", false }, { "AGE", true }, { "STEP", false },
-		{ "EVIDENCE", true }, { "GATE", false } };
+	static const struct column columns[] = { { "RELEASE", false }, { "STATE", false },
+		{ "AGE", true }, { "STEP", false }, { "EVIDENCE", true }, { "GATE", false } };
 	struct table t = { columns, sizeof(columns) / sizeof(columns[0]), NULL, 0 };
 	uint64_t now_ms = m->checkpoint->time_ms;
 
@@ -104,8 +90,7 @@ void rollout_table(struct buf *out, const struct term *term, const Pb__AdminRepl
 		struct buf step = { 0 };
 		put_step(&step, v);
 		table_cell(&t, STYLE_PLAIN, "%s", v->release);
-		table_cell(
-			&t, look->style, "%s %s", icon(term, look->icon), look->word);
+		table_cell(&t, look->style, "%s %s", icon(term, look->icon), look->word);
 		table_cell(&t, STYLE_PLAIN, "%s",
 			show_age(now_ms > v->since_ms ? now_ms - v->since_ms : 0).s);
 		table_cell(&t, STYLE_PLAIN, "%s", buf_text(&step));
@@ -116,8 +101,7 @@ void rollout_table(struct buf *out, const struct term *term, const Pb__AdminRepl
 	table_print(&t, term, out);
 }
 
-static void json_words(
-	struct json *j, const char *key, const char *const *words, size_t n)
+static void json_words(struct json *j, const char *key, const char *const *words, size_t n)
 {
 	json_array(j, key);
 	for (size_t i = 0; i < n; i++)

@@ -22,8 +22,8 @@ WARN_UNUSED int rollout_find(
 	struct ctl *c, const char *name, struct reply *r, const Pb__RolloutView **out);
 
 /* The whole screen of one rollout; `now_ms` is the server's. */
-void rollout_screen(struct buf *out, const struct term *t, const Pb__RolloutView *v,
-	uint64_t now_ms);
+void rollout_screen(
+	struct buf *out, const struct term *t, const Pb__RolloutView *v, uint64_t now_ms);
 /* One line, without its end. */
 void rollout_line(struct buf *out, const Pb__RolloutView *v);
 /* A table, one row each. */

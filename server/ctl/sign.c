@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-static int load(const struct ctl *c, const char *path, enum key_role role,
-	enum key_role or_role, struct held_key *out)
+static int load(const struct ctl *c, const char *path, enum key_role role, enum key_role or_role,
+	struct held_key *out)
 {
 	int err = key_load(path, c->root->root, role, out);
 
@@ -20,16 +20,15 @@ static int fail_load(const struct ctl *c, const char *path, enum key_role role, 
 		return fail(EXIT_NOT_AUTHORISED, "huiductl help exit-codes",
 			"%s: this key is not in %s", path, c->context.root);
 	if (err == ERR_NOT_AUTHORISED) {
-		char *next =
-			mem_printf("%s ... --key FILE.pem", command_str(c->command).s);
+		char *next = mem_printf("%s ... --key FILE.pem", command_str(c->command).s);
 		int code = fail(EXIT_NOT_AUTHORISED, next,
 			"%s: this takes a key of role '%s', and the root gives this one another",
 			path, key_role_str(role));
 		free(next);
 		return code;
 	}
-	return fail(exit_of(err), "openssl pkey -noout -text -in FILE", "%s: %s", path,
-		err_str(err));
+	return fail(
+		exit_of(err), "openssl pkey -noout -text -in FILE", "%s: %s", path, err_str(err));
 }
 
 static bool has(const struct hand *h, const struct held_key *key)
@@ -40,8 +39,7 @@ static bool has(const struct hand *h, const struct held_key *key)
 	return false;
 }
 
-static int take_named(
-	struct ctl *c, enum key_role role, enum key_role or_role, struct hand *out)
+static int take_named(struct ctl *c, enum key_role role, enum key_role or_role, struct hand *out)
 {
 	const struct arg_list *keys = &c->args.keys;
 
@@ -52,16 +50,15 @@ static int take_named(
 			return fail_load(c, keys->v[i], role, err);
 		if (has(out, &k) || out->n == ENVELOPE_SIGNATURES_MAX) {
 			key_release(&k);
-			return fail(EXIT_USAGE, command_str(c->command).s,
-				"%s: one key signs once", keys->v[i]);
+			return fail(EXIT_USAGE, command_str(c->command).s, "%s: one key signs once",
+				keys->v[i]);
 		}
 		out->key[out->n++] = k;
 	}
 	return 0;
 }
 
-static int take_context(
-	struct ctl *c, enum key_role role, size_t want, struct hand *out)
+static int take_context(struct ctl *c, enum key_role role, size_t want, struct hand *out)
 {
 	const struct context_keys *keys = context_keys(&c->context, role);
 
@@ -80,8 +77,8 @@ static int take_context(
 	return 0;
 }
 
-int hand_take(struct ctl *c, enum key_role role, enum key_role or_role, size_t want,
-	struct hand *out)
+int hand_take(
+	struct ctl *c, enum key_role role, enum key_role or_role, size_t want, struct hand *out)
 {
 	int err = ctl_root(c);
 
@@ -95,8 +92,7 @@ int hand_take(struct ctl *c, enum key_role role, enum key_role or_role, size_t w
 	if (err == 0 && out->n == 0)
 		err = take_context(c, or_role, want, out);
 	if (err == 0 && out->n == 0) {
-		char *next =
-			mem_printf("%s ... --key FILE.pem", command_str(c->command).s);
+		char *next = mem_printf("%s ... --key FILE.pem", command_str(c->command).s);
 		err = fail(EXIT_NOT_AUTHORISED, next, "%s: none of its %s keys is here",
 			c->context.file, key_role_str(role));
 		free(next);
@@ -113,8 +109,7 @@ void hand_release(struct hand *h)
 	h->n = 0;
 }
 
-int hand_sign(
-	const struct hand *h, struct bytes envelope, struct arena *a, struct bytes *out)
+int hand_sign(const struct hand *h, struct bytes envelope, struct arena *a, struct bytes *out)
 {
 	int err = 0;
 
@@ -128,8 +123,7 @@ void put_signers(struct buf *out, const Pb__Root *root, const struct signers *wh
 {
 	for (unsigned i = 0; i < who->n; i++) {
 		const char *name = root->keys[who->key[i]]->name;
-		buf_printf(out, "%s%s", i > 0 ? ", " : "",
-			name != NULL ? name : "no name");
+		buf_printf(out, "%s%s", i > 0 ? ", " : "", name != NULL ? name : "no name");
 	}
 	if (who->n == 0)
 		buf_str(out, "nobody");

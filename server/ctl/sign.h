@@ -16,13 +16,13 @@ struct hand {
  * that is another, of `or_role`.  Keys of the context whose file is not on this machine
  * are passed over. The root is loaded on the way.  At least one key, or an exit code.
  */
-WARN_UNUSED int hand_take(struct ctl *c, enum key_role role, enum key_role or_role,
-	size_t want, struct hand *out);
+WARN_UNUSED int hand_take(
+	struct ctl *c, enum key_role role, enum key_role or_role, size_t want, struct hand *out);
 void hand_release(struct hand *h);
 
 /* `envelope` with a signature by each key, in the arena. */
-WARN_UNUSED int hand_sign(const struct hand *h, struct bytes envelope, struct arena *a,
-	struct bytes *out);
+WARN_UNUSED int hand_sign(
+	const struct hand *h, struct bytes envelope, struct arena *a, struct bytes *out);
 
 /* "alice, bob": the names of those keys of a root. */
 void put_signers(struct buf *out, const Pb__Root *root, const struct signers *who);

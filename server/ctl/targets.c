@@ -60,8 +60,8 @@ static int check_names(const struct ctl *c, const char *base)
 		if (name[i].name == NULL && name[i].optional)
 			continue;
 		if (name[i].name == NULL)
-			return fail(EXIT_USAGE, command_str(c->command).s,
-				"%s is missing", name[i].what);
+			return fail(EXIT_USAGE, command_str(c->command).s, "%s is missing",
+				name[i].what);
 		if (!name_ok(name[i].name))
 			return fail(EXIT_USAGE, command_str(c->command).s,
 				"%s: '%s': letters, digits, '.', '_', '-', at most 63",
@@ -70,13 +70,12 @@ static int check_names(const struct ctl *c, const char *base)
 	for (size_t i = 0; i < c->args.rollback_from.n; i++)
 		if (!name_ok(c->args.rollback_from.v[i]))
 			return fail(EXIT_USAGE, command_str(c->command).s,
-				"--rollback-from: '%s' is no build",
-				c->args.rollback_from.v[i]);
+				"--rollback-from: '%s' is no build", c->args.rollback_from.v[i]);
 	return 0;
 }
 
-static int pack(struct ctl *c, const struct file_facts *facts, const char *base,
-	Pb__Targets *t, struct arena *a, struct bytes *out)
+static int pack(struct ctl *c, const struct file_facts *facts, const char *base, Pb__Targets *t,
+	struct arena *a, struct bytes *out)
 {
 	char *path = mem_printf("%s/%s/%s", c->args.product, c->args.build, base);
 	Pb__Target target = PB__TARGET__INIT, *list[] = { &target };
@@ -95,11 +94,10 @@ static int pack(struct ctl *c, const struct file_facts *facts, const char *base,
 	return err == 0 ? 0 : fail(exit_of(err), NULL, "%s", err_str(err));
 }
 
-int targets_make(struct ctl *c, const char *path, uint64_t counter,
-	uint64_t rollback_index, struct arena *a, struct bytes *out)
+int targets_make(struct ctl *c, const char *path, uint64_t counter, uint64_t rollback_index,
+	struct arena *a, struct bytes *out)
 {
-	const char *slash = strrchr(path, '/'),
-		   *base = slash != NULL ? slash + 1 : path;
+	const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
 	Pb__Targets t = PB__TARGETS__INIT;
 	struct file_facts facts;
 	int err = check_names(c, base);
@@ -110,8 +108,7 @@ int targets_make(struct ctl *c, const char *path, uint64_t counter,
 	if (err == ERR_BAD_BUILD)
 		return fail(EXIT_USAGE, NULL, "%s: is empty", path);
 	if (err != 0)
-		return fail(exit_of(err), command_str(c->command).s, "%s: %s", path,
-			err_str(err));
+		return fail(exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
 	t.spec_version = 1;
 	t.version = 1;
 	t.expires = clock_ms() / 1000 + TARGETS_LIFE_S;
@@ -136,8 +133,7 @@ const Pb__Targets *targets_peek(struct bytes envelope, struct arena *a, int *err
 	*err = ERR_WRONG_TYPE;
 	if (!envelope_type_of(e, &type) || type != ENVELOPE_TARGETS)
 		return NULL;
-	return wire_read(
-		&pb__targets__descriptor, wire_bytes(e->payload), &wire_signed, a, err);
+	return wire_read(&pb__targets__descriptor, wire_bytes(e->payload), &wire_signed, a, err);
 }
 
 void targets_show(struct buf *out, const struct term *t, const Pb__Targets *x)
@@ -150,12 +146,12 @@ void targets_show(struct buf *out, const struct term *t, const Pb__Targets *x)
 		char hex[2 * SHA256_LEN + 1] = "";
 		if (x->targets[i]->sha256.len == SHA256_LEN)
 			(void)hex_encode(hex, x->targets[i]->sha256.data, SHA256_LEN);
-		buf_printf(out, "File       %s, %s\nSHA-256    %s\n",
-			x->targets[i]->path, show_size(x->targets[i]->length).s, hex);
+		buf_printf(out, "File       %s, %s\nSHA-256    %s\n", x->targets[i]->path,
+			show_size(x->targets[i]->length).s, hex);
 	}
 	buf_printf(out, "Rollback   index %llu", (unsigned long long)x->rollback_index);
 	for (size_t i = 0; i < x->n_rollback_from; i++)
-		buf_printf(out, "%s%s", i == 0 ? "; may replace newer " : ", ",
-			x->rollback_from[i]);
+		buf_printf(
+			out, "%s%s", i == 0 ? "; may replace newer " : ", ", x->rollback_from[i]);
 	buf_printf(out, "\nExpires    %s UTC\n", show_minute(x->expires * 1000).s);
 }

@@ -25,8 +25,7 @@ WARN_UNUSED int targets_make(struct ctl *c, const char *path, uint64_t counter,
 
 /* What is in an envelope, whoever signed it: to look at, not to believe.  NULL with
  * *err. */
-WARN_UNUSED const Pb__Targets *targets_peek(
-	struct bytes envelope, struct arena *a, int *err);
+WARN_UNUSED const Pb__Targets *targets_peek(struct bytes envelope, struct arena *a, int *err);
 
 /* Decoded for the person who signs. */
 void targets_show(struct buf *out, const struct term *t, const Pb__Targets *targets);

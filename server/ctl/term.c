@@ -59,8 +59,7 @@ void term_init(struct term *t, int fd, const char *color, bool ascii)
 	t->color = t->tty && !dumb && (no_color == NULL || no_color[0] == '\0');
 	if (color != NULL && strcmp(color, "auto") != 0)
 		t->color = strcmp(color, "always") == 0;
-	t->ascii =
-		ascii || (t->tty && dumb) || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+	t->ascii = ascii || (t->tty && dumb) || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
 	term_measure(t, fd);
 }
 
@@ -75,8 +74,7 @@ void put_text(struct buf *out, const struct term *t, enum style style, const cha
 		buf_str(out, "\033[0m");
 }
 
-void put(struct buf *out, const struct term *t, enum style style, const char *format,
-	...)
+void put(struct buf *out, const struct term *t, enum style style, const char *format, ...)
 {
 	char *text = NULL;
 	va_list args;

@@ -29,10 +29,9 @@ enum style {
 	STYLE_BUSY,
 	STYLE__COUNT
 };
-void put(struct buf *out, const struct term *t, enum style style, const char *format,
-	...) __attribute__((format(printf, 4, 5)));
-void put_text(
-	struct buf *out, const struct term *t, enum style style, const char *text);
+void put(struct buf *out, const struct term *t, enum style style, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void put_text(struct buf *out, const struct term *t, enum style style, const char *text);
 
 enum icon {
 	ICON_WAITING,

@@ -31,8 +31,7 @@ static void show(struct progress *p, uint64_t done, uint64_t length)
 		done == length ? "\n" : ""); /* only decoration */
 }
 
-static int send_piece(
-	struct ctl *c, int fd, Pb__AdminUpload *u, uint8_t *piece, uint64_t *next)
+static int send_piece(struct ctl *c, int fd, Pb__AdminUpload *u, uint8_t *piece, uint64_t *next)
 {
 	struct reply r;
 	ssize_t n = pread(fd, piece, PIECE, (off_t)u->offset);
@@ -49,21 +48,18 @@ static int send_piece(
 	reply_release(&r);
 	if (*next <= u->offset || *next > u->length)
 		return fail(EXIT_FAILED, command_str(c->command).s,
-			"the upload does not go on at byte %llu",
-			(unsigned long long)u->offset);
+			"the upload does not go on at byte %llu", (unsigned long long)u->offset);
 	return 0;
 }
 
 static int send_all(struct ctl *c, int fd, Pb__AdminUpload *u)
 {
-	struct progress p = { isatty(STDERR_FILENO) == 1, u->offset, clock_mono_ms(),
-		0 };
+	struct progress p = { isatty(STDERR_FILENO) == 1, u->offset, clock_mono_ms(), 0 };
 	uint8_t *piece = mem_alloc(PIECE);
 	int err = 0;
 
 	if (u->offset > 0)
-		note("Going on at %s of %s", show_size(u->offset).s,
-			show_size(u->length).s);
+		note("Going on at %s of %s", show_size(u->offset).s, show_size(u->length).s);
 	while (err == 0 && u->offset < u->length) {
 		uint64_t next = 0;
 		err = send_piece(c, fd, u, piece, &next);

@@ -11,9 +11,8 @@
 #include "server/base/show.h"
 #include "server/ctl/rollout_view.h"
 
-#define GIVE_UP_MS                                                                     \
-	60000u /* status: the server may restart meanwhile, not stay away              \
-		*/
+/* For status: the server may restart meanwhile, not stay away. */
+#define GIVE_UP_MS 60000u
 
 /* No wrapping of long lines, and no cursor over the picture. */
 #define DRAW_BEGIN "\033[?25l\033[?7l"
@@ -177,8 +176,8 @@ static int look(struct view *w, struct reply *r)
 
 static int say_resume(struct view *w)
 {
-	note("\nTo go on watching: huiductl rollout get%s%s -w",
-		w->name != NULL ? " " : "", w->name != NULL ? w->name : "");
+	note("\nTo go on watching: huiductl rollout get%s%s -w", w->name != NULL ? " " : "",
+		w->name != NULL ? w->name : "");
 	return EXIT_INTERRUPTED;
 }
 
@@ -215,8 +214,7 @@ int watch_rollouts(struct ctl *c, const char *name)
 		return err;
 	if (r.m->n_rollouts == 0 && name != NULL) {
 		reply_release(&r);
-		return fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'",
-			name);
+		return fail(EXIT_NOT_FOUND, "huiductl rollout list", "no rollout '%s'", name);
 	}
 	catch_signals();
 	return follow(&w, &r);
@@ -279,8 +277,7 @@ int watch_status(struct ctl *c, const char *name, uint64_t timeout_ms, bool once
 	for (code = -1; code < 0;) {
 		if (r.m != NULL && !ctl_json(c))
 			(void)!show_on_pipe(&w, &r); /* said on stderr */
-		code = r.m != NULL && r.m->n_rollouts > 0 ? verdict(r.m->rollouts[0])
-							  : -1;
+		code = r.m != NULL && r.m->n_rollouts > 0 ? verdict(r.m->rollouts[0]) : -1;
 		if (code < 0 && once)
 			code = 0;
 		if (code < 0)

@@ -15,5 +15,4 @@ WARN_UNUSED int watch_rollouts(struct ctl *c, const char *name);
  * (EXIT_CONFLICT), or `timeout_ms` have passed (EXIT_TIMED_OUT); 0: no limit.  One look
  * when `once`.
  */
-WARN_UNUSED int watch_status(
-	struct ctl *c, const char *name, uint64_t timeout_ms, bool once);
+WARN_UNUSED int watch_status(struct ctl *c, const char *name, uint64_t timeout_ms, bool once);

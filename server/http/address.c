@@ -30,8 +30,7 @@ static int parse(const char *text, struct addrinfo **out)
 	size_t n = colon != NULL ? (size_t)(colon - text) : 0;
 	uint64_t port;
 
-	if (n == 0 || n >= sizeof(host) || !text_u64(colon + 1, &port) ||
-		port > UINT16_MAX)
+	if (n == 0 || n >= sizeof(host) || !text_u64(colon + 1, &port) || port > UINT16_MAX)
 		return -EINVAL;
 	memcpy(host, text, n);
 	host[n] = '\0';
@@ -58,8 +57,7 @@ void address_tune(int fd)
 
 static int open_socket(const struct addrinfo *a, bool share)
 {
-	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-	    rc;
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc;
 
 	if (fd < 0)
 		return -errno;
@@ -165,8 +163,7 @@ int address_listen_path(const char *path)
 		return -errno;
 	/* bind takes the mode over: there is no moment at which others may connect. */
 	if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
-		bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
-		listen(fd, BACKLOG) == 0)
+		bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	rc = -errno;
 	(void)close(fd); /* nothing was written */

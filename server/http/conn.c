@@ -23,7 +23,7 @@ static const struct {
 	size_t limit; /* how long, in struct http_limits */
 	enum http_count count;
 } times[PHASE__COUNT] = {
-#define TIME(phase, limit, count)                                                      \
+#define TIME(phase, limit, count)                                                                  \
 	[PHASE_##phase] = { offsetof(struct http_limits, limit), HTTP_##count }
 	TIME(HANDSHAKE, handshake_ms, TIMEOUT_HANDSHAKE),
 	TIME(IDLE, idle_ms, TIMEOUT_IDLE),
@@ -48,8 +48,7 @@ void conn_enter(struct conn *c, enum phase phase)
 	c->phase = phase;
 	if (phase == PHASE_GONE)
 		return;
-	deadline_ms = s->now_ms +
-		*(const uint32_t *)((const char *)limits + times[phase].limit);
+	deadline_ms = s->now_ms + *(const uint32_t *)((const char *)limits + times[phase].limit);
 	if (phase >= PHASE_HEAD && phase <= PHASE_ANSWER && whole_ms < deadline_ms)
 		deadline_ms = whole_ms;
 	wheel_set(&s->wheel, &c->timer, deadline_ms);
@@ -168,8 +167,7 @@ static struct conn *take(struct http_server *s)
 	return c;
 }
 
-void conn_open(
-	struct http_server *s, int fd, const union address *peer, struct tls *tls)
+void conn_open(struct http_server *s, int fd, const union address *peer, struct tls *tls)
 {
 	struct conn *c = take(s);
 
@@ -191,8 +189,7 @@ void conn_open(
 	if (tls != NULL) {
 		c->stream.ssl = tls_connection(tls, fd);
 		if (c->stream.ssl == NULL) {
-			server_complain(
-				s, c->call.peer, "tls", "OpenSSL has no more of it");
+			server_complain(s, c->call.peer, "tls", "OpenSSL has no more of it");
 			conn_drop(c);
 			return;
 		}

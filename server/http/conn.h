@@ -44,8 +44,8 @@ struct conn {
 
 	struct input *in;
 	size_t at, end; /* the request begins; what was read ends */
-	size_t line; /* head_scan's; the length of the header block when it is whole */
-	size_t used; /* bytes of the request when it is whole */
+	size_t line;    /* head_scan's; the length of the header block when it is whole */
+	size_t used;    /* bytes of the request when it is whole */
 	struct head head;
 	struct chunks chunks;
 	const struct http_route *route;
@@ -59,8 +59,7 @@ struct conn {
 	int file; /* -1: none */
 	off_t file_at;
 	uint64_t file_left;
-	uint64_t file_sent,
-		file_seen; /* to the socket; acknowledged at the last look */
+	uint64_t file_sent, file_seen; /* to the socket; acknowledged at the last look */
 
 	struct inbox_task resume;
 	http_resumed *resumed;
@@ -73,8 +72,7 @@ static inline struct conn *conn_of(struct http_call *call)
 }
 
 /* Takes the socket and begins. */
-void conn_open(
-	struct http_server *s, int fd, const union address *peer, struct tls *tls);
+void conn_open(struct http_server *s, int fd, const union address *peer, struct tls *tls);
 /* Closes it now; not from inside conn_run. */
 void conn_drop(struct conn *c);
 /* Its deadline has passed. */

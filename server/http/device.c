@@ -43,8 +43,7 @@ static const struct refusal {
 	{ ERR_BAD_SIGNATURE, 401, METRIC_REFUSED_UNAUTHORISED, "the proof is wrong\n" },
 	{ ERR_STALE, 401, METRIC_REFUSED_UNAUTHORISED, "the challenge is too old\n" },
 	{ ERR_NOT_FOUND, 404, METRIC_REFUSED_UNKNOWN_PRODUCT, "no such product\n" },
-	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_UNKNOWN_PRODUCT,
-		"enrolled as another product\n" },
+	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_UNKNOWN_PRODUCT, "enrolled as another product\n" },
 	{ ERR_TOO_BIG, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
 	{ ERR_NO_ROOM, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
 	{ ERR_BUSY, 503, METRIC_REFUSED_BUSY, "busy\n" },
@@ -75,8 +74,7 @@ static void refuse(struct http_call *call, int err)
 
 static void reply(struct http_call *call, const struct bytes *part, size_t n)
 {
-	struct http_answer answer = { .status = 200, .type = protobuf, .part = part,
-		.n_parts = n };
+	struct http_answer answer = { .status = 200, .type = protobuf, .part = part, .n_parts = n };
 
 	http_reply(call, &answer);
 }
@@ -123,8 +121,7 @@ static void report_done(struct job *job)
 }
 
 /* Answers after the commit; `ask` is NULL when there is no poll with it. */
-static void take_report(
-	struct http_call *call, const struct request *r, const struct poll_ask *ask)
+static void take_report(struct http_call *call, const struct request *r, const struct poll_ask *ask)
 {
 	struct desk *d = desk_of(call);
 	struct waiting_report *w = mem_alloc(sizeof(*w));
@@ -249,8 +246,7 @@ static void artifact(struct http_call *call)
 	if (call->rest.n == 2 * SHA256_LEN)
 		memcpy(hex, call->rest.p, call->rest.n);
 	if (!hex_decode(sha256, SHA256_LEN, hex) ||
-		artifact_open(desk_of(call)->server->artifacts, sha256, &file, &length) !=
-			0) {
+		artifact_open(desk_of(call)->server->artifacts, sha256, &file, &length) != 0) {
 		http_reply_error(call, 404);
 		return;
 	}
@@ -261,8 +257,9 @@ static void artifact(struct http_call *call)
 static void health(struct http_call *call)
 {
 	struct bytes text = bytes_str("ready\n");
-	struct http_answer answer = { .status = 200, .type = "text/plain", .part = &text,
-		.n_parts = 1 };
+	struct http_answer answer = {
+		.status = 200, .type = "text/plain", .part = &text, .n_parts = 1
+	};
 
 	if (desk_of(call)->image == NULL)
 		http_reply_error(call, 503);
@@ -306,9 +303,9 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 	struct device_front **out, char error[HTTP_ERROR_MAX])
 {
 	struct device_front *f = mem_zalloc(sizeof(*f));
-	struct http_options options = { .route = routes,
-		.n_routes = sizeof(routes) / sizeof(routes[0]),
-		.user = f };
+	struct http_options options = {
+		.route = routes, .n_routes = sizeof(routes) / sizeof(routes[0]), .user = f
+	};
 	int port, err = 0;
 
 	f->server = s;
@@ -391,6 +388,6 @@ void device_front_count(const struct device_front *f)
 		sum[counted[i].metric] += http_front_count(f->http, counted[i].count);
 	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
 		metric_set(counted[i].metric, sum[counted[i].metric]);
-	metric_set(METRIC_CONNECTIONS, http_front_count(f->http, HTTP_ACCEPTED) -
-					       http_front_count(f->http, HTTP_CLOSED));
+	metric_set(METRIC_CONNECTIONS,
+		http_front_count(f->http, HTTP_ACCEPTED) - http_front_count(f->http, HTTP_CLOSED));
 }

@@ -15,9 +15,9 @@
 #include "server/http/loop.h"
 
 #define HEADER_BYTES 4u
-#define READ_BYTES                                                                     \
-	65536u /* at once; memory grows with what came, not with what was announced */
-#define PAUSE_MS 1000
+/* At once: memory grows with what came, not with what was announced. */
+#define READ_BYTES 65536u
+#define PAUSE_MS   1000
 
 struct client {
 	struct frame_call call; /* first: handlers have its address */
@@ -107,8 +107,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (c->in.len < HEADER_BYTES)
 		return;
 	if (get_be32(c->in.data) > c->server->options.max_bytes) {
-		log_warn("%s: frame of %u bytes: too large", c->server->path,
-			get_be32(c->in.data));
+		log_warn("%s: frame of %u bytes: too large", c->server->path, get_be32(c->in.data));
 		drop(c);
 		return;
 	}
@@ -123,8 +122,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c = arg;
-	ssize_t n =
-		send(fd, c->out.data + c->out_at, c->out.len - c->out_at, MSG_NOSIGNAL);
+	ssize_t n = send(fd, c->out.data + c->out_at, c->out.len - c->out_at, MSG_NOSIGNAL);
 
 	(void)what;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -204,8 +202,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		}
 		return;
 	}
-	(void)getsockopt(
-		fd, SOL_SOCKET, SO_PEERCRED, &peer, &len); /* else it is nobody */
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len); /* else it is nobody */
 	c = mem_zalloc(sizeof(*c));
 	c->call.user = s->options.user;
 	c->call.uid = peer.uid;

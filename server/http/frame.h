@@ -38,9 +38,8 @@ struct frame_options {
 
 /* -errno with "listen PATH: why" in `error`. */
 #define FRAME_ERROR_MAX 256
-WARN_UNUSED int frame_server_open(struct event_base *base,
-	const struct frame_options *options, struct frame_server **out,
-	char error[FRAME_ERROR_MAX]);
+WARN_UNUSED int frame_server_open(struct event_base *base, const struct frame_options *options,
+	struct frame_server **out, char error[FRAME_ERROR_MAX]);
 /* `part` is copied. */
 void frame_reply(struct frame_call *call, const struct bytes *part, size_t n);
 /* Ends all connections and removes the socket.  All calls must have been answered. */

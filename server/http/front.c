@@ -34,8 +34,7 @@ struct http_front *http_front_new(const struct http_options *options, unsigned w
 
 	f->n = workers;
 	server_limits(&each.limits);
-	each.limits.connections_max =
-		(each.limits.connections_max + workers - 1) / workers;
+	each.limits.connections_max = (each.limits.connections_max + workers - 1) / workers;
 	for (unsigned i = 0; i < workers; i++) {
 		struct worker *w = &f->worker[i];
 		w->base = loop_new();
@@ -45,8 +44,8 @@ struct http_front *http_front_new(const struct http_options *options, unsigned w
 	return f;
 }
 
-int http_front_listen(struct http_front *f, const char *address, struct tls *tls,
-	char error[HTTP_ERROR_MAX])
+int http_front_listen(
+	struct http_front *f, const char *address, struct tls *tls, char error[HTTP_ERROR_MAX])
 {
 	in_port_t port = 0;
 
@@ -66,8 +65,7 @@ int http_front_adopt(struct http_front *f, int fd, struct tls *tls)
 {
 	for (unsigned i = 1; i < f->n; i++) {
 		int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		int rc = copy >= 0 ? http_server_adopt(f->worker[i].server, copy, tls)
-				   : -errno;
+		int rc = copy >= 0 ? http_server_adopt(f->worker[i].server, copy, tls) : -errno;
 		if (rc != 0) {
 			if (copy >= 0)
 				(void)close(copy); /* nothing was written */
@@ -81,8 +79,7 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 
-	(void)event_base_dispatch(
-		w->base); /* its one failure is memory at the very start */
+	(void)event_base_dispatch(w->base); /* its one failure is memory at the very start */
 	return NULL;
 }
 
@@ -92,8 +89,7 @@ int http_front_start(struct http_front *f)
 	int rc = 0;
 
 	(void)sigfillset(&all);
-	(void)pthread_sigmask(
-		SIG_BLOCK, &all, &old); /* cannot fail with these arguments */
+	(void)pthread_sigmask(SIG_BLOCK, &all, &old); /* cannot fail with these arguments */
 	while (f->n_running < f->n && rc == 0) {
 		struct worker *w = &f->worker[f->n_running];
 		rc = -pthread_create(&w->thread, NULL, work, w);
@@ -130,8 +126,7 @@ void http_front_each(struct http_front *f, http_each *fn, void *arg)
 	(void)sem_init(&done, 0, 0); /* cannot fail for one process and zero */
 	for (unsigned i = 0; i < f->n; i++) {
 		struct http_server *s = f->worker[i].server;
-		each[i] = (struct each){ { .fn = run_each }, fn, s->options.user, arg,
-			i, &done };
+		each[i] = (struct each){ { .fn = run_each }, fn, s->options.user, arg, i, &done };
 		if (i < f->n_running)
 			inbox_post(&s->inbox, &each[i].task);
 		else
@@ -161,8 +156,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 static void on_stop(struct inbox_task *task)
 {
-	struct worker *w =
-		(struct worker *)((char *)task - offsetof(struct worker, stop));
+	struct worker *w = (struct worker *)((char *)task - offsetof(struct worker, stop));
 
 	event_assign(&w->deadline, w->base, -1, 0, on_deadline, w);
 	loop_add_ms(&w->deadline, w->server->options.limits.drain_ms);

@@ -12,8 +12,8 @@ struct http_front;
 /* `options` is copied; limits.connections_max holds for all threads together. */
 struct http_front *http_front_new(const struct http_options *options, unsigned workers);
 /* As http_server_listen.  Before http_front_start. */
-WARN_UNUSED int http_front_listen(struct http_front *front, const char *address,
-	struct tls *tls, char error[HTTP_ERROR_MAX]);
+WARN_UNUSED int http_front_listen(
+	struct http_front *front, const char *address, struct tls *tls, char error[HTTP_ERROR_MAX]);
 /*
  * As http_server_adopt: all threads accept from the one socket.  Before
  * http_front_start.

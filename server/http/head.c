@@ -22,8 +22,7 @@ struct known {
 
 static bool is_word(struct bytes value, const char *word)
 {
-	return value.n == strlen(word) &&
-		strncasecmp((const char *)value.p, word, value.n) == 0;
+	return value.n == strlen(word) && strncasecmp((const char *)value.p, word, value.n) == 0;
 }
 
 static struct bytes trim(struct bytes v)
@@ -205,8 +204,7 @@ static unsigned check_line(const struct reader *r)
 	size_t method = strlen(head_method_str(r->head->method));
 	const uint8_t *version = end - strlen(" HTTP/1.1");
 
-	if (r->target.p != r->block.p + method + 1 ||
-		r->target.p + r->target.n != version)
+	if (r->target.p != r->block.p + method + 1 || r->target.p + r->target.n != version)
 		return 400;
 	if (memcmp(version, " HTTP/2", 7) == 0)
 		return 505;
@@ -222,8 +220,7 @@ unsigned head_read(struct bytes block, struct head *out)
 	*out = (struct head){ 0 };
 	llhttp_init(&parser, HTTP_REQUEST, &settings);
 	parser.data = &r;
-	if (llhttp_execute(&parser, (const char *)block.p, block.n) != HPE_PAUSED ||
-		!r.complete)
+	if (llhttp_execute(&parser, (const char *)block.p, block.n) != HPE_PAUSED || !r.complete)
 		return 400;
 	status = check_line(&r);
 	if (status == 0)

@@ -20,9 +20,9 @@ struct head {
 	uint8_t hosts;  /* Host headers seen */
 	bool keep_alive;
 	bool chunked;
-	bool expect;   /* Expect: 100-continue */
-	bool encoded;  /* Content-Encoding: the caller answers 415 */
-	bool if_range; /* there are no validators to compare, so Range does not hold */
+	bool expect;     /* Expect: 100-continue */
+	bool encoded;    /* Content-Encoding: the caller answers 415 */
+	bool if_range;   /* there are no validators to compare, so Range does not hold */
 	uint64_t length; /* of the body as announced; 0 when chunked */
 	struct head_span path, query;
 	struct range range;

@@ -40,19 +40,19 @@ typedef void http_handler(struct http_call *call);
 
 struct http_route {
 	const char *method, *path; /* GET routes take HEAD too */
-	bool prefix; /* `path` begins the path; the first route that fits is taken */
-	size_t max_body; /* bytes; beyond is 413 */
+	bool prefix;               /* `path` begins the path; the first route that fits is taken */
+	size_t max_body;           /* bytes; beyond is 413 */
 	http_handler *handler;
 };
 
 /* Absolute, not from the last byte.  Zero means the default. */
 struct http_limits {
-	uint32_t handshake_ms;   /* TLS; 5 s */
-	uint32_t headers_ms;     /* from the first byte, or from accept; 5 s */
-	uint32_t body_ms;        /* from the headers; 10 s */
-	uint32_t request_ms;     /* first byte in to last byte out, but files; 20 s */
-	uint32_t idle_ms;        /* between requests; 60 s */
-	uint32_t file_window_ms; /* a download must take, in each of these; 30 s */
+	uint32_t handshake_ms;      /* TLS; 5 s */
+	uint32_t headers_ms;        /* from the first byte, or from accept; 5 s */
+	uint32_t body_ms;           /* from the headers; 10 s */
+	uint32_t request_ms;        /* first byte in to last byte out, but files; 20 s */
+	uint32_t idle_ms;           /* between requests; 60 s */
+	uint32_t file_window_ms;    /* a download must take, in each of these; 30 s */
 	uint32_t file_window_bytes; /* this much; 32 KiB */
 	uint32_t linger_ms;         /* for a refused client to stop sending; 2 s */
 	uint32_t drain_ms;          /* for answers in flight when stopping; 10 s */
@@ -104,8 +104,8 @@ void http_reply_error(struct http_call *call, unsigned status);
  * retry_after_s and headers are used; the status follows from Range: 200, 206 or 416.
  * The file must not change while it is sent.
  */
-void http_reply_file(struct http_call *call, const struct http_answer *answer, int file,
-	uint64_t length);
+void http_reply_file(
+	struct http_call *call, const struct http_answer *answer, int file, uint64_t length);
 
 /*
  * Value of a header of the request, n 0 when absent; valid until the handler returns.
@@ -126,14 +126,13 @@ void http_resume(struct http_call *call, http_resumed *fn, void *arg);
 
 /* Server on a base of the caller's, and its thread. */
 struct http_server;
-struct http_server *http_server_new(
-	struct event_base *base, const struct http_options *options);
+struct http_server *http_server_new(struct event_base *base, const struct http_options *options);
 /*
  * "127.0.0.1:8080", "[::]:8443"; port 0 lets the system choose.  `tls` may be NULL.
  * Returns the port, or -errno with "listen ADDRESS: why" in `error`.
  */
-WARN_UNUSED int http_server_listen(struct http_server *server, const char *address,
-	struct tls *tls, char error[HTTP_ERROR_MAX]);
+WARN_UNUSED int http_server_listen(struct http_server *server, const char *address, struct tls *tls,
+	char error[HTTP_ERROR_MAX]);
 /*
  * For a listening TCP socket that was made elsewhere, as systemd does; takes it. -errno
  * when it is none, and then it is still the caller's.

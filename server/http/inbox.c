@@ -49,8 +49,7 @@ void inbox_post(struct inbox *b, struct inbox_task *task)
 
 void inbox_run(struct inbox *b)
 {
-	struct inbox_task *newest =
-		atomic_exchange_explicit(&b->head, NULL, memory_order_acquire);
+	struct inbox_task *newest = atomic_exchange_explicit(&b->head, NULL, memory_order_acquire);
 	struct inbox_task *oldest = NULL, *next;
 
 	for (; newest != NULL; newest = next) {

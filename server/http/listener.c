@@ -18,8 +18,8 @@ static void start_accepting(struct http_server *s)
 {
 	struct listener *l;
 
-	SLIST_FOREACH (l, &s->listeners, entry)
-		loop_add(&l->acceptable, NULL);
+	SLIST_FOREACH(l, &s->listeners, entry)
+	loop_add(&l->acceptable, NULL);
 	s->paused = false;
 }
 
@@ -29,8 +29,8 @@ static void stop_accepting(struct http_server *s, enum http_count why)
 	struct listener *l;
 
 	server_count(s, why);
-	SLIST_FOREACH (l, &s->listeners, entry)
-		loop_del(&l->acceptable);
+	SLIST_FOREACH(l, &s->listeners, entry)
+	loop_del(&l->acceptable);
 	s->paused = true;
 	loop_add_ms(&s->unpause, PAUSE_MS);
 }
@@ -95,21 +95,20 @@ void listener_open(struct http_server *s, int fd, struct tls *tls)
 	struct listener *l = mem_alloc(sizeof(*l));
 
 	*l = (struct listener){ .server = s, .tls = tls, .fd = fd };
-	event_assign(
-		&l->acceptable, s->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+	event_assign(&l->acceptable, s->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
 	SLIST_INSERT_HEAD(&s->listeners, l, entry);
 	loop_add(&l->acceptable, NULL);
 }
 
-int http_server_listen(struct http_server *s, const char *address, struct tls *tls,
-	char error[HTTP_ERROR_MAX])
+int http_server_listen(
+	struct http_server *s, const char *address, struct tls *tls, char error[HTTP_ERROR_MAX])
 {
 	in_port_t port = 0;
 	int fd = address_listen(address, true, &port);
 
 	if (fd < 0) {
-		(void)snprintf(error, HTTP_ERROR_MAX, "listen %s: %s", address,
-			strerrordesc_np(-fd));
+		(void)snprintf(
+			error, HTTP_ERROR_MAX, "listen %s: %s", address, strerrordesc_np(-fd));
 		return fd;
 	}
 	listener_open(s, fd, tls);
@@ -122,8 +121,7 @@ int http_server_adopt(struct http_server *s, int fd, struct tls *tls)
 	int listening = 0;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 ||
-		fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
-		fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
 		return -errno;
 	if (listening == 0)
 		return -EINVAL;
@@ -136,9 +134,9 @@ void listener_finish(struct http_server *s)
 {
 	struct listener *l;
 
-	SLIST_FOREACH (l, &s->listeners, entry)
-		while (s->n_conns < s->options.limits.connections_max && accept_one(l))
-			;
+	SLIST_FOREACH(l, &s->listeners, entry)
+	while (s->n_conns < s->options.limits.connections_max && accept_one(l))
+		;
 	listener_close_all(s);
 }
 

@@ -12,9 +12,9 @@
 #include "server/service/admin.h"
 #include "server/service/control.h"
 
-#define TICK_MS      500u
-#define DEADLINE_MS  30000u
-#define CLIENTS_MAX  64u
+#define TICK_MS     500u
+#define DEADLINE_MS 30000u
+#define CLIENTS_MAX 64u
 
 struct local {
 	struct local_options options;
@@ -42,8 +42,8 @@ static void on_metrics(struct http_call *call)
 	struct local *l = call->user;
 	struct bytes accept = http_header(call, "Accept");
 	static const char wish[] = "application/openmetrics-text";
-	bool openmetrics = accept.n > 0 && memmem(accept.p, accept.n, wish,
-						   sizeof(wish) - 1) != NULL;
+	bool openmetrics =
+		accept.n > 0 && memmem(accept.p, accept.n, wish, sizeof(wish) - 1) != NULL;
 	struct buf text = { 0 };
 
 	device_front_count(l->options.devices);
@@ -130,8 +130,7 @@ static void watch(struct local *l, struct event *e, int fd, short what, event_ca
 	loop_add(e, NULL);
 }
 
-int local_open(
-	const struct local_options *options, struct local **out, char error[HTTP_ERROR_MAX])
+int local_open(const struct local_options *options, struct local **out, char error[HTTP_ERROR_MAX])
 {
 	struct local *l = mem_zalloc(sizeof(*l));
 	int err;

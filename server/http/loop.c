@@ -10,8 +10,7 @@ struct event_base *loop_new(void)
 	int rc;
 
 	assert(config != NULL);
-	rc = event_config_set_flag(
-		config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	rc = event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 	assert(rc == 0);
 	base = event_base_new_with_config(config);
 	event_config_free(config);

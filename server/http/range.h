@@ -20,5 +20,4 @@ struct range {
  */
 bool range_read(struct bytes value, struct range *out);
 /* Where it lies in `length` bytes; ERR_BAD_RANGE when no byte of it does (416). */
-WARN_UNUSED int range_resolve(
-	const struct range *r, uint64_t length, uint64_t *at, uint64_t *n);
+WARN_UNUSED int range_resolve(const struct range *r, uint64_t length, uint64_t *at, uint64_t *n);

@@ -143,8 +143,7 @@ void http_reply(struct http_call *call, const struct http_answer *answer)
 }
 
 /* The status' words as a text, and a header perhaps. */
-static void reply_words(
-	struct conn *c, unsigned status, const struct http_header *header)
+static void reply_words(struct conn *c, unsigned status, const struct http_header *header)
 {
 	const struct bytes part[] = { bytes_str(status_str(status)), bytes_str("\n") };
 	struct http_answer answer = {
@@ -188,16 +187,15 @@ void reply_refuse(struct conn *c, unsigned status, bool whole)
 	c->answered = false;
 	if (status == 405)
 		(void)routes_allow(&c->server->routes,
-			bytes_of(c->in->data + c->at + c->head.path.at, c->head.path.n),
-			methods);
+			bytes_of(c->in->data + c->at + c->head.path.at, c->head.path.n), methods);
 	reply_words(c, status, status == 405 ? &allow : NULL);
 }
 
 bool reply_flush(struct conn *c)
 {
 	while (c->out_at < c->out.len && !c->broken) {
-		ssize_t n = stream_write(
-			&c->stream, c->out.data + c->out_at, c->out.len - c->out_at);
+		ssize_t n =
+			stream_write(&c->stream, c->out.data + c->out_at, c->out.len - c->out_at);
 		if (n == -EAGAIN)
 			return false;
 		c->broken = n < 0;
@@ -210,8 +208,7 @@ bool reply_flush(struct conn *c)
 }
 
 /* "Content-Range: bytes 0-99/1000", or of the whole when no byte of it can be had. */
-static void put_content_range(
-	struct writer *w, uint64_t at, uint64_t n, uint64_t length)
+static void put_content_range(struct writer *w, uint64_t at, uint64_t n, uint64_t length)
 {
 	put_str(w, "Content-Range: bytes ");
 	if (n > 0) {
@@ -226,8 +223,8 @@ static void put_content_range(
 	put(w, "\r\n", 2);
 }
 
-void http_reply_file(struct http_call *call, const struct http_answer *answer, int file,
-	uint64_t length)
+void http_reply_file(
+	struct http_call *call, const struct http_answer *answer, int file, uint64_t length)
 {
 	struct conn *c = conn_of(call);
 	struct writer w = { .c = c };

@@ -58,8 +58,7 @@ const struct http_route *routes_find(
 	return NULL;
 }
 
-const char *routes_allow(
-	const struct routes *r, struct bytes path, char out[ROUTES_ALLOW_MAX])
+const char *routes_allow(const struct routes *r, struct bytes path, char out[ROUTES_ALLOW_MAX])
 {
 	size_t at = 0;
 

@@ -22,5 +22,4 @@ const struct http_route *routes_find(
 	const struct routes *r, unsigned method, struct bytes path, bool *known);
 /* "GET, HEAD, POST": what the path takes, for Allow.  Returns `out`. */
 #define ROUTES_ALLOW_MAX 128
-const char *routes_allow(
-	const struct routes *r, struct bytes path, char out[ROUTES_ALLOW_MAX]);
+const char *routes_allow(const struct routes *r, struct bytes path, char out[ROUTES_ALLOW_MAX]);

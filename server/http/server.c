@@ -159,8 +159,8 @@ struct bytes server_date(struct http_server *s)
 	return bytes_of(s->date, s->date_len);
 }
 
-void server_complain(struct http_server *s, const struct sockaddr *peer,
-	const char *what, const char *why)
+void server_complain(
+	struct http_server *s, const struct sockaddr *peer, const char *what, const char *why)
 {
 	char from[ADDRESS_TEXT] = "listen";
 
@@ -171,16 +171,14 @@ void server_complain(struct http_server *s, const struct sockaddr *peer,
 	if (peer != NULL)
 		(void)address_str(peer, from);
 	if (s->complaints > 0)
-		log_warn("%s: %s: %s (and %u others since)", from, what, why,
-			s->complaints);
+		log_warn("%s: %s: %s (and %u others since)", from, what, why, s->complaints);
 	else
 		log_warn("%s: %s: %s", from, what, why);
 	s->complained_ms = s->now_ms;
 	s->complaints = 0;
 }
 
-struct http_server *http_server_new(
-	struct event_base *base, const struct http_options *options)
+struct http_server *http_server_new(struct event_base *base, const struct http_options *options)
 {
 	struct http_server *s = mem_zalloc(sizeof(*s));
 
@@ -216,8 +214,8 @@ void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg)
 	s->draining = true;
 	s->drained = drained;
 	s->drained_arg = arg;
-	TAILQ_FOREACH (c, &s->idle, in_idle)
-		wheel_set(&s->wheel, &c->timer, s->now_ms + DRAIN_IDLE_MS);
+	TAILQ_FOREACH(c, &s->idle, in_idle)
+	wheel_set(&s->wheel, &c->timer, s->now_ms + DRAIN_IDLE_MS);
 	if (s->n_conns == 0)
 		drained(arg);
 }

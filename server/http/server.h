@@ -92,5 +92,5 @@ void server_again(struct http_server *s, struct conn *c);
 /* "Date: Sat, 21 Nov 2026 18:56:00 GMT\r\n" */
 struct bytes server_date(struct http_server *s);
 /* Logs "peer: what: why", at most one line a second; the others are counted in it. */
-void server_complain(struct http_server *s, const struct sockaddr *peer,
-	const char *what, const char *why);
+void server_complain(
+	struct http_server *s, const struct sockaddr *peer, const char *what, const char *why);

@@ -109,8 +109,7 @@ static bool dispatch(struct conn *c, size_t body_n)
 	conn_enter(c, PHASE_ANSWER);
 	server_count(c->server, HTTP_CALLS);
 	call->rest = part(c, c->head.path);
-	call->rest = bytes_of(
-		call->rest.p + skip, c->route->prefix ? call->rest.n - skip : 0);
+	call->rest = bytes_of(call->rest.p + skip, c->route->prefix ? call->rest.n - skip : 0);
 	call->query = part(c, c->head.query);
 	call->headers = bytes_of(start, c->line);
 	call->body = bytes_of(start + c->line, body_n);
@@ -248,8 +247,7 @@ static bool finish(struct conn *c)
 	 * be on its way.  Closing now would reset the connection and take the answer
 	 * with it.
 	 */
-	(void)shutdown(
-		c->stream.fd, SHUT_WR); /* fails when the peer is gone: so be it */
+	(void)shutdown(c->stream.fd, SHUT_WR); /* fails when the peer is gone: so be it */
 	conn_enter(c, PHASE_LINGER);
 	return true;
 }
@@ -278,8 +276,8 @@ static bool step_file(struct conn *c)
 	while (c->file_left > 0) {
 		if (!conn_may(c, FILE_COST))
 			return false;
-		ssize_t n = stream_send_file(&c->stream, c->file, &c->file_at,
-			c->file_left, c->server->scratch);
+		ssize_t n = stream_send_file(
+			&c->stream, c->file, &c->file_at, c->file_left, c->server->scratch);
 		if (n == -EAGAIN)
 			return false;
 		if (n < 0)

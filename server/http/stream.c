@@ -66,8 +66,7 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 	return rc == 1 ? (ssize_t)n : tls_error(s, rc, NULL);
 }
 
-ssize_t stream_send_file(
-	struct stream *s, int file, off_t *at, uint64_t n, uint8_t *scratch)
+ssize_t stream_send_file(struct stream *s, int file, off_t *at, uint64_t n, uint8_t *scratch)
 {
 	size_t most = s->ssl != NULL ? STREAM_FILE_TLS : STREAM_FILE_PLAIN;
 	size_t piece = n < most ? (size_t)n : most;

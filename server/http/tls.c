@@ -28,12 +28,11 @@ static int no_password(char *to, int size, int writing, void *arg)
 
 static bool configure(SSL_CTX *ctx)
 {
-	static char groups[] =
-		"X25519:P-256:P-384"; /* OpenSSL's macro wants it writable */
+	static char groups[] = "X25519:P-256:P-384"; /* OpenSSL's macro wants it writable */
 
 	(void)SSL_CTX_set_options(ctx,
-		SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-			SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+		SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+			SSL_OP_PRIORITIZE_CHACHA |
 			SSL_OP_IGNORE_UNEXPECTED_EOF); /* answers carry their length */
 	(void)SSL_CTX_set_mode(ctx,
 		SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -86,16 +85,14 @@ static int load(struct tls *tls, SSL_CTX **out, char error[TLS_ERROR_MAX])
 	return rc;
 }
 
-int tls_open(const char *certificate, const char *key, struct tls **out,
-	char error[TLS_ERROR_MAX])
+int tls_open(const char *certificate, const char *key, struct tls **out, char error[TLS_ERROR_MAX])
 {
 	struct tls *tls = mem_zalloc(sizeof(*tls));
 	int rc;
 
 	tls->certificate = mem_strdup(certificate);
 	tls->key = mem_strdup(key);
-	(void)pthread_mutex_init(
-		&tls->lock, NULL); /* cannot fail with default attributes */
+	(void)pthread_mutex_init(&tls->lock, NULL); /* cannot fail with default attributes */
 	rc = tickets_init(&tls->tickets);
 	if (rc != 0)
 		(void)snprintf(error, TLS_ERROR_MAX, "tls tickets: %s", err_str(rc));

@@ -21,8 +21,8 @@ struct ssl_st; /* OpenSSL's SSL */
  * with the line to print in `error`.  Free with tls_close when nothing listens with it
  * any more.
  */
-WARN_UNUSED int tls_open(const char *certificate, const char *key, struct tls **out,
-	char error[TLS_ERROR_MAX]);
+WARN_UNUSED int tls_open(
+	const char *certificate, const char *key, struct tls **out, char error[TLS_ERROR_MAX]);
 /*
  * Reads the files again; new connections get what they hold.  Any thread.  On an error,
  * as above, all stays as it was.  Tickets given out stay good.

@@ -18,8 +18,7 @@ static bool new_key(struct ticket_key *k)
 int tickets_init(struct tickets *t)
 {
 	*t = (struct tickets){ .newest_ms = clock_mono_ms() };
-	(void)pthread_mutex_init(
-		&t->lock, NULL); /* cannot fail with default attributes */
+	(void)pthread_mutex_init(&t->lock, NULL); /* cannot fail with default attributes */
 	t->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 	/* Both, so that no name is ever zero. */
 	if (t->cipher == NULL || !new_key(&t->key[0]) || !new_key(&t->key[1]))
@@ -76,8 +75,7 @@ static bool set_mac(EVP_MAC_CTX *mac, struct ticket_key *k)
 {
 	static char digest[] = "SHA256";
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(
-			OSSL_MAC_PARAM_KEY, k->mac, sizeof(k->mac)),
+		OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, k->mac, sizeof(k->mac)),
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
 		OSSL_PARAM_construct_end(),
 	};
@@ -90,16 +88,15 @@ static bool set_mac(EVP_MAC_CTX *mac, struct ticket_key *k)
  * uses the ticket, 2 uses it and gives a new one.  TLS 1.3 clients should use a ticket
  * once, so they always get a new one.
  */
-static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv,
-	EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher,
+	EVP_MAC_CTX *mac, int seal)
 {
 	struct tickets *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	struct ticket_key k;
 	int which = 0, rc = 1;
 
 	if (seal != 0) {
-		if (!key_to_seal(t, &k) ||
-			RAND_bytes(iv, EVP_CIPHER_get_iv_length(t->cipher)) != 1)
+		if (!key_to_seal(t, &k) || RAND_bytes(iv, EVP_CIPHER_get_iv_length(t->cipher)) != 1)
 			return -1;
 		memcpy(name, k.name, sizeof(k.name));
 	} else {
@@ -107,8 +104,7 @@ static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv,
 		if (which < 0)
 			return 0;
 	}
-	if (EVP_CipherInit_ex2(cipher, t->cipher, k.aes, iv, seal, NULL) != 1 ||
-		!set_mac(mac, &k))
+	if (EVP_CipherInit_ex2(cipher, t->cipher, k.aes, iv, seal, NULL) != 1 || !set_mac(mac, &k))
 		rc = -1;
 	else if (seal == 0 && (which > 0 || SSL_version(ssl) == TLS1_3_VERSION))
 		rc = 2;

@@ -15,17 +15,15 @@
 
 /* Inside what has the deadline; all zero before first use. */
 struct wheel_node {
-	struct wheel_node *next,
-		**at;  /* at: who points here; NULL when not in the wheel */
-	uint64_t tick; /* when it is looked at, at the latest */
+	struct wheel_node *next, **at; /* at: who points here; NULL when not in the wheel */
+	uint64_t tick;                 /* when it is looked at, at the latest */
 	uint64_t deadline_ms;
 };
 
 struct wheel {
 	struct wheel_node *slot[WHEEL_SLOTS];
-	struct wheel_node
-		*due;  /* of ticks that have passed; not all need have expired */
-	uint64_t tick; /* the next one to look at */
+	struct wheel_node *due; /* of ticks that have passed; not all need have expired */
+	uint64_t tick;          /* the next one to look at */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ms);

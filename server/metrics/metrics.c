@@ -72,8 +72,7 @@ static void ask_system(void)
 	if (getrusage(RUSAGE_SELF, &u) == 0)
 		metric_set(METRIC_CPU_MS,
 			(uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
-				(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) /
-					1000);
+				(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
 	metric_set(METRIC_FDS, count_fds());
 	metric_set(METRIC_RSS, resident());
 }
@@ -84,8 +83,8 @@ static void write_head(struct buf *out, size_t i, bool openmetrics)
 	bool counter = table[i].kind != GAUGE;
 	int n = (int)strlen(table[i].name) - (openmetrics && counter ? 6 : 0);
 
-	buf_printf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", n, table[i].name,
-		table[i].help, n, table[i].name, counter ? "counter" : "gauge");
+	buf_printf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", n, table[i].name, table[i].help, n,
+		table[i].name, counter ? "counter" : "gauge");
 }
 
 static void write_value(struct buf *out, size_t i)
@@ -96,8 +95,8 @@ static void write_value(struct buf *out, size_t i)
 	buf_printf(out, "%s%s%s%s ", table[i].name, label ? "{" : "", table[i].label,
 		label ? "}" : "");
 	if (table[i].kind == COUNTER_MS)
-		buf_printf(out, "%llu.%03u\n", (unsigned long long)(v / 1000),
-			(unsigned)(v % 1000));
+		buf_printf(
+			out, "%llu.%03u\n", (unsigned long long)(v / 1000), (unsigned)(v % 1000));
 	else
 		buf_printf(out, "%llu\n", (unsigned long long)v);
 }

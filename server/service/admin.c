@@ -86,8 +86,7 @@ static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *rep
 {
 	int err;
 
-	q->ask = wire_read(
-		&pb__admin_query__descriptor, payload, &wire_signed, q->arena, &err);
+	q->ask = wire_read(&pb__admin_query__descriptor, payload, &wire_signed, q->arena, &err);
 	for (size_t i = 0; q->ask != NULL && i < sizeof(queries) / sizeof(queries[0]); i++)
 		if (queries[i].kind == q->ask->kind)
 			return queries[i].answer(q, reply);
@@ -97,17 +96,16 @@ static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *rep
 static int take_upload(struct query *q, struct bytes payload, Pb__AdminReply *reply)
 {
 	int err;
-	const Pb__AdminUpload *m = wire_read(
-		&pb__admin_upload__descriptor, payload, &wire_admin, q->arena, &err);
+	const Pb__AdminUpload *m =
+		wire_read(&pb__admin_upload__descriptor, payload, &wire_admin, q->arena, &err);
 
 	if (m == NULL || m->sha256.len != SHA256_LEN)
 		return m == NULL ? err : ERR_BAD_RANGE;
-	err = artifact_upload(q->server->artifacts, m->sha256.data, m->length, m->offset,
-		wire_bytes(m->data));
+	err = artifact_upload(
+		q->server->artifacts, m->sha256.data, m->length, m->offset, wire_bytes(m->data));
 	reply->has_received = 1;
 	reply->received = err == 0 ? m->offset + m->data.len
-				   : artifact_received(q->server->artifacts,
-					     m->sha256.data);
+				   : artifact_received(q->server->artifacts, m->sha256.data);
 	return err;
 }
 
@@ -125,8 +123,8 @@ static int take(struct query *q, struct bytes frame, Pb__AdminReply *reply)
 	enum envelope_type type;
 	int err;
 	/* An upload is larger than any envelope that is signed. */
-	const Pb__Envelope *e = wire_read(
-		&pb__envelope__descriptor, frame, &wire_admin, q->arena, &err);
+	const Pb__Envelope *e =
+		wire_read(&pb__envelope__descriptor, frame, &wire_admin, q->arena, &err);
 
 	if (e == NULL)
 		return err;

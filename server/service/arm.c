@@ -18,8 +18,7 @@ static void run(struct job *job, struct writer *w)
 	/* The stage may have been closed since, and a device enters once. */
 	if (stratum == NULL || arm_get(&w->txn, e->stage, e->id, &d))
 		return;
-	evidence_enter(
-		&stratum->evidence, &d, e->arm, e->group, e->seq, job->now_ms);
+	evidence_enter(&stratum->evidence, &d, e->arm, e->group, e->seq, job->now_ms);
 	arm_put(&w->txn, e->stage, e->id, &d);
 	stratum->dirty = true;
 }

@@ -9,7 +9,7 @@ struct arm_entry {
 	enum arm arm;
 	uint32_t group;
 	uint16_t product;
-	uint32_t seq;   /* of its last event so far */
+	uint32_t seq; /* of its last event so far */
 	uint8_t id[ID_LEN];
 	struct stage_live *live;
 	fleet_word *word;

@@ -76,8 +76,8 @@ static int check_nonce(const struct state *s, const Pb__AdminCommand *m)
 	return 0;
 }
 
-int command_open(const struct state *s, struct bytes envelope, uint64_t now_ms,
-	struct arena *a, struct command *out, char *text)
+int command_open(const struct state *s, struct bytes envelope, uint64_t now_ms, struct arena *a,
+	struct command *out, char *text)
 {
 	ProtobufCBinaryData keyids[64];
 	Pb__Role anybody;
@@ -91,8 +91,7 @@ int command_open(const struct state *s, struct bytes envelope, uint64_t now_ms,
 			&anybody, a, &payload, &out->who);
 	if (err != 0)
 		return refuse(text, err, "command: %s", err_str(err));
-	out->message = wire_read(
-		&pb__admin_command__descriptor, payload, &wire_signed, a, &err);
+	out->message = wire_read(&pb__admin_command__descriptor, payload, &wire_signed, a, &err);
 	if (out->message == NULL)
 		return refuse(text, err, "command: %s", err_str(err));
 	for (unsigned i = 0; err == 0 && i < out->who.n; i++) {
@@ -127,8 +126,8 @@ static const Pb__Target *full_file(const Pb__Targets *t)
 static int check_targets(const struct state *s, const Pb__Targets *t, char *text)
 {
 	if (strcmp(t->repository, s->root->repository) != 0)
-		return refuse(text, ERR_WRONG_REPOSITORY, "build: %s",
-			err_str(ERR_WRONG_REPOSITORY));
+		return refuse(
+			text, ERR_WRONG_REPOSITORY, "build: %s", err_str(ERR_WRONG_REPOSITORY));
 	if (!name_ok(t->build_id) || (t->release != NULL && !name_ok(t->release)) ||
 		t->release_counter == 0)
 		return refuse(text, ERR_BAD_BUILD,
@@ -138,8 +137,8 @@ static int check_targets(const struct state *s, const Pb__Targets *t, char *text
 			"build %s: the configuration knows no product '%s'", t->build_id,
 			t->product);
 	if (full_file(t) == NULL)
-		return refuse(text, ERR_BAD_BUILD,
-			"build %s: its first file must be a whole one", t->build_id);
+		return refuse(text, ERR_BAD_BUILD, "build %s: its first file must be a whole one",
+			t->build_id);
 	if (!s->has_file(s->ctx, t->targets[0]->sha256.data))
 		return refuse(text, ERR_NO_ARTIFACT, "build %s: %s", t->build_id,
 			err_str(ERR_NO_ARTIFACT));
@@ -153,17 +152,16 @@ static int check_order(const struct state *s, const Pb__Targets *t, char *text)
 		if (strcmp(b->product, t->product) != 0)
 			continue;
 		if (strcmp(b->build_id, t->build_id) == 0)
-			return refuse(text, ERR_EXISTS, "build %s: published already",
-				t->build_id);
+			return refuse(text, ERR_EXISTS, "build %s: published already", t->build_id);
 		if (b->release_counter >= t->release_counter)
 			return refuse(text, ERR_BAD_BUILD,
-				"build %s: counter %llu is not above %llu of %s",
-				t->build_id, (unsigned long long)t->release_counter,
+				"build %s: counter %llu is not above %llu of %s", t->build_id,
+				(unsigned long long)t->release_counter,
 				(unsigned long long)b->release_counter, b->build_id);
 		if (b->rollback_index > t->rollback_index)
 			return refuse(text, ERR_BAD_BUILD,
-				"build %s: rollback index %llu is below %llu of %s",
-				t->build_id, (unsigned long long)t->rollback_index,
+				"build %s: rollback index %llu is below %llu of %s", t->build_id,
+				(unsigned long long)t->rollback_index,
 				(unsigned long long)b->rollback_index, b->build_id);
 	}
 	return 0;
@@ -194,8 +192,7 @@ static int check_publish(
 
 /* ---- propose ---- */
 
-static const struct rollout *rollout_of_build(
-	const struct state *s, const struct build *b)
+static const struct rollout *rollout_of_build(const struct state *s, const struct build *b)
 {
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		for (size_t k = 0; k < s->rollouts[i - 1]->n_builds; k++)
@@ -204,8 +201,8 @@ static const struct rollout *rollout_of_build(
 	return NULL;
 }
 
-static int check_proposed_build(const struct state *s, const Pb__Propose *m,
-	const Pb__PlanSpec *spec, size_t i, char *text)
+static int check_proposed_build(
+	const struct state *s, const Pb__Propose *m, const Pb__PlanSpec *spec, size_t i, char *text)
 {
 	const Pb__BuildRef *ref = m->builds[i];
 	const struct build *b = state_build(s, ref->product, ref->build_id);
@@ -215,13 +212,12 @@ static int check_proposed_build(const struct state *s, const Pb__Propose *m,
 		return refuse(text, ERR_NOT_FOUND, "rollout %s: line '%s' has no product '%s'",
 			m->release, spec->line, ref->product);
 	if (b == NULL)
-		return refuse(text, ERR_NOT_FOUND, "build %s: not published for %s",
-			ref->build_id, ref->product);
+		return refuse(text, ERR_NOT_FOUND, "build %s: not published for %s", ref->build_id,
+			ref->product);
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(m->builds[k]->product, ref->product) == 0)
-			return refuse(text, ERR_BAD_PLAN,
-				"rollout %s: two builds for product %s", m->release,
-				ref->product);
+			return refuse(text, ERR_BAD_PLAN, "rollout %s: two builds for product %s",
+				m->release, ref->product);
 	r = rollout_of_build(s, b);
 	if (r == NULL || r->state == ROLLOUT_SUPERSEDED)
 		return 0;
@@ -235,15 +231,14 @@ static int check_propose(
 	const Pb__Propose *m = c->message->propose;
 	struct plan_error fault;
 	int err;
-	const Pb__PlanSpec *spec = wire_read(&pb__plan_spec__descriptor,
-		wire_bytes(m->spec), &wire_signed, a, &err);
+	const Pb__PlanSpec *spec =
+		wire_read(&pb__plan_spec__descriptor, wire_bytes(m->spec), &wire_signed, a, &err);
 
 	if (spec == NULL)
 		return refuse(text, err, "plan: %s", err_str(err));
 	if (plan_check(spec, &fault) != 0 && fault.stage >= 0)
 		return refuse(text, ERR_BAD_PLAN, "plan %s: stage %d: %s: %s", spec->name,
-			fault.stage + 1, plan_fault_key(fault.fault),
-			plan_fault_str(fault.fault));
+			fault.stage + 1, plan_fault_key(fault.fault), plan_fault_str(fault.fault));
 	if (fault.fault != PLAN_OK)
 		return refuse(text, ERR_BAD_PLAN, "plan %s: %s: %s", spec->name,
 			plan_fault_key(fault.fault), plan_fault_str(fault.fault));
@@ -269,8 +264,8 @@ struct signers rollout_approvers(
 
 	if (plan.n == 0)
 		return out;
-	err = envelope_verify(crypto_openssl(), plan, ENVELOPE_PLAN, s->root,
-		s->root->approver, a, &payload, &all);
+	err = envelope_verify(crypto_openssl(), plan, ENVELOPE_PLAN, s->root, s->root->approver, a,
+		&payload, &all);
 	if (err != 0 && err != ERR_BELOW_THRESHOLD)
 		return out;
 	for (unsigned i = 0; i < all.n; i++) {
@@ -293,17 +288,16 @@ static int check_plan(const struct state *s, const struct rollout *r, struct byt
 	for (size_t i = 0; i < r->n_builds; i++)
 		if (bytes_eq(wire_bytes(e->payload), buf_bytes(&r->builds[i].payload)))
 			return rollout_approvers(s, r, plan, a).n > 0
-				       ? 0
-				       : refuse(text, ERR_NOT_AUTHORISED,
-						 "rollout %s: no approver's signature "
-						 "that counts (%s proposed it)",
-						 r->release, r->proposer);
-	return refuse(text, ERR_CONFLICT, "rollout %s: not the plan that was proposed",
-		r->release);
+				? 0
+				: refuse(text, ERR_NOT_AUTHORISED,
+					  "rollout %s: no approver's signature "
+					  "that counts (%s proposed it)",
+					  r->release, r->proposer);
+	return refuse(text, ERR_CONFLICT, "rollout %s: not the plan that was proposed", r->release);
 }
 
-static int find_rollout(const struct state *s, ProtobufCBinaryData id,
-	const struct command *c, const struct rollout **out, char *text)
+static int find_rollout(const struct state *s, ProtobufCBinaryData id, const struct command *c,
+	const struct rollout **out, char *text)
 {
 	const struct rollout *r = id.len == ID_LEN ? state_rollout_id(s, id.data) : NULL;
 	bool halt = c->message->act != NULL && c->message->act->act == PB__ACT__ACT_HALT;
@@ -313,8 +307,8 @@ static int find_rollout(const struct state *s, ProtobufCBinaryData id,
 		return refuse(text, ERR_NOT_FOUND, "rollout: there is no such rollout");
 	/* Stopping must not fail because somebody else was at it too. */
 	if (!halt && c->message->audit_size <= r->last_entry)
-		return refuse(text, ERR_CONFLICT, "rollout %s: %s", r->release,
-			err_str(ERR_CONFLICT));
+		return refuse(
+			text, ERR_CONFLICT, "rollout %s: %s", r->release, err_str(ERR_CONFLICT));
 	return 0;
 }
 
@@ -341,8 +335,7 @@ static int check_approve(
 
 /* ---- start, pause, halt ---- */
 
-static int check_act(
-	const struct state *s, const struct command *c, struct arena *a, char *text)
+static int check_act(const struct state *s, const struct command *c, struct arena *a, char *text)
 {
 	static const enum rollout_event event[] = {
 		[PB__ACT__ACT_START] = ROLLOUT_START,
@@ -360,26 +353,23 @@ static int check_act(
 	state = r->state;
 	if (rollout_next(&state, event[m->act]))
 		return 0;
-	return refuse(text, ERR_WRONG_STATE, "rollout %s: is %s", r->release,
-		rollout_str(r->state));
+	return refuse(
+		text, ERR_WRONG_STATE, "rollout %s: is %s", r->release, rollout_str(r->state));
 }
 
-int command_check(
-	const struct state *s, const struct command *c, struct arena *a, char *text)
+int command_check(const struct state *s, const struct command *c, struct arena *a, char *text)
 {
 	const Pb__AdminCommand *m = c->message;
 	const struct {
 		bool asked;
-		int (*check)(const struct state *, const struct command *, struct arena *,
-			char *);
+		int (*check)(const struct state *, const struct command *, struct arena *, char *);
 	} table[] = {
 		{ m->publish != NULL, check_publish },
 		{ m->propose != NULL, check_propose },
 		{ m->approve != NULL, check_approve },
 		{ m->act != NULL, check_act },
 	};
-	int (*check)(const struct state *, const struct command *, struct arena *,
-		char *) = NULL;
+	int (*check)(const struct state *, const struct command *, struct arena *, char *) = NULL;
 	unsigned asked = 0;
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

@@ -33,8 +33,7 @@ static void append_run(struct job *job, struct writer *w)
 	entry_append(&w->txn, j->index, j->entry);
 }
 
-int control_entry(
-	struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out)
+int control_entry(struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out)
 {
 	Pb__LogEntry m = PB__LOG_ENTRY__INIT;
 
@@ -46,8 +45,7 @@ int control_entry(
 /* Durable first, then true. */
 static int append(struct control *c, struct bytes envelope, uint64_t now_ms)
 {
-	struct append_job j = { .job = { .run = append_run },
-		.index = c->state.log.size };
+	struct append_job j = { .job = { .run = append_run }, .index = c->state.log.size };
 	int err = control_entry(c, envelope, now_ms, &j.entry);
 
 	if (err == 0)
@@ -112,8 +110,7 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	const struct registry *r = &((struct server *)ctx)->registry;
 	const struct product *p = registry_product(r, product);
 
-	return p != NULL && (line == NULL ||
-				    strcmp(r->lines[p->line].config->name, line) == 0);
+	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
 static int fold_log(struct control *c)
@@ -127,8 +124,8 @@ static int fold_log(struct control *c)
 		c->arena.used = 0;
 		err = state_apply(&c->state, entry, &c->arena);
 		if (err != 0)
-			log_error("log: entry %llu cannot be applied: %s",
-				(unsigned long long)i, err_str(err));
+			log_error("log: entry %llu cannot be applied: %s", (unsigned long long)i,
+				err_str(err));
 	}
 	err = err != 0 ? err : t.err;
 	store_abort(&t);
@@ -310,8 +307,7 @@ static void fill_ring(struct control *c, size_t line, enum ring ring, uint64_t n
 	if (err == 0 && fill.n > 0)
 		err = log_fill(c, &fill, now_ms);
 	if (err != 0)
-		log_error("ring %s: seats cannot be filled: %s", ring_str(ring),
-			err_str(err));
+		log_error("ring %s: seats cannot be filled: %s", ring_str(ring), err_str(err));
 	else if (fill.n > 0)
 		log_info("ring %s: %zu seats filled", ring_str(ring), fill.n);
 	seat_fill_release(&fill);

@@ -19,8 +19,8 @@ struct control;
  * Folds the log (a new one begins with the root), follows the stages that are open or watched and
  * publishes.  `signer` and `root` must outlive it.  Sets server->control.
  */
-WARN_UNUSED int control_open(struct server *s, struct signer *signer,
-	const struct rootfile *root, uint64_t now_ms, char *error);
+WARN_UNUSED int control_open(struct server *s, struct signer *signer, const struct rootfile *root,
+	uint64_t now_ms, char *error);
 void control_close(struct server *s);
 
 /* A person's command; on refusal `text` (at least STATE_TEXT) has the line for them. */

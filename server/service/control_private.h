@@ -5,12 +5,12 @@
 #include "server/core/gate.h"
 #include "server/service/control.h"
 
-#define DAY_MS           86400000ull
-#define HOUR_MS          3600000ull
-#define DIRECTOR_LIFE_MS (7 * DAY_MS)
-#define TIMESTAMP_LIFE_MS DAY_MS
+#define DAY_MS             86400000ull
+#define HOUR_MS            3600000ull
+#define DIRECTOR_LIFE_MS   (7 * DAY_MS)
+#define TIMESTAMP_LIFE_MS  DAY_MS
 #define TIMESTAMP_EVERY_MS 60000ull
-#define OFFERS_LIFE_MS   (6 * HOUR_MS)
+#define OFFERS_LIFE_MS     (6 * HOUR_MS)
 
 /* One signed piece of metadata in force. */
 struct signed_file {
@@ -31,7 +31,7 @@ struct follow {
 	size_t line;
 	enum ring ring;
 	unsigned slot;
-	uint64_t until_ms; /* UINT64_MAX while the step is open */
+	uint64_t until_ms;      /* UINT64_MAX while the step is open */
 	uint32_t closed_groups; /* of its control, the first so many have left */
 	struct stage_live *live;
 	uint64_t idle_since_ms; /* tokens have been left over since; 0: they are used up */
@@ -68,14 +68,12 @@ struct control {
 /* ---- control.c ---- */
 
 /* Signs a decision, appends it and applies it; the caller publishes. */
-WARN_UNUSED int control_decide(
-	struct control *c, Pb__Decision *decision, uint64_t now_ms);
+WARN_UNUSED int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms);
 /* Packs the next log entry; its bytes are in the arena. */
 WARN_UNUSED int control_entry(
 	struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out);
 /* A signed Decision as an Envelope. */
-WARN_UNUSED int control_sign_decision(
-	struct control *c, Pb__Decision *decision, struct buf *out);
+WARN_UNUSED int control_sign_decision(struct control *c, Pb__Decision *decision, struct buf *out);
 
 /* ---- follow.c ---- */
 
@@ -99,8 +97,8 @@ struct chosen {
 	bool fix; /* for the devices the plan names, whatever their bucket */
 };
 
-size_t offers_choose(const struct state *s, const char *product, enum ring ring,
-	struct chosen out[OFFERS_MAX]);
+size_t offers_choose(
+	const struct state *s, const char *product, enum ring ring, struct chosen out[OFFERS_MAX]);
 /* Builds of this product that were halted, newest first. */
 size_t offers_halted(const struct state *s, const char *product, const char **out, size_t max);
 /* The highest release counter of them; 0 when there are none. */
@@ -126,5 +124,5 @@ struct image *image_make(struct control *c);
 void gates_run(struct control *c, uint64_t now_ms);
 struct gate_run *gates_of(struct control *c, const struct rollout *r);
 /* What it would say now, of the rows read so far. */
-struct gate_judgement gates_judge(
-	const struct control *c, const struct gate_run *g, const struct rollout *r, uint64_t now_ms);
+struct gate_judgement gates_judge(const struct control *c, const struct gate_run *g,
+	const struct rollout *r, uint64_t now_ms);

@@ -14,8 +14,8 @@
  * A challenge is its time and a MAC over time, key and product: nothing is kept for a device that
  * does not come back.
  */
-static int make_challenge(struct desk *d, const Pb__EnrollRequest *m, uint64_t time_ms,
-	uint8_t out[CHALLENGE_LEN])
+static int make_challenge(
+	struct desk *d, const Pb__EnrollRequest *m, uint64_t time_ms, uint8_t out[CHALLENGE_LEN])
 {
 	static const char domain[] = "huidu/challenge/v1"; /* its NUL is part of it */
 	uint8_t mac[SHA256_LEN];
@@ -24,8 +24,8 @@ static int make_challenge(struct desk *d, const Pb__EnrollRequest *m, uint64_t t
 	put_be64(out, time_ms);
 	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(out, 8),
 		wire_bytes(m->public_key), bytes_str(m->product) };
-	err = crypto_mac_sign(d->mac,
-		bytes_of(d->server->device_secret, DEVICE_SECRET_LEN), part, 4, mac);
+	err = crypto_mac_sign(
+		d->mac, bytes_of(d->server->device_secret, DEVICE_SECRET_LEN), part, 4, mac);
 	memcpy(out + 8, mac, CHALLENGE_LEN - 8);
 	return err;
 }
@@ -60,12 +60,11 @@ static int check_signature(struct desk *d, const Pb__EnrollRequest *m)
 	memcpy(text, domain, sizeof(domain));
 	memcpy(text + sizeof(domain), m->challenge.data, CHALLENGE_LEN);
 	memcpy(text + sizeof(domain) + CHALLENGE_LEN, m->product, strlen(m->product));
-	return crypto_key_verify(KEY_P256, wire_bytes(m->public_key), bytes_of(text, n),
-		m->signature.data);
+	return crypto_key_verify(
+		KEY_P256, wire_bytes(m->public_key), bytes_of(text, n), m->signature.data);
 }
 
-static int write_reply(
-	const Pb__EnrollReply *reply, uint8_t out[ENROL_REPLY_MAX], size_t *len)
+static int write_reply(const Pb__EnrollReply *reply, uint8_t out[ENROL_REPLY_MAX], size_t *len)
 {
 	assert(wire_size(reply) <= ENROL_REPLY_MAX);
 	*len = wire_write(reply, out);
@@ -196,8 +195,8 @@ void enrol_taken(const struct enrol *e)
 	add_to_fleet(e);
 }
 
-int enrol_reply(struct desk *d, const struct enrol *e, uint8_t reply[ENROL_REPLY_MAX],
-	size_t *reply_len)
+int enrol_reply(
+	struct desk *d, const struct enrol *e, uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len)
 {
 	Pb__EnrollReply answer = PB__ENROLL_REPLY__INIT;
 	uint8_t key[SHA256_LEN];
@@ -212,8 +211,8 @@ int enrol_reply(struct desk *d, const struct enrol *e, uint8_t reply[ENROL_REPLY
 	answer.has_ring = 1;
 	answer.ring = (Pb__Ring)e->ring;
 	answer.has_ring_why = 1;
-	answer.ring_why = e->wish < e->ring ? PB__RING_WHY__RING_WHY_WAITING
-					    : PB__RING_WHY__RING_WHY_OPEN;
+	answer.ring_why =
+		e->wish < e->ring ? PB__RING_WHY__RING_WHY_WAITING : PB__RING_WHY__RING_WHY_OPEN;
 	answer.has_next_poll_s = 1;
 	answer.next_poll_s = 1; /* the first poll tells the rest */
 	if (err == 0)

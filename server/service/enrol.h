@@ -28,10 +28,10 @@ struct enrol {
  * ERR_BAD_SIGNATURE, ERR_STALE (the challenge is older than five minutes), ERR_NOT_FOUND (product),
  * or what lint() says.
  */
-WARN_UNUSED int enrol_open(struct desk *d, struct bytes body, uint64_t now_ms,
-	struct enrol *out, uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len);
+WARN_UNUSED int enrol_open(struct desk *d, struct bytes body, uint64_t now_ms, struct enrol *out,
+	uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len);
 /* To be called by done() when the enrolment is committed: the fleet learns of the device. */
 void enrol_taken(const struct enrol *e);
 /* The answer to a committed job. */
-WARN_UNUSED int enrol_reply(struct desk *d, const struct enrol *e,
-	uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len);
+WARN_UNUSED int enrol_reply(
+	struct desk *d, const struct enrol *e, uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len);

@@ -45,9 +45,9 @@ uint64_t fleet_pack(const struct fleet_device *d)
 {
 	assert(d->product < FLEET_PRODUCTS && d->enrolled_day <= UINT16_MAX);
 	return (uint64_t)d->entered | (uint64_t)d->failed_tag << FAILED_AT |
-	       (uint64_t)d->product << PRODUCT_AT | (uint64_t)d->ring << RING_AT |
-	       (uint64_t)d->wish << WISH_AT | (uint64_t)d->left << LEFT_AT |
-	       (uint64_t)d->enrolled_day << DAY_AT;
+		(uint64_t)d->product << PRODUCT_AT | (uint64_t)d->ring << RING_AT |
+		(uint64_t)d->wish << WISH_AT | (uint64_t)d->left << LEFT_AT |
+		(uint64_t)d->enrolled_day << DAY_AT;
 }
 
 struct fleet_device fleet_unpack(uint64_t w)
@@ -65,8 +65,7 @@ struct fleet_device fleet_unpack(uint64_t w)
 
 static struct index *index_new(uint64_t slots, struct index *older)
 {
-	struct index *x =
-		mem_zalloc(sizeof(*x) + (size_t)slots * sizeof(x->slot[0]));
+	struct index *x = mem_zalloc(sizeof(*x) + (size_t)slots * sizeof(x->slot[0]));
 
 	x->mask = slots - 1;
 	x->older = older;
@@ -145,8 +144,8 @@ static void grow(struct fleet *f)
 
 	x = index_new((old->mask + 1) * 2, old);
 	for (uint32_t i = 0; i < n; i++)
-		atomic_store_explicit(probe(f, x, device_at(f, i)->half, &unused), i + 1,
-			memory_order_relaxed);
+		atomic_store_explicit(
+			probe(f, x, device_at(f, i)->half, &unused), i + 1, memory_order_relaxed);
 	atomic_store_explicit(&f->index, x, memory_order_release);
 }
 

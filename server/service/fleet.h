@@ -20,7 +20,7 @@ typedef _Atomic uint64_t fleet_word;
 
 /* What the word holds; fleet_pack() and fleet_unpack() are the only ones to know how. */
 struct fleet_device {
-	uint16_t product;      /* number in the store, below FLEET_PRODUCTS */
+	uint16_t product; /* number in the store, below FLEET_PRODUCTS */
 	enum ring ring, wish;
 	bool left;             /* consent withdrawn: in no arm */
 	uint8_t failed_tag;    /* of the build that last failed here */

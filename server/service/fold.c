@@ -39,10 +39,10 @@ static int apply_publish(struct state *s, const struct entry *e, const Pb__Publi
 	struct bytes envelope = wire_bytes(m->targets);
 	int err;
 	const Pb__Envelope *env = envelope_read(envelope, e->arena, &err);
-	const Pb__Targets *t = env == NULL ? NULL
-					   : wire_read(&pb__targets__descriptor,
-						     wire_bytes(env->payload),
-						     &wire_signed, e->arena, &err);
+	const Pb__Targets *t = env == NULL
+		? NULL
+		: wire_read(&pb__targets__descriptor, wire_bytes(env->payload), &wire_signed,
+			  e->arena, &err);
 	struct build *b;
 
 	if (t == NULL || t->n_targets == 0)
@@ -87,8 +87,8 @@ static int apply_propose(struct state *s, const struct entry *e, const Pb__Propo
 {
 	struct rollout *r = mem_zalloc(sizeof(*r));
 	int err;
-	const Pb__PlanSpec *spec = wire_read(&pb__plan_spec__descriptor,
-		wire_bytes(m->spec), &wire_signed, e->arena, &err);
+	const Pb__PlanSpec *spec = wire_read(
+		&pb__plan_spec__descriptor, wire_bytes(m->spec), &wire_signed, e->arena, &err);
 
 	s->rollouts = mem_resize(s->rollouts, s->n_rollouts + 1, sizeof(struct rollout *));
 	s->rollouts[s->n_rollouts++] = r;
@@ -131,8 +131,7 @@ static int take_signature(struct rollout *r, struct bytes plan, struct arena *a)
 	return ERR_CORRUPT;
 }
 
-static bool all_approved(
-	const struct state *s, const struct rollout *r, struct arena *a)
+static bool all_approved(const struct state *s, const struct rollout *r, struct arena *a)
 {
 	for (size_t i = 0; i < r->n_builds; i++) {
 		struct bytes pending = buf_bytes(&r->builds[i].pending);
@@ -145,8 +144,7 @@ static bool all_approved(
 /* The approved version comes into force, and with it what it was asked for. */
 static int come_into_force(struct state *s, struct rollout *r, const struct entry *e)
 {
-	enum rollout_event event =
-		r->state == ROLLOUT_PROPOSED ? ROLLOUT_APPROVE : ROLLOUT_RESUME;
+	enum rollout_event event = r->state == ROLLOUT_PROPOSED ? ROLLOUT_APPROVE : ROLLOUT_RESUME;
 
 	for (size_t i = 0; i < r->n_builds; i++) {
 		struct rollout_build *b = &r->builds[i];
@@ -172,8 +170,8 @@ static int come_into_force(struct state *s, struct rollout *r, const struct entr
 	return rollout_next(&r->state, event) ? 0 : ERR_CORRUPT;
 }
 
-static int apply_approve(struct state *s, const struct entry *e, const Pb__Approve *m,
-	const char *why)
+static int apply_approve(
+	struct state *s, const struct entry *e, const Pb__Approve *m, const char *why)
 {
 	struct rollout *r = state_rollout_id(s, m->rollout_id.data);
 	int err = r == NULL ? ERR_CORRUPT : 0;
@@ -204,14 +202,14 @@ static void open_step(struct state *s, struct rollout *r, const struct entry *e,
 			continue;
 		if (!rollout_next(&other->state, ROLLOUT_SUPERSEDE))
 			continue;
-		(void)snprintf(why, sizeof(why), "%s opened %s", r->release,
-			ring_str(rollout_ring(r)));
+		(void)snprintf(
+			why, sizeof(why), "%s opened %s", r->release, ring_str(rollout_ring(r)));
 		note(other, e, why);
 	}
 }
 
-static int apply_act(struct state *s, const struct entry *e, const Pb__RolloutAct *m,
-	const char *why)
+static int apply_act(
+	struct state *s, const struct entry *e, const Pb__RolloutAct *m, const char *why)
 {
 	static const enum rollout_event event[] = {
 		[PB__ACT__ACT_START] = ROLLOUT_START,
@@ -273,8 +271,7 @@ static const char *first_name(const struct state *s, const Pb__Envelope *e)
 		uint8_t keyid[SHA256_LEN];
 		const Pb__Key *key = s->root->keys[i];
 		if (envelope_keyid(crypto_openssl(), key, keyid) == 0 &&
-			bytes_eq(wire_bytes(e->signatures[0]->keyid),
-				bytes_of(keyid, SHA256_LEN)))
+			bytes_eq(wire_bytes(e->signatures[0]->keyid), bytes_of(keyid, SHA256_LEN)))
 			return key->name != NULL ? key->name : "?";
 	}
 	return "?";
@@ -315,8 +312,8 @@ static int apply_envelope(struct state *s, const struct entry *e, struct bytes e
 		return apply_command(s, e, env);
 	if (type != ENVELOPE_DECISION)
 		return ERR_CORRUPT;
-	d = wire_read(&pb__decision__descriptor, wire_bytes(env->payload), &wire_signed,
-		e->arena, &err);
+	d = wire_read(
+		&pb__decision__descriptor, wire_bytes(env->payload), &wire_signed, e->arena, &err);
 	return d == NULL ? ERR_CORRUPT : apply_decision(s, e, d);
 }
 
@@ -324,8 +321,7 @@ int state_apply(struct state *s, struct bytes entry, struct arena *a)
 {
 	struct entry e = { .index = s->log.size, .arena = a };
 	int err;
-	const Pb__LogEntry *m =
-		wire_read(&pb__log_entry__descriptor, entry, &wire_signed, a, &err);
+	const Pb__LogEntry *m = wire_read(&pb__log_entry__descriptor, entry, &wire_signed, a, &err);
 
 	if (m == NULL)
 		return ERR_CORRUPT;

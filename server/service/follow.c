@@ -24,8 +24,7 @@ static void mark_devices(struct open_job *j, struct writer *w)
 
 	put_be32(prefix, j->stage->key.rollout);
 	prefix[4] = j->stage->key.step;
-	store_foreach(&c, &w->txn, STORE_ARM, bytes_of(prefix, 5))
-	{
+	store_foreach(&c, &w->txn, STORE_ARM, bytes_of(prefix, 5)) {
 		struct evidence_device d;
 		struct stage_key key;
 		uint8_t id[ID_LEN];
@@ -33,8 +32,7 @@ static void mark_devices(struct open_job *j, struct writer *w)
 		if (!arm_read(&c, &key, id, &d) || d.gone)
 			continue;
 		word = fleet_find(j->fleet, id);
-		if (word != NULL &&
-			fleet_unpack(atomic_load(word)).ring == j->stage->ring)
+		if (word != NULL && fleet_unpack(atomic_load(word)).ring == j->stage->ring)
 			(void)fleet_enter(word, j->stage->slot);
 	}
 }
@@ -86,8 +84,7 @@ static void group_run(struct job *job, struct writer *w)
 struct follow *follow_find(struct control *c, struct stage_key key)
 {
 	for (size_t i = 0; i < c->n_follows; i++)
-		if (c->follows[i].key.rollout == key.rollout &&
-			c->follows[i].key.step == key.step)
+		if (c->follows[i].key.rollout == key.rollout && c->follows[i].key.step == key.step)
 			return &c->follows[i];
 	return NULL;
 }
@@ -116,8 +113,7 @@ static int find_slot(
 			continue;
 		used |= 1u << f->slot;
 		if (f->until_ms != UINT64_MAX &&
-			(oldest == SIZE_MAX ||
-				f->until_ms < c->follows[oldest].until_ms))
+			(oldest == SIZE_MAX || f->until_ms < c->follows[oldest].until_ms))
 			oldest = i;
 	}
 	for (*slot = 0; *slot < FLEET_SLOTS; (*slot)++)
@@ -141,8 +137,7 @@ static struct stage_live *live_new(struct control *c)
 static struct stage *stage_new(
 	const struct control *c, const struct rollout *r, const struct follow *f)
 {
-	struct stage *g = mem_zalloc(
-		sizeof(*g) + r->n_builds * sizeof(g->strata[0]));
+	struct stage *g = mem_zalloc(sizeof(*g) + r->n_builds * sizeof(g->strata[0]));
 
 	g->key = f->key;
 	g->line = f->line;
@@ -152,8 +147,7 @@ static struct stage *stage_new(
 	g->batch_ms = r->spec->batch_ms;
 	for (size_t i = 0; i < r->n_builds; i++) {
 		const struct build *b = r->builds[i].build;
-		const struct product *p =
-			registry_product(&c->server->registry, b->product);
+		const struct product *p = registry_product(&c->server->registry, b->product);
 		if (p == NULL)
 			continue; /* not configured any more: it has no devices here */
 		g->strata[g->n_strata++] = (struct stratum){ .product = p->number,
@@ -162,8 +156,8 @@ static struct stage *stage_new(
 	return g;
 }
 
-static int open_follow(struct control *c, const struct rollout *r, size_t step,
-	uint64_t until_ms, uint64_t now_ms)
+static int open_follow(
+	struct control *c, const struct rollout *r, size_t step, uint64_t until_ms, uint64_t now_ms)
 {
 	const struct line *line = registry_line(&c->server->registry, r->line);
 	struct follow f = { .key = { r->no, (uint8_t)step },
@@ -196,16 +190,14 @@ static int open_follow(struct control *c, const struct rollout *r, size_t step,
 static uint64_t until(const struct rollout *r, size_t step, uint64_t now_ms)
 {
 	uint64_t passed_ms;
-	bool open = (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) &&
-		    step == r->step;
+	bool open = (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) && step == r->step;
 
 	if (!rollout_is_live(r) || r->opened_ms[step] == 0 || step > r->step)
 		return 0;
 	if (open)
 		return UINT64_MAX;
 	passed_ms = step < r->step ? r->opened_ms[step + 1] : r->since_ms;
-	return passed_ms + rollout_watch_ms(r) > now_ms ? passed_ms + rollout_watch_ms(r)
-							: 0;
+	return passed_ms + rollout_watch_ms(r) > now_ms ? passed_ms + rollout_watch_ms(r) : 0;
 }
 
 /* Control devices leave group by group, as the later steps of their ring open. */
@@ -214,8 +206,7 @@ static int close_groups(struct control *c, const struct rollout *r, struct follo
 	uint32_t group = 0;
 
 	for (size_t step = f->key.step + 1u; step < r->n_steps; step++) {
-		struct group_job j = { .job = { .run = group_run }, .key = f->key,
-			.group = group };
+		struct group_job j = { .job = { .run = group_run }, .key = f->key, .group = group };
 		int err;
 		if (r->steps[step].ring != (uint32_t)f->ring)
 			continue;
@@ -294,8 +285,7 @@ uint64_t follow_expected(const struct control *c, const struct rollout *r, size_
 	return atomic_load(&line->devices[p->ring]) * (p->upper - p->lower) / 1000000;
 }
 
-static void admit(
-	struct control *c, const struct rollout *r, struct follow *f, uint64_t now_ms)
+static void admit(struct control *c, const struct rollout *r, struct follow *f, uint64_t now_ms)
 {
 	const struct plan_step *step = &r->steps[f->key.step];
 	uint64_t expected = follow_expected(c, r, f->key.step);
@@ -327,8 +317,7 @@ void follow_admit(struct control *c, uint64_t now_ms)
 	for (size_t i = 0; i < c->n_follows; i++) {
 		struct follow *f = &c->follows[i];
 		const struct rollout *r = rollout_no(c, f->key.rollout);
-		if (f->until_ms == UINT64_MAX && r != NULL &&
-			r->state == ROLLOUT_RUNNING)
+		if (f->until_ms == UINT64_MAX && r != NULL && r->state == ROLLOUT_RUNNING)
 			admit(c, r, f, now_ms);
 	}
 }

@@ -19,8 +19,7 @@ struct gate_run *gates_of(struct control *c, const struct rollout *r)
 	return &c->gates[c->n_gates++];
 }
 
-static void add_row(
-	struct gate_run *g, const struct rollout *r, const struct stored_row *row)
+static void add_row(struct gate_run *g, const struct rollout *r, const struct stored_row *row)
 {
 	struct gate_rules rules;
 
@@ -44,8 +43,7 @@ static void read_rows(struct control *c, struct gate_run *g, const struct rollou
 
 	put_be32(prefix, r->no);
 	store_begin(c->server->store, &t, false);
-	store_seek_from(&cursor, &t, STORE_ROW, bytes_of(prefix, 4),
-		row_key(r->no, g->rows, from));
+	store_seek_from(&cursor, &t, STORE_ROW, bytes_of(prefix, 4), row_key(r->no, g->rows, from));
 	while (store_next(&cursor)) {
 		struct stored_row row;
 		uint64_t number;
@@ -55,8 +53,7 @@ static void read_rows(struct control *c, struct gate_run *g, const struct rollou
 		g->rows = number + 1;
 	}
 	if (t.err != 0)
-		log_error("rollout %s: evidence cannot be read: %s", r->release,
-			err_str(t.err));
+		log_error("rollout %s: evidence cannot be read: %s", r->release, err_str(t.err));
 	store_abort(&t);
 }
 
@@ -81,9 +78,8 @@ struct gate_judgement gates_judge(
 	struct gate_facts facts = {
 		.now_ms = now_ms,
 		.opened_ms = r->opened_ms[r->step],
-		.not_before_ms = r->step + 1 < r->n_steps
-					 ? r->steps[r->step + 1].not_before_s * 1000
-					 : 0,
+		.not_before_ms =
+			r->step + 1 < r->n_steps ? r->steps[r->step + 1].not_before_s * 1000 : 0,
 		.expected = follow_expected(c, r, r->step),
 		.log_k = g->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
@@ -103,10 +99,8 @@ static int chain(struct control *c, const struct gate_run *g, uint8_t out[SHA256
 	memset(out, 0, SHA256_LEN);
 	put_be32(prefix, g->rollout);
 	store_begin(c->server->store, &t, false);
-	store_foreach(&cursor, &t, STORE_ROW, bytes_of(prefix, 4))
-	{
-		struct bytes part[] = { bytes_of(out, SHA256_LEN), cursor.key,
-			cursor.value };
+	store_foreach(&cursor, &t, STORE_ROW, bytes_of(prefix, 4)) {
+		struct bytes part[] = { bytes_of(out, SHA256_LEN), cursor.key, cursor.value };
 		if (err == 0 && get_be64(cursor.key.p + 4) < g->rows)
 			err = crypto_sha256(part, 3, out);
 	}
@@ -115,8 +109,8 @@ static int chain(struct control *c, const struct gate_run *g, uint8_t out[SHA256
 	return err;
 }
 
-static int decide(struct control *c, struct rollout *r, struct gate_run *g,
-	Pb__DecisionKind kind, uint64_t now_ms)
+static int decide(struct control *c, struct rollout *r, struct gate_run *g, Pb__DecisionKind kind,
+	uint64_t now_ms)
 {
 	Pb__Decision d = PB__DECISION__INIT;
 	uint8_t evidence[SHA256_LEN];
@@ -149,12 +143,11 @@ static bool act(struct control *c, struct rollout *r, struct gate_run *g, uint64
 		enum metric metric;
 		const char *word;
 	} actions[] = {
-		[GATE_PROMOTE] = { PB__DECISION_KIND__DECISION_PROMOTE,
-			METRIC_PROMOTIONS, "passed" },
-		[GATE_DO_PAUSE] = { PB__DECISION_KIND__DECISION_PAUSE,
-			METRIC_PAUSES_GATE, "paused" },
-		[GATE_DO_HALT] = { PB__DECISION_KIND__DECISION_HALT, METRIC_HALTS_GATE,
-			"halted" },
+		[GATE_PROMOTE] = { PB__DECISION_KIND__DECISION_PROMOTE, METRIC_PROMOTIONS,
+			"passed" },
+		[GATE_DO_PAUSE] = { PB__DECISION_KIND__DECISION_PAUSE, METRIC_PAUSES_GATE,
+			"paused" },
+		[GATE_DO_HALT] = { PB__DECISION_KIND__DECISION_HALT, METRIC_HALTS_GATE, "halted" },
 	};
 	enum gate_verdict v = g->last.verdict;
 	Pb__DecisionKind kind = actions[v].kind;

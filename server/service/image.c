@@ -5,8 +5,7 @@
 
 struct image *image_new(size_t n_products)
 {
-	struct image *image =
-		mem_zalloc(sizeof(*image) + n_products * sizeof(image->product[0]));
+	struct image *image = mem_zalloc(sizeof(*image) + n_products * sizeof(image->product[0]));
 
 	image->n = n_products;
 	return image;

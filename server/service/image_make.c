@@ -38,8 +38,8 @@ static uint32_t last_day(const struct control *c, const struct rollout *r)
 	return (uint32_t)((r->proposed_ms - age_ms) / DAY_MS - 1);
 }
 
-static void make_rule(const struct control *c, const struct chosen *o, enum ring ring,
-	struct offer_rule *rule)
+static void make_rule(
+	const struct control *c, const struct chosen *o, enum ring ring, struct offer_rule *rule)
 {
 	const struct rollout *r = o->rollout;
 
@@ -54,8 +54,7 @@ static void make_rule(const struct control *c, const struct chosen *o, enum ring
 	memcpy(rule->seed, o->build->seed, SEED_LEN);
 	if (!o->fix)
 		return;
-	rule->from_builds =
-		copy_strings((const char *const *)r->spec->fixes, r->spec->n_fixes);
+	rule->from_builds = copy_strings((const char *const *)r->spec->fixes, r->spec->n_fixes);
 	rule->n_from_builds = r->spec->n_fixes;
 }
 
@@ -67,8 +66,8 @@ static uint32_t control_from(const struct plan_step *step)
 	return most < PPM - step->upper ? PPM - (uint32_t)most : step->upper;
 }
 
-static void make_stage(struct control *c, const struct chosen *o, size_t offer,
-	enum ring ring, struct image_ring *out)
+static void make_stage(struct control *c, const struct chosen *o, size_t offer, enum ring ring,
+	struct image_ring *out)
 {
 	const struct rollout *r = o->rollout;
 	const struct plan_step *step = &r->steps[o->step];
@@ -85,8 +84,7 @@ static void make_stage(struct control *c, const struct chosen *o, size_t offer,
 		.control_from = control_from(step),
 	};
 	for (size_t i = o->step + 1; i < r->n_steps; i++)
-		if (r->steps[i].ring == step->ring &&
-			out->rules.stage.n_groups < EVIDENCE_GROUPS)
+		if (r->steps[i].ring == step->ring && out->rules.stage.n_groups < EVIDENCE_GROUPS)
 			out->rules.stage.group_upper[out->rules.stage.n_groups++] =
 				r->steps[i].upper;
 	out->live = f->live;
@@ -136,8 +134,7 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 	size_t n = offers_choose(&c->state, files->product->name, ring, offers);
 
 	out->rules.n = n;
-	out->rules.halted_counter =
-		offers_halted_counter(&c->state, files->product->name);
+	out->rules.halted_counter = offers_halted_counter(&c->state, files->product->name);
 	for (size_t i = 0; i < n; i++) {
 		make_rule(c, &offers[i], ring, &out->rules.offers[i]);
 		if (!out->rules.has_stage)
@@ -152,10 +149,10 @@ static void make_builds(const struct state *s, struct image_product *out)
 		const struct build *b = s->builds[i];
 		if (strcmp(b->product, out->name) != 0)
 			continue;
-		out->builds =
-			mem_resize(out->builds, out->n_builds + 1, sizeof(*out->builds));
-		out->builds[out->n_builds++] = (struct image_build){
-			.hash = device_build_hash(b->build_id), .tag = b->tag };
+		out->builds = mem_resize(out->builds, out->n_builds + 1, sizeof(*out->builds));
+		out->builds[out->n_builds++] =
+			(struct image_build){ .hash = device_build_hash(b->build_id),
+				.tag = b->tag };
 	}
 }
 

@@ -50,22 +50,20 @@ static size_t insert(struct chosen *list, size_t n, const struct chosen *c)
 static size_t cut(const struct chosen *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!list[i].fix &&
-			list[i].rollout->steps[list[i].step].upper == 1000000)
+		if (!list[i].fix && list[i].rollout->steps[list[i].step].upper == 1000000)
 			return i + 1;
 	return n;
 }
 
-size_t offers_choose(const struct state *s, const char *product, enum ring ring,
-	struct chosen out[OFFERS_MAX])
+size_t offers_choose(
+	const struct state *s, const char *product, enum ring ring, struct chosen out[OFFERS_MAX])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_rollouts; i++) {
 		const struct rollout *r = s->rollouts[i];
 		struct chosen c = { .rollout = r, .build = build_for(r, product) };
-		if (!rollout_is_live(r) || c.build == NULL ||
-			!furthest_step(r, ring, &c.step))
+		if (!rollout_is_live(r) || c.build == NULL || !furthest_step(r, ring, &c.step))
 			continue;
 		n = insert(out, n, &c);
 		c.fix = true;
@@ -95,8 +93,7 @@ uint64_t offers_halted_counter(const struct state *s, const char *product)
 	for (size_t i = 0; i < s->n_rollouts; i++) {
 		const struct rollout *r = s->rollouts[i];
 		const struct rollout_build *b = build_for(r, product);
-		if (r->state == ROLLOUT_HALTED && b != NULL &&
-			b->build->release_counter > newest)
+		if (r->state == ROLLOUT_HALTED && b != NULL && b->build->release_counter > newest)
 			newest = b->build->release_counter;
 	}
 	return newest;

@@ -9,10 +9,9 @@
 #include "server/service/seat.h"
 
 static_assert((int)ANSWER_HALTED == (int)PB__ANSWER__ANSWER_HALTED &&
-		      (int)ANSWER_UP_TO_DATE == (int)PB__ANSWER__ANSWER_UP_TO_DATE,
+		(int)ANSWER_UP_TO_DATE == (int)PB__ANSWER__ANSWER_UP_TO_DATE,
 	"core and wire number answers alike");
-static_assert(METRIC_POLL_HALTED - METRIC_POLL_UP_TO_DATE ==
-		      ANSWER_HALTED - ANSWER_UP_TO_DATE,
+static_assert(METRIC_POLL_HALTED - METRIC_POLL_UP_TO_DATE == ANSWER_HALTED - ANSWER_UP_TO_DATE,
 	"metrics list answers in their order");
 
 int poll_ask_of(const struct request *r, struct poll_ask *out)
@@ -69,12 +68,11 @@ static Pb__RingWhy why_ring(const struct poll_ask *ask, const struct fleet_devic
 		return PB__RING_WHY__RING_WHY_ANONYMOUS;
 	if (f->wish < f->ring && !f->left)
 		return PB__RING_WHY__RING_WHY_WAITING;
-	return f->ring == RING_STABLE ? PB__RING_WHY__RING_WHY_OPEN
-				      : PB__RING_WHY__RING_WHY_SEATED;
+	return f->ring == RING_STABLE ? PB__RING_WHY__RING_WHY_OPEN : PB__RING_WHY__RING_WHY_SEATED;
 }
 
-static void write_tail(struct desk *d, const struct poll_ask *ask,
-	const struct fleet_device *f, struct poll_answer *out)
+static void write_tail(struct desk *d, const struct poll_ask *ask, const struct fleet_device *f,
+	struct poll_answer *out)
 {
 	uint8_t *p = out->tail;
 
@@ -136,16 +134,15 @@ static enum answer decide(struct desk *d, const struct poll_ask *ask,
 	/* Who reports nothing is no canary: it waits until the stage has passed. */
 	if (f->left && decision.needs_token)
 		decision.answer = ANSWER_ADMISSION;
-	else if (decision.enters != ARM_NONE && !f->left &&
-		 !enter(d, ask, r, &decision, now_ms))
+	else if (decision.enters != ARM_NONE && !f->left && !enter(d, ask, r, &decision, now_ms))
 		decision.answer = ANSWER_ADMISSION;
 	if (decision.answer == ANSWER_ADMISSION)
 		atomic_fetch_add(&r->live->held, 1);
 	return decision.answer;
 }
 
-void poll_answer(struct desk *d, const struct poll_ask *ask, uint64_t now_ms,
-	struct poll_answer *out)
+void poll_answer(
+	struct desk *d, const struct poll_ask *ask, uint64_t now_ms, struct poll_answer *out)
 {
 	const struct image_product *product = image_number(d->image, ask->product);
 	struct fleet_device f = { .ring = RING_STABLE, .wish = RING_STABLE };

@@ -19,8 +19,8 @@ struct poll_ask {
 };
 
 struct poll_answer {
-	struct bytes shared;          /* the image's */
-	uint8_t tail[POLL_TAIL_MAX];  /* the device's own fields */
+	struct bytes shared;         /* the image's */
+	uint8_t tail[POLL_TAIL_MAX]; /* the device's own fields */
 	size_t tail_len;
 	enum answer answer;
 };
@@ -32,5 +32,5 @@ WARN_UNUSED int poll_ask_of(const struct request *r, struct poll_ask *out);
  * Decides and answers.  A device that enters an arm, or changed its wish, is handed to the writer;
  * the answer does not wait for it.
  */
-void poll_answer(struct desk *d, const struct poll_ask *ask, uint64_t now_ms,
-	struct poll_answer *out);
+void poll_answer(
+	struct desk *d, const struct poll_ask *ask, uint64_t now_ms, struct poll_answer *out);

@@ -25,8 +25,7 @@ static void write_plan(const struct state *s, struct rollout *r, struct rollout_
 		step[i].not_before = r->steps[i].not_before_s;
 		list[i] = &step[i];
 	}
-	targets.name =
-		metadata_targets(name, b->build->product, b->build->build_id);
+	targets.name = metadata_targets(name, b->build->product, b->build->build_id);
 	targets.version = b->build->targets_version;
 	targets.length = (uint32_t)b->build->targets.len;
 	targets.sha256 = wire_data(b->build->targets_sha256, SHA256_LEN);
@@ -61,13 +60,13 @@ void proposal_draw(const struct state *s, struct rollout *r)
 
 	r->spec_arena.size = 64 * r->spec_bytes.len + 65536;
 	r->spec_arena.base = mem_alloc(r->spec_arena.size);
-	r->spec = wire_read(&pb__plan_spec__descriptor, buf_bytes(&r->spec_bytes),
-		&wire_signed, &r->spec_arena, &err);
+	r->spec = wire_read(&pb__plan_spec__descriptor, buf_bytes(&r->spec_bytes), &wire_signed,
+		&r->spec_arena, &err);
 	assert(r->spec != NULL); /* command_check() read it before */
 	plan_steps(r->spec, r->proposed_ms / 1000, r->steps, &r->n_steps);
 	for (size_t i = 0; i < r->n_builds; i++) {
-		err = ladder_seed(r->audit_root, r->builds[i].build->targets_sha256,
-			r->builds[i].seed);
+		err = ladder_seed(
+			r->audit_root, r->builds[i].build->targets_sha256, r->builds[i].seed);
 		assert(err == 0);
 	}
 	proposal_renew(s, r);

@@ -28,7 +28,7 @@ static int take(struct signed_file *f, struct bytes envelope, struct arena *a)
 	/* The arena goes, the envelope's own bytes stay. */
 	size_t at = (size_t)((const uint8_t *)memmem(f->envelope.data, f->envelope.len,
 				     e->payload.data, e->payload.len) -
-			     f->envelope.data);
+		f->envelope.data);
 	f->payload = bytes_of(f->envelope.data + at, e->payload.len);
 	return 0;
 }
@@ -39,8 +39,8 @@ static void load_file(
 	struct bytes envelope;
 
 	c->arena.used = 0;
-	if (signer_floor(c->signer, name, &f->version) != 0 ||
-		!envelope_get(t, name, &envelope) || take(f, envelope, &c->arena) != 0)
+	if (signer_floor(c->signer, name, &f->version) != 0 || !envelope_get(t, name, &envelope) ||
+		take(f, envelope, &c->arena) != 0)
 		f->payload = bytes_of(NULL, 0);
 }
 
@@ -49,9 +49,8 @@ static void read_director(struct control *c, struct signed_file *f)
 {
 	int err = 0;
 	const Pb__Director *d = f->payload.n == 0
-					? NULL
-					: wire_read(&pb__director__descriptor, f->payload,
-						  &wire_signed, &c->arena, &err);
+		? NULL
+		: wire_read(&pb__director__descriptor, f->payload, &wire_signed, &c->arena, &err);
 	/* Only what the signer remembers as its last is shown again. */
 	if (d != NULL && d->version == f->version)
 		f->expires_s = d->expires;
@@ -61,9 +60,8 @@ static void read_snapshot(struct control *c, struct signed_file *f)
 {
 	int err = 0;
 	const Pb__Snapshot *s = f->payload.n == 0
-					? NULL
-					: wire_read(&pb__snapshot__descriptor, f->payload,
-						  &wire_signed, &c->arena, &err);
+		? NULL
+		: wire_read(&pb__snapshot__descriptor, f->payload, &wire_signed, &c->arena, &err);
 	if (s != NULL && s->version == f->version)
 		f->expires_s = s->expires;
 }
@@ -88,8 +86,7 @@ int publish_open(struct control *c)
 		}
 		load_file(c, &t, metadata_snapshot(name, f->product->name), &f->snapshot);
 		read_snapshot(c, &f->snapshot);
-		load_file(
-			c, &t, metadata_timestamp(name, f->product->name), &f->timestamp);
+		load_file(c, &t, metadata_timestamp(name, f->product->name), &f->timestamp);
 	}
 	err = t.err;
 	store_abort(&t);
@@ -121,8 +118,8 @@ struct next_file {
 	char name[METADATA_NAME_MAX];
 };
 
-static void meta_file(Pb__MetaFile *m, char *name, uint64_t version,
-	const struct buf *envelope, const uint8_t sha256[SHA256_LEN])
+static void meta_file(Pb__MetaFile *m, char *name, uint64_t version, const struct buf *envelope,
+	const uint8_t sha256[SHA256_LEN])
 {
 	*m = (Pb__MetaFile)PB__META_FILE__INIT;
 	m->name = name;
@@ -192,8 +189,8 @@ static int director_payload(struct control *c, const char *product, enum ring ri
 	return wire_pack(&d, &c->arena, out);
 }
 
-static int snapshot_payload(struct control *c, const struct product_files *f,
-	uint64_t version, uint64_t expires_s, struct bytes *out)
+static int snapshot_payload(struct control *c, const struct product_files *f, uint64_t version,
+	uint64_t expires_s, struct bytes *out)
 {
 	Pb__Snapshot s = PB__SNAPSHOT__INIT;
 	Pb__MetaFile file[RING__COUNT], *list[RING__COUNT];
@@ -201,8 +198,7 @@ static int snapshot_payload(struct control *c, const struct product_files *f,
 
 	for (unsigned g = 0; g < RING__COUNT; g++) {
 		meta_file(&file[g], metadata_director(name[g], f->product->name, g),
-			f->director[g].version, &f->director[g].envelope,
-			f->director[g].sha256);
+			f->director[g].version, &f->director[g].envelope, f->director[g].sha256);
 		list[g] = &file[g];
 	}
 	s.spec_version = 1;
@@ -270,8 +266,7 @@ static void store_run(struct job *job, struct writer *w)
 	const struct batch_to_sign *b = ((struct store_job *)job)->batch;
 
 	for (size_t i = 0; i < b->n; i++)
-		envelope_put(&w->txn, b->files[i].name,
-			buf_bytes(&b->files[i].file->envelope));
+		envelope_put(&w->txn, b->files[i].name, buf_bytes(&b->files[i].file->envelope));
 }
 
 static int sign_and_store(struct control *c, const struct batch_to_sign *b)
@@ -301,31 +296,28 @@ static int sign_and_store(struct control *c, const struct batch_to_sign *b)
 /* The file as its next version, which lives `life_ms`. */
 static struct next_file next_of(struct signed_file *f, uint64_t now_ms, uint64_t life_ms)
 {
-	return (struct next_file){ .file = f,
-		.version = f->version + 1,
-		.expires_s = (now_ms + life_ms) / 1000 };
+	return (struct next_file){
+		.file = f, .version = f->version + 1, .expires_s = (now_ms + life_ms) / 1000
+	};
 }
 
 /* Half its life is left, and it says what it would say now. */
 static bool is_good(const struct signed_file *f, struct bytes payload, uint64_t now_ms)
 {
-	return f->expires_s * 1000 > now_ms + DIRECTOR_LIFE_MS / 2 &&
-	       bytes_eq(f->payload, payload);
+	return f->expires_s * 1000 > now_ms + DIRECTOR_LIFE_MS / 2 && bytes_eq(f->payload, payload);
 }
 
-static int add_director(struct control *c, struct batch_to_sign *b,
-	struct product_files *p, enum ring ring, uint64_t now_ms)
+static int add_director(struct control *c, struct batch_to_sign *b, struct product_files *p,
+	enum ring ring, uint64_t now_ms)
 {
 	struct signed_file *f = &p->director[ring];
 	struct next_file next = next_of(f, now_ms, DIRECTOR_LIFE_MS);
 	struct bytes payload;
-	int err = director_payload(
-		c, p->product->name, ring, f->version, f->expires_s, &payload);
+	int err = director_payload(c, p->product->name, ring, f->version, f->expires_s, &payload);
 
 	if (err != 0 || is_good(f, payload, now_ms))
 		return err;
-	err = director_payload(
-		c, p->product->name, ring, next.version, next.expires_s, &payload);
+	err = director_payload(c, p->product->name, ring, next.version, next.expires_s, &payload);
 	(void)metadata_director(next.name, p->product->name, ring);
 	batch_add(b, ENVELOPE_DIRECTOR, &next, payload);
 	return err;

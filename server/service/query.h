@@ -14,8 +14,7 @@ struct query {
 
 /* Never NULL: an answer that does not fit its arena is a bug, and ends the server. */
 void *query_alloc(struct query *q, size_t n);
-char *query_printf(struct query *q, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+char *query_printf(struct query *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Each returns 0 or an ERR_ with q->text set. */
 WARN_UNUSED int query_rollouts(struct query *q, Pb__AdminReply *reply);

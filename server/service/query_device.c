@@ -17,8 +17,8 @@ static const struct rollout_build *build_for(const struct rollout *r, const char
 }
 
 /* The last arm it was in. */
-static const char *arm_str(struct store_txn *t, const struct rollout *r,
-	const uint8_t id[ID_LEN], struct evidence_device *out)
+static const char *arm_str(struct store_txn *t, const struct rollout *r, const uint8_t id[ID_LEN],
+	struct evidence_device *out)
 {
 	for (size_t step = r->step + 1; step > 0; step--) {
 		struct stage_key key = { r->no, (uint8_t)(step - 1) };
@@ -57,8 +57,8 @@ static const char *offer_why(struct query *q, const struct rollout *r,
 	return "it may have it";
 }
 
-static Pb__DeviceOffer *view_offer(struct query *q, struct store_txn *t,
-	const struct rollout *r, const struct device *d, const char *product)
+static Pb__DeviceOffer *view_offer(struct query *q, struct store_txn *t, const struct rollout *r,
+	const struct device *d, const char *product)
 {
 	const struct rollout_build *b = build_for(r, product);
 	Pb__DeviceOffer *v = query_alloc(q, sizeof(*v));
@@ -102,8 +102,7 @@ static void view_device(struct query *q, struct store_txn *t, const struct devic
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		if (s->rollouts[i - 1]->opened_ms[0] != 0 &&
 			build_for(s->rollouts[i - 1], product) != NULL)
-			v->offers[v->n_offers++] =
-				view_offer(q, t, s->rollouts[i - 1], d, product);
+			v->offers[v->n_offers++] = view_offer(q, t, s->rollouts[i - 1], d, product);
 	reply->device = v;
 }
 
@@ -148,9 +147,7 @@ int query_rings(struct query *q, Pb__AdminReply *reply)
 			if (ring < RING_STABLE)
 				v->seats = r->lines[l].config->rings.seats[ring];
 			v->taken = atomic_load(&r->lines[l].devices[ring]);
-			v->waiting = ring == RING_STABLE
-					     ? atomic_load(&r->lines[l].waiting)
-					     : 0;
+			v->waiting = ring == RING_STABLE ? atomic_load(&r->lines[l].waiting) : 0;
 			reply->rings[reply->n_rings++] = v;
 		}
 	return 0;

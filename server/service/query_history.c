@@ -15,8 +15,7 @@ static const char *name_of(const struct state *s, const Pb__Envelope *e)
 		uint8_t keyid[SHA256_LEN];
 		const Pb__Key *key = s->root->keys[i];
 		if (envelope_keyid(crypto_openssl(), key, keyid) == 0 &&
-			bytes_eq(wire_bytes(e->signatures[0]->keyid),
-				bytes_of(keyid, SHA256_LEN)))
+			bytes_eq(wire_bytes(e->signatures[0]->keyid), bytes_of(keyid, SHA256_LEN)))
 			return key->name != NULL ? key->name : "?";
 	}
 	return "?";
@@ -38,17 +37,16 @@ static void tell_publish(struct query *q, const Pb__Publish *m, struct told *out
 {
 	int err;
 	const Pb__Envelope *e = envelope_read(wire_bytes(m->targets), q->arena, &err);
-	const Pb__Targets *t =
-		e == NULL ? NULL
-			  : wire_read(&pb__targets__descriptor, wire_bytes(e->payload),
-				    &wire_signed, q->arena, &err);
+	const Pb__Targets *t = e == NULL
+		? NULL
+		: wire_read(&pb__targets__descriptor, wire_bytes(e->payload), &wire_signed,
+			  q->arena, &err);
 
 	if (t != NULL)
 		out->what = query_printf(q, "publish %s for %s", t->build_id, t->product);
 }
 
-static void tell_propose(
-	struct query *q, uint64_t index, const Pb__Propose *m, struct told *out)
+static void tell_propose(struct query *q, uint64_t index, const Pb__Propose *m, struct told *out)
 {
 	const struct state *s = control_state(q->server);
 
@@ -68,8 +66,8 @@ static void tell_command(struct query *q, uint64_t index, struct bytes payload, 
 	};
 	const struct state *s = control_state(q->server);
 	int err;
-	const Pb__AdminCommand *m = wire_read(
-		&pb__admin_command__descriptor, payload, &wire_signed, q->arena, &err);
+	const Pb__AdminCommand *m =
+		wire_read(&pb__admin_command__descriptor, payload, &wire_signed, q->arena, &err);
 
 	if (m == NULL)
 		return;
@@ -80,8 +78,8 @@ static void tell_command(struct query *q, uint64_t index, struct bytes payload, 
 		tell_propose(q, index, m->propose, out);
 	} else if (m->approve != NULL) {
 		out->rollout = state_rollout_id(s, m->approve->rollout_id.data);
-		out->what = query_printf(q, "approve %s",
-			out->rollout != NULL ? out->rollout->release : "?");
+		out->what = query_printf(
+			q, "approve %s", out->rollout != NULL ? out->rollout->release : "?");
 	} else if (m->act != NULL) {
 		out->rollout = state_rollout_id(s, m->act->rollout_id.data);
 		out->what = query_printf(q, "%s %s", verb[m->act->act],
@@ -92,8 +90,8 @@ static void tell_command(struct query *q, uint64_t index, struct bytes payload, 
 static void tell_decision(struct query *q, struct bytes payload, struct told *out)
 {
 	int err;
-	const Pb__Decision *d = wire_read(
-		&pb__decision__descriptor, payload, &wire_signed, q->arena, &err);
+	const Pb__Decision *d =
+		wire_read(&pb__decision__descriptor, payload, &wire_signed, q->arena, &err);
 	const struct rollout *r = NULL;
 
 	if (d == NULL)
@@ -111,14 +109,14 @@ static void tell_decision(struct query *q, struct bytes payload, struct told *ou
 	} else if (r == NULL || d->step >= r->n_steps) {
 		return;
 	} else if (d->kind == PB__DECISION_KIND__DECISION_PROMOTE) {
-		out->what = query_printf(q, "%s: %s -> %s", r->release,
-			step_str(q, r, d->step), step_str(q, r, d->step + 1));
+		out->what = query_printf(q, "%s: %s -> %s", r->release, step_str(q, r, d->step),
+			step_str(q, r, d->step + 1));
 	} else if (d->kind == PB__DECISION_KIND__DECISION_COMPLETE) {
 		out->what = query_printf(q, "%s: complete", r->release);
 	} else {
 		out->what = query_printf(q, "%s %s in %s",
-			d->kind == PB__DECISION_KIND__DECISION_HALT ? "halt" : "pause",
-			r->release, step_str(q, r, d->step));
+			d->kind == PB__DECISION_KIND__DECISION_HALT ? "halt" : "pause", r->release,
+			step_str(q, r, d->step));
 	}
 }
 
@@ -146,12 +144,11 @@ static void tell(struct query *q, uint64_t index, struct bytes envelope, struct 
 static bool is_about(const struct rollout *r, const struct told *t, const char *name)
 {
 	return r == NULL || t->rollout == r ||
-	       (t->rollout == NULL && strstr(t->what, name) != NULL &&
-		       strncmp(t->what, "publish ", 8) == 0);
+		(t->rollout == NULL && strstr(t->what, name) != NULL &&
+			strncmp(t->what, "publish ", 8) == 0);
 }
 
-static void add_line(
-	struct query *q, uint64_t index, const Pb__LogEntry *m, Pb__AdminReply *reply)
+static void add_line(struct query *q, uint64_t index, const Pb__LogEntry *m, Pb__AdminReply *reply)
 {
 	const char *name = q->ask->name != NULL ? q->ask->name : "";
 	const struct rollout *r =
@@ -185,8 +182,7 @@ int query_history(struct query *q, Pb__AdminReply *reply)
 
 	if (q->ask->name != NULL && q->ask->name[0] != '\0' &&
 		state_rollout(s, q->ask->name) == NULL) {
-		q->text = query_printf(
-			q, "rollout %s: there is none of this name", q->ask->name);
+		q->text = query_printf(q, "rollout %s: there is none of this name", q->ask->name);
 		return ERR_NOT_FOUND;
 	}
 	reply->history = query_alloc(q, (s->log.size - first) * sizeof(*reply->history));

@@ -7,33 +7,30 @@
 #include "server/service/sentence.h"
 
 #define RATIO_ALPHA 0.05
-#define COMPARABLE                                                                     \
-	5 /* crashes in the control, before anything is predicted from them */
+/* Crashes in the control, before anything is predicted from them. */
+#define COMPARABLE 5
 
 /* ---- stages ---- */
 
 /* What the devices of a stage did, over its strata. */
-static void count(
-	struct query *q, const struct rollout *r, size_t step, Pb__StageView *v)
+static void count(struct query *q, const struct rollout *r, size_t step, Pb__StageView *v)
 {
 	struct store_txn t;
 
 	store_begin(q->server->store, &t, false);
 	for (size_t i = 0; i < r->n_builds; i++) {
-		const struct product *p = registry_product(
-			&q->server->registry, r->builds[i].build->product);
+		const struct product *p =
+			registry_product(&q->server->registry, r->builds[i].build->product);
 		struct evidence e;
 		if (p == NULL ||
-			!stage_get(&t, (struct stage_key){ r->no, (uint8_t)step },
-				p->number, &e))
+			!stage_get(&t, (struct stage_key){ r->no, (uint8_t)step }, p->number, &e))
 			continue;
 		v->offered += e.entered[ARM_CANARY];
 		v->control += e.entered[ARM_CONTROL];
 		v->installed += e.total[ARM_CANARY][STREAM_INSTALLED];
 		v->boot_ok += e.total[ARM_CANARY][STREAM_BOOT_OK];
 		v->failed += e.total[ARM_CANARY][STREAM_BOOT] +
-			e.total[ARM_CANARY][STREAM_INSTALL] +
-			e.total[ARM_CANARY][STREAM_ROLLBACK];
+			e.total[ARM_CANARY][STREAM_INSTALL] + e.total[ARM_CANARY][STREAM_ROLLBACK];
 		v->crashed += e.total[ARM_CANARY][STREAM_CRASH];
 		v->control_crashed += e.total[ARM_CONTROL][STREAM_CRASH];
 	}
@@ -54,7 +51,7 @@ static void read_crashes(
 
 	put_be32(prefix, r->no);
 	store_begin(q->server->store, &t, false);
-	store_foreach (&c, &t, STORE_ROW, bytes_of(prefix, 4)) {
+	store_foreach(&c, &t, STORE_ROW, bytes_of(prefix, 4)) {
 		struct stored_row row;
 		uint64_t number;
 		if (!row_read(&c, &number, &row) || row.stage.step != step ||
@@ -64,16 +61,15 @@ static void read_crashes(
 			out->cap = out->cap > 0 ? 2 * out->cap : 64;
 			out->list = mem_resize(out->list, out->cap, sizeof(*out->list));
 		}
-		out->list[out->n++] = (struct batch){ row.row.xc, row.row.xk,
-			row.row.ec, row.row.ek };
+		out->list[out->n++] =
+			(struct batch){ row.row.xc, row.row.xk, row.row.ec, row.row.ek };
 	}
 	store_abort(&t);
 }
 
 /* For the eye only: a control of a few crashes predicts anything, and says so by
  * silence. */
-static void compare(
-	struct query *q, const struct rollout *r, size_t step, Pb__StageView *v)
+static void compare(struct query *q, const struct rollout *r, size_t step, Pb__StageView *v)
 {
 	struct crash_rows rows = { 0 };
 	struct eproc_interval ratio;
@@ -83,8 +79,7 @@ static void compare(
 	for (size_t i = 0; i < rows.n; i++) {
 		control += rows.list[i].xk;
 		if (rows.list[i].ek > 0)
-			v->expected +=
-				rows.list[i].xk * rows.list[i].ec / rows.list[i].ek;
+			v->expected += rows.list[i].xk * rows.list[i].ec / rows.list[i].ek;
 	}
 	if (control >= COMPARABLE) {
 		ratio = eproc_cs_interval(rows.list, rows.n, RATIO_ALPHA);
@@ -221,17 +216,14 @@ int query_rollouts(struct query *q, Pb__AdminReply *reply)
 	const struct rollout *one = name[0] != '\0' ? state_rollout(s, name) : NULL;
 
 	if (name[0] != '\0' && one == NULL) {
-		q->text =
-			query_printf(q, "rollout %s: there is none of this name", name);
+		q->text = query_printf(q, "rollout %s: there is none of this name", name);
 		return ERR_NOT_FOUND;
 	}
-	reply->rollouts =
-		query_alloc(q, (s->n_rollouts + 1) * sizeof(*reply->rollouts));
+	reply->rollouts = query_alloc(q, (s->n_rollouts + 1) * sizeof(*reply->rollouts));
 	/* Newest first: what somebody looks for at three in the morning. */
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		if (one == NULL || one == s->rollouts[i - 1])
-			reply->rollouts[reply->n_rollouts++] =
-				view_rollout(q, s->rollouts[i - 1]);
+			reply->rollouts[reply->n_rollouts++] = view_rollout(q, s->rollouts[i - 1]);
 	return 0;
 }
 
@@ -258,14 +250,12 @@ int query_proposal(struct query *q, Pb__AdminReply *reply)
 	struct signers who;
 
 	if (r == NULL) {
-		q->text =
-			query_printf(q, "rollout %s: there is none of this name", name);
+		q->text = query_printf(q, "rollout %s: there is none of this name", name);
 		return ERR_NOT_FOUND;
 	}
 	if (!rollout_is_pending(r)) {
-		q->text = query_printf(q,
-			"rollout %s: is %s; there is nothing to approve", r->release,
-			rollout_str(r->state));
+		q->text = query_printf(q, "rollout %s: is %s; there is nothing to approve",
+			r->release, rollout_str(r->state));
 		return ERR_WRONG_STATE;
 	}
 	p = query_alloc(q, sizeof(*p));

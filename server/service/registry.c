@@ -22,8 +22,7 @@ static void add_line(struct registry *r, struct store_txn *t, const struct confi
 			return;
 		}
 		line->products.bits[number / 64] |= 1ull << number % 64;
-		r->products = mem_resize(
-			r->products, r->n_products + 1, sizeof(*r->products));
+		r->products = mem_resize(r->products, r->n_products + 1, sizeof(*r->products));
 		r->products[r->n_products++] =
 			(struct product){ c->products[p], number, r->n_lines };
 	}

@@ -29,8 +29,7 @@ struct registry {
 };
 
 /* Names new in the configuration get their numbers now.  `config` must outlive the registry. */
-WARN_UNUSED int registry_open(
-	struct store *s, const struct config *config, struct registry *out);
+WARN_UNUSED int registry_open(struct store *s, const struct config *config, struct registry *out);
 void registry_release(struct registry *r);
 
 /* NULL when the configuration has none of this name, or number. */

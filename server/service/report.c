@@ -32,8 +32,7 @@ static const struct {
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static_assert(METRIC_EVENT_REFUSED - METRIC_EVENT_OFFERED ==
-		      (int)PB__EVENT_KIND__EVENT_REFUSED -
-			      (int)PB__EVENT_KIND__EVENT_OFFERED,
+		(int)PB__EVENT_KIND__EVENT_REFUSED - (int)PB__EVENT_KIND__EVENT_OFFERED,
 	"metrics list kinds of events in their order");
 
 /* ---- in the transaction ---- */
@@ -55,8 +54,7 @@ static void count_in_stage(struct report *r, struct writer *w, struct stage *sta
 	stratum->dirty = true;
 }
 
-static void leave_stage(
-	struct report *r, struct writer *w, struct stage *stage, uint16_t product)
+static void leave_stage(struct report *r, struct writer *w, struct stage *stage, uint16_t product)
 {
 	struct stratum *stratum = stage_stratum(stage, product);
 	struct evidence_device d;
@@ -133,8 +131,8 @@ int report_of(struct desk *d, const struct request *r, uint64_t now_ms, struct r
 {
 	const Pb__ReportRequest *m = r->report;
 
-	if (m == NULL || m->n_events == 0 || m->n_events > REPORT_EVENTS_MAX ||
-		m->first_seq == 0 || m->first_seq > UINT32_MAX - REPORT_EVENTS_MAX)
+	if (m == NULL || m->n_events == 0 || m->n_events > REPORT_EVENTS_MAX || m->first_seq == 0 ||
+		m->first_seq > UINT32_MAX - REPORT_EVENTS_MAX)
 		return ERR_BAD_RANGE;
 	*out = (struct report){
 		.job = { .now_ms = now_ms, .run = run },

@@ -33,7 +33,7 @@ struct report {
 };
 
 /* Fills everything but job.done; ERR_BAD_RANGE for what no device sends. */
-WARN_UNUSED int report_of(struct desk *d, const struct request *r, uint64_t now_ms,
-	struct report *out);
+WARN_UNUSED int report_of(
+	struct desk *d, const struct request *r, uint64_t now_ms, struct report *out);
 /* To be called by done() when the report is committed: fleet and counters. */
 void report_taken(struct report *r);

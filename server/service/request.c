@@ -6,8 +6,8 @@ int request_report_key(struct desk *d, const uint8_t id[ID_LEN], uint8_t out[SHA
 	static const char domain[] = "huidu/report-key/v1"; /* its NUL is part of it */
 	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(id, ID_LEN) };
 
-	return crypto_mac_sign(d->mac,
-		bytes_of(d->server->device_secret, DEVICE_SECRET_LEN), part, 2, out);
+	return crypto_mac_sign(
+		d->mac, bytes_of(d->server->device_secret, DEVICE_SECRET_LEN), part, 2, out);
 }
 
 static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m)
@@ -16,8 +16,7 @@ static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m
 		[REQUEST_POLL] = "/v1/poll",
 		[REQUEST_REPORT] = "/v1/report",
 	};
-	struct bytes part[] = { bytes_of(path[kind], strlen(path[kind]) + 1),
-		wire_bytes(m->body) };
+	struct bytes part[] = { bytes_of(path[kind], strlen(path[kind]) + 1), wire_bytes(m->body) };
 	uint8_t key[SHA256_LEN], mac[SHA256_LEN];
 	int err = request_report_key(d, m->device_id.data, key);
 
@@ -25,15 +24,14 @@ static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m
 		err = crypto_mac_sign(d->mac, bytes_of(key, sizeof(key)), part, 2, mac);
 	if (err != 0)
 		return err;
-	return m->has_mac && m->mac.len == MAC_LEN &&
-			       crypto_equal(mac, m->mac.data, MAC_LEN)
-		       ? 0
-		       : ERR_BAD_MAC;
+	return m->has_mac && m->mac.len == MAC_LEN && crypto_equal(mac, m->mac.data, MAC_LEN)
+		? 0
+		: ERR_BAD_MAC;
 }
 
 /* Who it is: an id without a MAC, or a MAC without an id, is nobody. */
-static int identify(struct desk *d, enum request_kind kind, const Pb__Sealed *m,
-	struct request *out)
+static int identify(
+	struct desk *d, enum request_kind kind, const Pb__Sealed *m, struct request *out)
 {
 	int err;
 
@@ -54,8 +52,8 @@ static int open_poll(struct desk *d, const Pb__Sealed *m, struct request *out)
 {
 	int err;
 
-	out->poll = wire_read(&pb__poll_request__descriptor, wire_bytes(m->body),
-		&wire_device, &d->arena, &err);
+	out->poll = wire_read(
+		&pb__poll_request__descriptor, wire_bytes(m->body), &wire_device, &d->arena, &err);
 	if (out->poll == NULL)
 		return err;
 	out->report = out->poll->report;
@@ -74,16 +72,14 @@ static int open_report(struct desk *d, const Pb__Sealed *m, struct request *out)
 {
 	int err;
 
-	out->report = wire_read(&pb__report_request__descriptor, wire_bytes(m->body),
-		&wire_device, &d->arena, &err);
+	out->report = wire_read(&pb__report_request__descriptor, wire_bytes(m->body), &wire_device,
+		&d->arena, &err);
 	if (out->report != NULL)
-		out->product = image_number(
-			d->image, fleet_unpack(atomic_load(out->word)).product);
+		out->product = image_number(d->image, fleet_unpack(atomic_load(out->word)).product);
 	return err;
 }
 
-int request_open(struct desk *d, enum request_kind kind, struct bytes body,
-	struct request *out)
+int request_open(struct desk *d, enum request_kind kind, struct bytes body, struct request *out)
 {
 	int err;
 	const Pb__Sealed *m;

@@ -11,18 +11,18 @@ enum request_kind { REQUEST_POLL, REQUEST_REPORT };
 struct request {
 	bool anonymous;
 	uint8_t id[ID_LEN];
-	fleet_word *word; /* NULL when anonymous */
+	fleet_word *word;                    /* NULL when anonymous */
 	const struct image_product *product; /* NULL: the configuration has none like it */
-	const Pb__PollRequest *poll;     /* REQUEST_POLL; in the desk's arena */
-	const Pb__ReportRequest *report; /* may be NULL in a poll */
+	const Pb__PollRequest *poll;         /* REQUEST_POLL; in the desk's arena */
+	const Pb__ReportRequest *report;     /* may be NULL in a poll */
 };
 
 /*
  * Reads a Sealed.  Errors are those of lint(), or ERR_BAD_MAC, which takes the same time and work
  * whether the device is unknown or the MAC is wrong.
  */
-WARN_UNUSED int request_open(struct desk *d, enum request_kind kind, struct bytes body,
-	struct request *out);
+WARN_UNUSED int request_open(
+	struct desk *d, enum request_kind kind, struct bytes body, struct request *out);
 
 /* HMAC-SHA256(device secret, "huidu/report-key/v1" || 0 || id) */
 WARN_UNUSED int request_report_key(

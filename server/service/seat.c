@@ -58,8 +58,7 @@ static void wish_done(struct job *job)
 {
 	struct wish_job *j = (struct wish_job *)job;
 	fleet_word *word = fleet_find(j->server->fleet, j->id);
-	const struct product *p =
-		registry_number(&j->server->registry, j->device.product);
+	const struct product *p = registry_number(&j->server->registry, j->device.product);
 
 	if (job->err == 0 && j->changed && word != NULL && p != NULL) {
 		fleet_update(word, &j->device, UINT8_MAX);
@@ -112,8 +111,7 @@ uint64_t seat_free(const struct server *s, size_t line, enum ring ring)
 int seat_seed(const uint8_t log_root[SHA256_LEN], uint8_t out[SEED_LEN])
 {
 	static const char domain[] = "huidu/fill/v1"; /* its NUL is part of it */
-	struct bytes part[] = { bytes_of(domain, sizeof(domain)),
-		bytes_of(log_root, SHA256_LEN) };
+	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(log_root, SHA256_LEN) };
 
 	return crypto_sha256(part, 2, out);
 }
@@ -127,12 +125,11 @@ static size_t gather(struct writer *w, const struct seat_fill *fill, struct cand
 	size_t n = 0, cap = 0;
 
 	store_foreach(&c, &w->txn, STORE_WAITING,
-		waiting_prefix(w->registry->lines[fill->line].number, key))
-	{
+		waiting_prefix(w->registry->lines[fill->line].number, key)) {
 		struct candidate one;
 		struct device d;
-		if (waiting_read(&c, one.id) > fill->ring ||
-			!device_get(&w->txn, one.id, &d) || d.ring <= fill->ring)
+		if (waiting_read(&c, one.id) > fill->ring || !device_get(&w->txn, one.id, &d) ||
+			d.ring <= fill->ring)
 			continue;
 		one.order = bucket_seat(fill->seed, one.id);
 		if (n == cap) {

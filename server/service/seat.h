@@ -9,8 +9,7 @@
 #include "server/service/server.h"
 
 /* The device changed the ring it opts in to; written without waiting for it. */
-void seat_wish(
-	struct server *s, const uint8_t id[ID_LEN], enum ring wish, uint64_t now_ms);
+void seat_wish(struct server *s, const uint8_t id[ID_LEN], enum ring wish, uint64_t now_ms);
 
 /* Devices that get a seat of one ring. */
 struct seat_fill {
@@ -22,7 +21,7 @@ struct seat_fill {
 	uint8_t (*ids)[ID_LEN]; /* rising; owned */
 	size_t n;
 	uint8_t digest[SHA256_LEN]; /* over the ids */
-	struct bytes entry; /* the log entry that records it, and its index */
+	struct bytes entry;         /* the log entry that records it, and its index */
 	uint64_t index;
 };
 

@@ -37,8 +37,7 @@ static const char *const stream_what[GATE_STREAM__COUNT] = {
 	[GATE_STREAM_ROLLBACK] = "rollbacks",
 };
 
-static const char *loudest_stream(
-	const struct rollout *r, const struct gate_run *g, size_t step)
+static const char *loudest_stream(const struct rollout *r, const struct gate_run *g, size_t step)
 {
 	struct gate_rules rules = rollout_rules(r, step);
 	double streams[GATE_STREAM__COUNT], best = -INFINITY;
@@ -58,14 +57,12 @@ static void stopped(const struct rollout *r, const struct gate_run *g, const cha
 {
 	size_t step = loudest(r, g);
 
-	(void)snprintf(out, STATE_TEXT,
-		"%s in %s: evidence %s against it, %s at %.0f : 1",
+	(void)snprintf(out, STATE_TEXT, "%s in %s: evidence %s against it, %s at %.0f : 1",
 		loudest_stream(r, g, step), ring_str((enum ring)r->steps[step].ring),
 		show_odds(g->log_k).s, verb, line);
 }
 
-void sentence_decision(
-	const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT])
+void sentence_decision(const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT])
 {
 	const struct gate_stage *s = &g->stage[r->step];
 
@@ -87,39 +84,35 @@ void sentence_gate(const struct rollout *r, const struct gate_run *g,
 		stopped(r, g, "pause", GATE_PAUSE, out);
 		return;
 	case GATE_SOAK:
-		(void)snprintf(out, STATE_TEXT, "soaking: %s of %s",
-			duration(j->have).s, duration(j->need).s);
+		(void)snprintf(out, STATE_TEXT, "soaking: %s of %s", duration(j->have).s,
+			duration(j->need).s);
 		return;
 	case GATE_NOBODY:
-		(void)snprintf(out, STATE_TEXT,
-			"none of about %.0f devices has come yet", j->need);
+		(void)snprintf(out, STATE_TEXT, "none of about %.0f devices has come yet", j->need);
 		return;
 	case GATE_ADMITTING:
-		(void)snprintf(out, STATE_TEXT,
-			"taking devices in slowly: %.0f of %.0f resolved", j->have,
-			j->need);
-		return;
-	case GATE_RESOLVING:
-		(void)snprintf(out, STATE_TEXT, "waits for outcomes: %.0f of %.0f",
+		(void)snprintf(out, STATE_TEXT, "taking devices in slowly: %.0f of %.0f resolved",
 			j->have, j->need);
 		return;
+	case GATE_RESOLVING:
+		(void)snprintf(
+			out, STATE_TEXT, "waits for outcomes: %.0f of %.0f", j->have, j->need);
+		return;
 	case GATE_OVER_LIMIT:
-		(void)snprintf(out, STATE_TEXT,
-			"failures %.2f %% are above the limit of %.2f %%",
+		(void)snprintf(out, STATE_TEXT, "failures %.2f %% are above the limit of %.2f %%",
 			j->have * 100, j->need * 100);
 		return;
 	case GATE_TOLERANCE:
 		(void)snprintf(out, STATE_TEXT,
-			"not yet shown to be within the tolerance: %.1f of %.1f nats",
-			j->have, j->need);
+			"not yet shown to be within the tolerance: %.1f of %.1f nats", j->have,
+			j->need);
 		return;
 	case GATE_UNDECIDED:
 		(void)snprintf(out, STATE_TEXT,
 			"cannot tell: the longest soak is over; a person must decide");
 		return;
 	case GATE_NOT_BEFORE:
-		(void)snprintf(out, STATE_TEXT,
-			"the approved plan opens the next step in %s",
+		(void)snprintf(out, STATE_TEXT, "the approved plan opens the next step in %s",
 			duration(j->need - j->have).s);
 		return;
 	case GATE_PASSED:

@@ -5,8 +5,7 @@
 #include "server/service/control_private.h"
 
 /* Why it decided what it did: goes into the log. */
-void sentence_decision(
-	const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT]);
+void sentence_decision(const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT]);
 /* What it waits for, or why it stopped: for screens. */
 void sentence_gate(const struct rollout *r, const struct gate_run *g,
 	const struct gate_judgement *j, char out[STATE_TEXT]);

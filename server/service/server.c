@@ -72,8 +72,7 @@ static int load_fleet(struct server *s)
 
 	store_begin(s->store, &t, false);
 	s->fleet = fleet_new(store_count(&t, STORE_DEVICE));
-	store_foreach(&c, &t, STORE_DEVICE, bytes_of(NULL, 0))
-	{
+	store_foreach(&c, &t, STORE_DEVICE, bytes_of(NULL, 0)) {
 		struct device d;
 		if (!device_read(&c, &d))
 			t.err = ERR_CORRUPT;
@@ -109,8 +108,7 @@ static int open_parts(struct server *s, char *error)
 	return err;
 }
 
-int server_open(
-	struct server *s, const struct config *config, struct bytes secret, char *error)
+int server_open(struct server *s, const struct config *config, struct bytes secret, char *error)
 {
 	int err;
 

@@ -38,8 +38,8 @@ struct desk {
 	struct server *server;
 	const struct image *image; /* taken at the top of the loop */
 	struct crypto_mac *mac;
-	struct arena arena;        /* of the request under way */
-	uint64_t jitter;           /* state of its random numbers */
+	struct arena arena; /* of the request under way */
+	uint64_t jitter;    /* state of its random numbers */
 };
 
 WARN_UNUSED int desk_open(struct desk *d, struct server *server);

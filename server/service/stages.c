@@ -24,8 +24,7 @@ struct stage *stages_find(const struct stages *s, struct stage_key key)
 	return NULL;
 }
 
-struct stage *stages_in_slot(
-	const struct stages *s, size_t line, enum ring ring, unsigned slot)
+struct stage *stages_in_slot(const struct stages *s, size_t line, enum ring ring, unsigned slot)
 {
 	for (struct stage *g = s->list; g != NULL; g = g->next)
 		if (g->line == line && g->ring == ring && g->slot == slot)
@@ -41,8 +40,7 @@ struct stratum *stage_stratum(struct stage *s, uint16_t product)
 	return NULL;
 }
 
-void stages_add(
-	struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms)
+void stages_add(struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms)
 {
 	uint32_t granted = 0;
 
@@ -110,8 +108,7 @@ void stages_save(struct stages *s, struct store_txn *t)
 	for (struct stage *g = s->list; g != NULL; g = g->next)
 		for (size_t i = 0; i < g->n_strata; i++)
 			if (g->strata[i].dirty) {
-				stage_put(t, g->key, g->strata[i].product,
-					&g->strata[i].evidence);
+				stage_put(t, g->key, g->strata[i].product, &g->strata[i].evidence);
 				g->strata[i].dirty = false;
 			}
 }

@@ -14,10 +14,10 @@
  * What workers and the writer share of a stage without a lock.  Lives until the server ends.
  */
 struct stage_live {
-	_Atomic uint32_t granted;   /* tokens taken: devices offered to */
-	_Atomic uint32_t allowed;   /* tokens there are in all */
+	_Atomic uint32_t granted; /* tokens taken: devices offered to */
+	_Atomic uint32_t allowed; /* tokens there are in all */
 	_Atomic uint32_t admit_ppm;
-	_Atomic uint32_t held;      /* polls made to wait since the batch opened */
+	_Atomic uint32_t held;              /* polls made to wait since the batch opened */
 	_Atomic uint32_t resolved, boot_ok; /* canaries, as committed */
 	_Atomic uint32_t enrolled[ARM__COUNT];
 };
@@ -50,13 +50,11 @@ struct stages {
 
 struct stage *stages_find(const struct stages *s, struct stage_key key);
 /* The stage that follows devices of this line and ring in this slot. */
-struct stage *stages_in_slot(
-	const struct stages *s, size_t line, enum ring ring, unsigned slot);
+struct stage *stages_in_slot(const struct stages *s, size_t line, enum ring ring, unsigned slot);
 struct stratum *stage_stratum(struct stage *s, uint16_t product);
 
 /* Takes the stage; reads its evidence, or starts it, as of `now_ms`. */
-void stages_add(
-	struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms);
+void stages_add(struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms);
 /* Stops following; what was collected stays in the store. */
 void stages_remove(struct stages *s, struct stage_key key);
 /* Closes the stage's open batch. */

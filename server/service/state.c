@@ -99,13 +99,13 @@ enum ring rollout_ring(const struct rollout *r)
 bool rollout_is_live(const struct rollout *r)
 {
 	return r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED ||
-	       r->state == ROLLOUT_COMPLETE;
+		r->state == ROLLOUT_COMPLETE;
 }
 
 bool rollout_is_pending(const struct rollout *r)
 {
 	return r->state == ROLLOUT_PROPOSED || r->state == ROLLOUT_PAUSED ||
-	       r->state == ROLLOUT_HALTED;
+		r->state == ROLLOUT_HALTED;
 }
 
 uint64_t rollout_watch_ms(const struct rollout *r)

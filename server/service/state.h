@@ -25,21 +25,21 @@ struct build {
 	uint8_t sha256[SHA256_LEN]; /* of the file */
 	uint64_t length;
 	uint64_t published_ms;
-	uint8_t tag;        /* 1..255, for a device to remember which build failed on it */
+	uint8_t tag; /* 1..255, for a device to remember which build failed on it */
 };
 
 /* A build in a rollout: its product's stratum. */
 struct rollout_build {
 	const struct build *build;
 	uint8_t seed[SEED_LEN];
-	struct buf plan;    /* Envelope of the RolloutPlan in force; empty: not approved yet */
+	struct buf plan; /* Envelope of the RolloutPlan in force; empty: not approved yet */
 	uint8_t plan_sha256[SHA256_LEN];
 	struct buf payload; /* of the next version: what approvers sign */
 	struct buf pending; /* its Envelope with the signatures so far */
 };
 
 struct rollout {
-	uint32_t no;        /* log index of the proposal */
+	uint32_t no; /* log index of the proposal */
 	uint8_t id[ID_LEN];
 	char *release, *line, *proposer;
 	struct buf spec_bytes;
@@ -55,9 +55,9 @@ struct rollout {
 	uint64_t last_entry;   /* of the log that touched it */
 	enum rollout_state state;
 	uint64_t since_ms;
-	uint32_t step;      /* the open one, or the last that was */
+	uint32_t step; /* the open one, or the last that was */
 	uint64_t opened_ms[LADDER_STEPS_MAX];
-	uint64_t resumed_ms; /* evidence closed before does not count against it; 0: never */
+	uint64_t resumed_ms;  /* evidence closed before does not count against it; 0: never */
 	char why[STATE_TEXT]; /* of the last change */
 };
 
@@ -71,7 +71,7 @@ struct state {
 	struct buf root_envelope;
 	struct merkle log;
 	uint8_t (*roots)[SHA256_LEN]; /* roots[i]: of the first i + 1 entries */
-	struct build **builds; /* by release_counter within a product, oldest first */
+	struct build **builds;        /* by release_counter within a product, oldest first */
 	size_t n_builds;
 	struct rollout **rollouts; /* oldest first */
 	size_t n_rollouts;
@@ -101,8 +101,8 @@ struct command {
 WARN_UNUSED int command_open(const struct state *s, struct bytes envelope, uint64_t now_ms,
 	struct arena *a, struct command *out, char *text);
 /* 0 when the command may become the next entry of the log. */
-WARN_UNUSED int command_check(const struct state *s, const struct command *c,
-	struct arena *a, char *text);
+WARN_UNUSED int command_check(
+	const struct state *s, const struct command *c, struct arena *a, char *text);
 
 /*
  * Takes the entry at index s->log.size.  Entries come from the log, or have passed command_check:

@@ -12,8 +12,8 @@
 #include "server/base/log.h"
 #include "server/metrics/metrics.h"
 
-int writer_open(struct writer *w, struct store *store, struct fleet *fleet,
-	struct registry *registry)
+int writer_open(
+	struct writer *w, struct store *store, struct fleet *fleet, struct registry *registry)
 {
 	*w = (struct writer){ .store = store, .fleet = fleet, .registry = registry };
 	w->wake = eventfd(0, EFD_CLOEXEC);

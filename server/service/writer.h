@@ -33,7 +33,7 @@ struct writer {
 	struct fleet *fleet;
 	struct registry *registry;
 	struct stages stages;
-	struct store_txn txn; /* of the jobs being run */
+	struct store_txn txn;        /* of the jobs being run */
 	_Atomic(struct job *) queue; /* newest first */
 	_Atomic uint32_t queued;
 	_Atomic bool stopping;
@@ -42,8 +42,8 @@ struct writer {
 	pthread_t thread;
 };
 
-WARN_UNUSED int writer_open(struct writer *w, struct store *store, struct fleet *fleet,
-	struct registry *registry);
+WARN_UNUSED int writer_open(
+	struct writer *w, struct store *store, struct fleet *fleet, struct registry *registry);
 void writer_close(struct writer *w);
 /* From here on a thread runs the jobs; before, and in tests, writer_drain() does. */
 WARN_UNUSED int writer_start(struct writer *w);

@@ -3,7 +3,7 @@
 
 #include "proto/bucket.h"
 
-#define RECORD 60u
+#define RECORD   60u
 #define KEY_HALF 16u
 
 uint64_t device_build_hash(const char *build_id)
@@ -69,8 +69,7 @@ bool device_read(const struct store_cursor *c, struct device *out)
 	return true;
 }
 
-bool device_of_key(
-	struct store_txn *t, const uint8_t key_hash[SHA256_LEN], uint8_t id[ID_LEN])
+bool device_of_key(struct store_txn *t, const uint8_t key_hash[SHA256_LEN], uint8_t id[ID_LEN])
 {
 	struct bytes v;
 
@@ -80,22 +79,20 @@ bool device_of_key(
 	return true;
 }
 
-void device_key_put(struct store_txn *t, const uint8_t key_hash[SHA256_LEN],
-	const uint8_t id[ID_LEN])
+void device_key_put(
+	struct store_txn *t, const uint8_t key_hash[SHA256_LEN], const uint8_t id[ID_LEN])
 {
 	store_put(t, STORE_KEY, bytes_of(key_hash, KEY_HALF), bytes_of(id, ID_LEN));
 }
 
-static struct bytes waiting_key(
-	uint16_t line, const uint8_t id[ID_LEN], uint8_t key[2 + ID_LEN])
+static struct bytes waiting_key(uint16_t line, const uint8_t id[ID_LEN], uint8_t key[2 + ID_LEN])
 {
 	put_be16(key, line);
 	memcpy(key + 2, id, ID_LEN);
 	return bytes_of(key, 2 + ID_LEN);
 }
 
-void waiting_put(
-	struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN], enum ring wish)
+void waiting_put(struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN], enum ring wish)
 {
 	uint8_t key[2 + ID_LEN], v = (uint8_t)wish;
 

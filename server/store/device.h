@@ -10,11 +10,11 @@ struct device {
 	uint8_t public_key[33]; /* P-256, compressed */
 	uint16_t product;       /* number in the store's product table */
 	enum ring ring, wish;
-	bool left;              /* consent withdrawn */
-	uint8_t failed_tag;     /* of the build that last failed here; 0: none */
-	uint32_t enrolled_day;  /* days since 1970 */
-	uint32_t last_seq;      /* highest event number taken */
-	uint64_t build;         /* device_build_hash() of the build it last booted; 0: not told */
+	bool left;             /* consent withdrawn */
+	uint8_t failed_tag;    /* of the build that last failed here; 0: none */
+	uint32_t enrolled_day; /* days since 1970 */
+	uint32_t last_seq;     /* highest event number taken */
+	uint64_t build;        /* device_build_hash() of the build it last booted; 0: not told */
 };
 
 /* How a build id is remembered; never compared across deployments. */
@@ -24,14 +24,12 @@ bool device_get(struct store_txn *t, const uint8_t id[ID_LEN], struct device *ou
 void device_put(struct store_txn *t, const struct device *d);
 
 /* The device that enrolled with this public key (65 bytes), if any. */
-bool device_of_key(
-	struct store_txn *t, const uint8_t key_hash[SHA256_LEN], uint8_t id[ID_LEN]);
-void device_key_put(struct store_txn *t, const uint8_t key_hash[SHA256_LEN],
-	const uint8_t id[ID_LEN]);
+bool device_of_key(struct store_txn *t, const uint8_t key_hash[SHA256_LEN], uint8_t id[ID_LEN]);
+void device_key_put(
+	struct store_txn *t, const uint8_t key_hash[SHA256_LEN], const uint8_t id[ID_LEN]);
 
 /* Devices that opted in to a ring inside the one they are in. */
-void waiting_put(
-	struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN], enum ring wish);
+void waiting_put(struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN], enum ring wish);
 void waiting_delete(struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN]);
 /* Reads what store_foreach over STORE_WAITING found. */
 enum ring waiting_read(const struct store_cursor *c, uint8_t id[ID_LEN]);

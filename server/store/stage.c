@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/store/stage.h"
 
-#define ARM_KEY      (5 + ID_LEN)
-#define ARM_RECORD   24u
-#define STAGE_KEY    7u
-#define ROW_KEY      12u
-#define ROW_RECORD   32u
+#define ARM_KEY    (5 + ID_LEN)
+#define ARM_RECORD 24u
+#define STAGE_KEY  7u
+#define ROW_KEY    12u
+#define ROW_RECORD 32u
 /* The arrays of struct evidence, in order; all are u32. */
-#define STAGE_ARRAYS \
+#define STAGE_ARRAYS                                                                               \
 	(ARM__COUNT + 3 * ARM__COUNT * STREAM__COUNT + (1 + EVIDENCE_GROUPS) * STREAM__COUNT)
 #define STAGE_RECORD (20u + 4u * (unsigned)STAGE_ARRAYS)
 
@@ -22,8 +22,7 @@ static struct stage_key get_stage_key(const uint8_t *key)
 	return (struct stage_key){ get_be32(key), key[4] };
 }
 
-static struct bytes arm_key(
-	struct stage_key stage, const uint8_t id[ID_LEN], uint8_t key[ARM_KEY])
+static struct bytes arm_key(struct stage_key stage, const uint8_t id[ID_LEN], uint8_t key[ARM_KEY])
 {
 	put_stage_key(stage, key);
 	memcpy(key + 5, id, ID_LEN);
@@ -84,8 +83,7 @@ bool arm_read(const struct store_cursor *c, struct stage_key *stage, uint8_t id[
 	return true;
 }
 
-static struct bytes stage_key(
-	struct stage_key stage, uint16_t product, uint8_t key[STAGE_KEY])
+static struct bytes stage_key(struct stage_key stage, uint16_t product, uint8_t key[STAGE_KEY])
 {
 	put_stage_key(stage, key);
 	put_be16(key + 5, product);
@@ -106,8 +104,8 @@ static const uint8_t *get_array(const uint8_t *p, uint32_t *a, size_t n)
 	return p;
 }
 
-void stage_put(struct store_txn *t, struct stage_key stage, uint16_t product,
-	const struct evidence *e)
+void stage_put(
+	struct store_txn *t, struct stage_key stage, uint16_t product, const struct evidence *e)
 {
 	uint8_t key[STAGE_KEY], r[STAGE_RECORD], *p = r + 20;
 
@@ -120,12 +118,10 @@ void stage_put(struct store_txn *t, struct stage_key stage, uint16_t product,
 	p = put_array(p, &e->risk[0][0], (1 + EVIDENCE_GROUPS) * STREAM__COUNT);
 	p = put_array(p, &e->frozen[0][0], ARM__COUNT * STREAM__COUNT);
 	(void)put_array(p, &e->open[0][0], ARM__COUNT * STREAM__COUNT);
-	store_put(t, STORE_STAGE, stage_key(stage, product, key),
-		bytes_of(r, STAGE_RECORD));
+	store_put(t, STORE_STAGE, stage_key(stage, product, key), bytes_of(r, STAGE_RECORD));
 }
 
-bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product,
-	struct evidence *out)
+bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product, struct evidence *out)
 {
 	uint8_t key[STAGE_KEY];
 	const uint8_t *p;

@@ -19,10 +19,9 @@ void arm_put(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LE
 bool arm_read(const struct store_cursor *c, struct stage_key *stage, uint8_t id[ID_LEN],
 	struct evidence_device *out);
 
-bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product,
-	struct evidence *out);
-void stage_put(struct store_txn *t, struct stage_key stage, uint16_t product,
-	const struct evidence *e);
+bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product, struct evidence *out);
+void stage_put(
+	struct store_txn *t, struct stage_key stage, uint16_t product, const struct evidence *e);
 
 /* One closed row, with where it belongs. */
 struct stored_row {

@@ -157,8 +157,7 @@ void store_abort(struct store_txn *t)
 	t->mdb = NULL;
 }
 
-bool store_get(
-	struct store_txn *t, enum store_table table, struct bytes key, struct bytes *value)
+bool store_get(struct store_txn *t, enum store_table table, struct bytes key, struct bytes *value)
 {
 	MDB_val k = val(key), v;
 	int rc;
@@ -173,8 +172,7 @@ bool store_get(
 	return t->err == 0;
 }
 
-void store_put(
-	struct store_txn *t, enum store_table table, struct bytes key, struct bytes value)
+void store_put(struct store_txn *t, enum store_table table, struct bytes key, struct bytes value)
 {
 	MDB_val k = val(key), v = val(value);
 
@@ -204,8 +202,7 @@ uint64_t store_count(struct store_txn *t, enum store_table table)
 	return st.ms_entries;
 }
 
-bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix,
-	struct bytes *key)
+bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix, struct bytes *key)
 {
 	uint8_t behind[STORE_KEY_MAX + 1];
 	MDB_cursor *cursor = NULL;
@@ -227,12 +224,11 @@ bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		t->err = err_of(rc);
 	*key = bytes_of(k.mv_data, k.mv_size);
-	return rc == 0 && k.mv_size >= prefix.n &&
-	       memcmp(k.mv_data, prefix.p, prefix.n) == 0;
+	return rc == 0 && k.mv_size >= prefix.n && memcmp(k.mv_data, prefix.p, prefix.n) == 0;
 }
 
-void store_seek(struct store_cursor *c, struct store_txn *t, enum store_table table,
-	struct bytes prefix)
+void store_seek(
+	struct store_cursor *c, struct store_txn *t, enum store_table table, struct bytes prefix)
 {
 	store_seek_from(c, t, table, prefix, prefix);
 }
@@ -244,8 +240,7 @@ void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_tab
 
 	*c = (struct store_cursor){ .txn = t, .prefix = prefix, .from = from };
 	if (t->err == 0)
-		t->err = err_of(
-			mdb_cursor_open(t->mdb, t->store->table[table], &cursor));
+		t->err = err_of(mdb_cursor_open(t->mdb, t->store->table[table], &cursor));
 	c->mdb = cursor;
 }
 
@@ -253,9 +248,7 @@ bool store_next(struct store_cursor *c)
 {
 	MDB_val k = val(c->from), v;
 	/* No key is empty: one that was read says where to go on. */
-	MDB_cursor_op op = c->key.n > 0    ? MDB_NEXT
-			   : c->from.n > 0 ? MDB_SET_RANGE
-					   : MDB_FIRST;
+	MDB_cursor_op op = c->key.n > 0 ? MDB_NEXT : c->from.n > 0 ? MDB_SET_RANGE : MDB_FIRST;
 	int rc;
 
 	if (c->txn->err != 0)

@@ -40,8 +40,7 @@ struct store_txn {
  * Opens or creates the environment in the directory `path`; the file may grow to `map_bytes`.
  * ERR_STORE with a line in `error` (at least 256 bytes): another format, no permission, in use.
  */
-WARN_UNUSED int store_open(
-	const char *path, uint64_t map_bytes, struct store **out, char *error);
+WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error);
 void store_close(struct store *s);
 
 void store_begin(struct store *s, struct store_txn *t, bool write);
@@ -50,17 +49,15 @@ WARN_UNUSED int store_commit(struct store_txn *t);
 void store_abort(struct store_txn *t);
 
 /* False when there is no such key, or on an error. */
-bool store_get(struct store_txn *t, enum store_table table, struct bytes key,
-	struct bytes *value);
-void store_put(
-	struct store_txn *t, enum store_table table, struct bytes key, struct bytes value);
+bool store_get(struct store_txn *t, enum store_table table, struct bytes key, struct bytes *value);
+void store_put(struct store_txn *t, enum store_table table, struct bytes key, struct bytes value);
 /* No error when there is no such key. */
 void store_delete(struct store_txn *t, enum store_table table, struct bytes key);
 uint64_t store_count(struct store_txn *t, enum store_table table);
 
 /* The last key that begins with `prefix`. */
-bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix,
-	struct bytes *key);
+bool store_last(
+	struct store_txn *t, enum store_table table, struct bytes prefix, struct bytes *key);
 
 /* All records whose key begins with `prefix`, in order of key; the bytes of both must stay. */
 struct store_cursor {
@@ -70,8 +67,8 @@ struct store_cursor {
 	void *mdb;
 };
 
-void store_seek(struct store_cursor *c, struct store_txn *t, enum store_table table,
-	struct bytes prefix);
+void store_seek(
+	struct store_cursor *c, struct store_txn *t, enum store_table table, struct bytes prefix);
 /* The same from the first key at or behind `from`, which begins with the prefix. */
 void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_table table,
 	struct bytes prefix, struct bytes from);
@@ -80,5 +77,5 @@ bool store_next(struct store_cursor *c);
 void store_cursor_close(struct store_cursor *c);
 
 /* Leave the loop with store_cursor_close(), not with break alone. */
-#define store_foreach(cursor, txn, table, prefix) \
+#define store_foreach(cursor, txn, table, prefix)                                                  \
 	for (store_seek((cursor), (txn), (table), (prefix)); store_next(cursor);)

@@ -37,8 +37,7 @@ bool person_is_valid(const char *name)
 {
 	size_t n = strlen(name);
 
-	return n > 0 && n <= 32 &&
-		strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
+	return n > 0 && n <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
 }
 
 /* A root in the making: messages that point into each other, so it stays where it is.
@@ -70,8 +69,7 @@ static int add_key(struct draft *d, enum key_role role, const char *name, char *
 		goto out;
 	d->key[i] = (Pb__Key)PB__KEY__INIT;
 	d->key[i].scheme = KEY_ED25519;
-	d->key[i].public_key =
-		wire_data(d->public[i], crypto_key_public(d->held[i], d->public[i]));
+	d->key[i].public_key = wire_data(d->public[i], crypto_key_public(d->held[i], d->public[i]));
 	d->key[i].name = name;
 	d->keys[i] = &d->key[i];
 	err = envelope_keyid(crypto_openssl(), &d->key[i], d->id[i]);
@@ -81,8 +79,8 @@ out:
 	return err;
 }
 
-static int add_role(struct draft *d, const struct ceremony *c, const char *folder,
-	enum key_role role)
+static int add_role(
+	struct draft *d, const struct ceremony *c, const char *folder, enum key_role role)
 {
 	const struct profile_role *p = &c->profile->role[role];
 	int err = 0;
@@ -125,9 +123,8 @@ static int add_keys(struct draft *d, const struct ceremony *c, const char *folde
 		d->role[r] = (Pb__Role)PB__ROLE__INIT;
 		d->role[r].keyids = d->role_ids[r];
 		if (err == 0)
-			err = r < KEY_ONLINE_FIRST
-				? add_role(d, c, keys, (enum key_role)r)
-				: add_online(d, online, (enum key_role)r);
+			err = r < KEY_ONLINE_FIRST ? add_role(d, c, keys, (enum key_role)r)
+						   : add_online(d, online, (enum key_role)r);
 	}
 	if (err == 0)
 		err = add_secret(online);

@@ -20,8 +20,8 @@ struct profile {
 	const char *name;
 	unsigned n_persons;
 	struct profile_role role[KEY_ONLINE_FIRST]; /* root, release, approver */
-	const char *min_id_age; /* as in the server's configuration */
-	const char *sentence;   /* who must agree to what */
+	const char *min_id_age;                     /* as in the server's configuration */
+	const char *sentence;                       /* who must agree to what */
 };
 
 /* solo, team or maker; NULL when there is no such profile. */

@@ -69,16 +69,14 @@ bool key_is_in(const struct held_key *key, const Pb__Root *root, enum key_role r
 
 	if (r == NULL)
 		return root->log != NULL &&
-			bytes_eq(wire_bytes(root->log->log_keyid),
-				bytes_of(key->id, SHA256_LEN));
+			bytes_eq(wire_bytes(root->log->log_keyid), bytes_of(key->id, SHA256_LEN));
 	for (size_t i = 0; i < r->n_keyids; i++)
 		if (bytes_eq(wire_bytes(r->keyids[i]), bytes_of(key->id, SHA256_LEN)))
 			return true;
 	return false;
 }
 
-int key_load(const char *path, const Pb__Root *root, enum key_role role,
-	struct held_key *out)
+int key_load(const char *path, const Pb__Root *root, enum key_role role, struct held_key *out)
 {
 	int err;
 
@@ -114,19 +112,17 @@ static int load_secret(const char *path, uint8_t out[DEVICE_SECRET_LEN])
 	return err;
 }
 
-int online_keys_load(const char *folder, const Pb__Root *root, struct online_keys *out,
-	char **failed)
+int online_keys_load(
+	const char *folder, const Pb__Root *root, struct online_keys *out, char **failed)
 {
 	char *path = NULL;
 	int err = 0;
 
 	*out = (struct online_keys){ .epoch = FIRST_EPOCH };
-	for (unsigned role = KEY_ONLINE_FIRST; err == 0 && role < KEY_ROLE__COUNT;
-		role++) {
+	for (unsigned role = KEY_ONLINE_FIRST; err == 0 && role < KEY_ROLE__COUNT; role++) {
 		free(path);
 		path = key_path(folder, NULL, (enum key_role)role);
-		err = key_load(path, root, (enum key_role)role,
-			&out->key[role - KEY_ONLINE_FIRST]);
+		err = key_load(path, root, (enum key_role)role, &out->key[role - KEY_ONLINE_FIRST]);
 	}
 	if (err == 0) {
 		free(path);

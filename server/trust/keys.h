@@ -38,14 +38,13 @@ struct held_key {
 };
 
 /* Finds `key`, which it does not take, among the root's keys; ERR_NOT_FOUND. */
-WARN_UNUSED int key_find(
-	const Pb__Root *root, const struct crypto_key *key, struct held_key *out);
+WARN_UNUSED int key_find(const Pb__Root *root, const struct crypto_key *key, struct held_key *out);
 /*
  * The key in a file; ERR_NOT_FOUND when it is not of this root, ERR_NOT_AUTHORISED when
  * it is but has another role.  On 0 to be given back with key_release.
  */
-WARN_UNUSED int key_load(const char *path, const Pb__Root *root, enum key_role role,
-	struct held_key *out);
+WARN_UNUSED int key_load(
+	const char *path, const Pb__Root *root, enum key_role role, struct held_key *out);
 /* True when the role lists it. */
 bool key_is_in(const struct held_key *key, const Pb__Root *root, enum key_role role);
 void key_release(struct held_key *key);
@@ -58,8 +57,7 @@ struct online_keys {
 	uint32_t epoch; /* of the device secret */
 };
 
-static inline const struct held_key *online_key(
-	const struct online_keys *o, enum key_role role)
+static inline const struct held_key *online_key(const struct online_keys *o, enum key_role role)
 {
 	return &o->key[role - KEY_ONLINE_FIRST];
 }
@@ -69,6 +67,6 @@ static inline const struct held_key *online_key(
  * NULL) gets the path it is about, owned by the caller.  Give back with
  * online_keys_release.
  */
-WARN_UNUSED int online_keys_load(const char *folder, const Pb__Root *root,
-	struct online_keys *out, char **failed);
+WARN_UNUSED int online_keys_load(
+	const char *folder, const Pb__Root *root, struct online_keys *out, char **failed);
 void online_keys_release(struct online_keys *o);

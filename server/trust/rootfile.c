@@ -17,8 +17,7 @@ struct loaded {
 
 static bool key_is_well_formed(const Pb__Key *key)
 {
-	return (key->scheme == KEY_ED25519 &&
-		       key->public_key.len == ED25519_PUBLIC_LEN) ||
+	return (key->scheme == KEY_ED25519 && key->public_key.len == ED25519_PUBLIC_LEN) ||
 		(key->scheme == KEY_P256 && key->public_key.len == P256_PUBLIC_LEN);
 }
 
@@ -74,13 +73,12 @@ static int use_role(struct uses *u, const Pb__Role *role)
 
 int rootfile_check(const Pb__Root *root)
 {
-	const Pb__Role *role[] = { root->root, root->timestamp, root->snapshot,
-		root->targets, root->director, root->approver };
+	const Pb__Role *role[] = { root->root, root->timestamp, root->snapshot, root->targets,
+		root->director, root->approver };
 	struct uses u = { .n = 0 };
 	int err = list_keys(root, &u);
 
-	if (root->spec_version != 1 || root->version == 0 ||
-		root->repository[0] == '\0')
+	if (root->spec_version != 1 || root->version == 0 || root->repository[0] == '\0')
 		return ERR_BAD_ROOT;
 	for (size_t i = 0; err == 0 && i < sizeof(role) / sizeof(role[0]); i++)
 		err = use_role(&u, role[i]);
@@ -102,14 +100,14 @@ static int verify(struct loaded *l)
 		return err;
 	if (strcmp(e->payload_type, envelope_type_str(ENVELOPE_ROOT)) != 0)
 		return ERR_WRONG_TYPE;
-	root = wire_read(&pb__root__descriptor, wire_bytes(e->payload), &wire_signed,
-		&l->arena, &err);
+	root = wire_read(
+		&pb__root__descriptor, wire_bytes(e->payload), &wire_signed, &l->arena, &err);
 	if (root == NULL)
 		return err;
 	err = rootfile_check(root);
 	if (err == 0)
-		err = envelope_open(crypto_openssl(), l->file.envelope, ENVELOPE_ROOT,
-			root, &l->arena, &payload);
+		err = envelope_open(crypto_openssl(), l->file.envelope, ENVELOPE_ROOT, root,
+			&l->arena, &payload);
 	l->file.root = root;
 	return err;
 }

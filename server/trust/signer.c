@@ -97,8 +97,8 @@ static int await_ready(struct signer *s, char *error)
 		(void)snprintf(error, ERROR_MAX, "signer: it died at its start");
 		return ERR_SIGNER;
 	}
-	r = wire_read(&pb__signer_reply__descriptor, buf_bytes(&s->in), &wire_admin,
-		&s->arena, &err);
+	r = wire_read(
+		&pb__signer_reply__descriptor, buf_bytes(&s->in), &wire_admin, &s->arena, &err);
 	if (r == NULL || r->code == 0)
 		return err;
 	(void)snprintf(error, ERROR_MAX, "signer: %s", r->text != NULL ? r->text : "?");
@@ -152,8 +152,7 @@ int signer_fd(const struct signer *s)
 	return s->fd;
 }
 
-static int ask(struct signer *s, const Pb__SignerRequest *request,
-	const Pb__SignerReply **reply)
+static int ask(struct signer *s, const Pb__SignerRequest *request, const Pb__SignerReply **reply)
 {
 	struct bytes message;
 	int err;
@@ -167,8 +166,8 @@ static int ask(struct signer *s, const Pb__SignerRequest *request,
 	if (err != 0)
 		return ERR_SIGNER;
 	s->arena.used = 0;
-	*reply = wire_read(&pb__signer_reply__descriptor, buf_bytes(&s->in), &wire_admin,
-		&s->arena, &err);
+	*reply = wire_read(
+		&pb__signer_reply__descriptor, buf_bytes(&s->in), &wire_admin, &s->arena, &err);
 	if (*reply == NULL)
 		return ERR_SIGNER;
 	if ((*reply)->code != 0)
@@ -189,8 +188,7 @@ int signer_admit(struct signer *s, struct bytes plan, struct bytes targets)
 	return ask(s, &request, &reply);
 }
 
-int signer_sign(struct signer *s, const struct signer_item *items, size_t n,
-	struct buf *out)
+int signer_sign(struct signer *s, const struct signer_item *items, size_t n, struct buf *out)
 {
 	Pb__SignerRequest request = PB__SIGNER_REQUEST__INIT;
 	Pb__SignerItem *item = mem_alloc(n * sizeof(*item));

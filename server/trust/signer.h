@@ -17,12 +17,11 @@ struct signer;
 struct signer_config {
 	const char *online_dir; /* director.pem, snapshot.pem, timestamp.pem */
 	const char *floor_path;
-	struct bytes root;      /* Envelope of the Root, verified by the caller too */
+	struct bytes root; /* Envelope of the Root, verified by the caller too */
 };
 
 /* Forks.  On failure `error` (at least 256 bytes) holds the line for a person. */
-WARN_UNUSED int signer_start(
-	const struct signer_config *config, struct signer **out, char *error);
+WARN_UNUSED int signer_start(const struct signer_config *config, struct signer **out, char *error);
 /* Ends the child and waits for it. */
 void signer_stop(struct signer *s);
 /* Becomes readable when the child has died: then huidud must end. */
@@ -40,8 +39,8 @@ struct signer_item {
  * Signs all items or none; out[i] gets the Envelope of items[i], to be released by the caller.
  * Refusals: ERR_FLOOR, ERR_PLAN_EXCEEDED, ERR_TOO_EARLY, ERR_BUILD_HALTED, ERR_SIGNER.
  */
-WARN_UNUSED int signer_sign(struct signer *s, const struct signer_item *items, size_t n,
-	struct buf *out);
+WARN_UNUSED int signer_sign(
+	struct signer *s, const struct signer_item *items, size_t n, struct buf *out);
 
 /* The highest version signed under a name, 0 when none was: see metadata_name(). */
 WARN_UNUSED int signer_floor(struct signer *s, const char *name, uint64_t *version);

@@ -67,8 +67,7 @@ static int find_keyid(struct proc *p, struct online_key *k)
 			envelope_keyid(crypto_openssl(), key, k->keyid) != 0)
 			continue;
 		for (size_t r = 0; r < role->n_keyids; r++)
-			if (bytes_eq(wire_bytes(role->keyids[r]),
-				    bytes_of(k->keyid, SHA256_LEN)))
+			if (bytes_eq(wire_bytes(role->keyids[r]), bytes_of(k->keyid, SHA256_LEN)))
 				return 0;
 	}
 	return ERR_NOT_AUTHORISED;
@@ -105,8 +104,8 @@ static int start(struct proc *p, const struct signer_config *config)
 	const Pb__Envelope *e = envelope_read(config->root, &p->root_arena, &err);
 	if (e == NULL)
 		return refuse(p, err, "root");
-	root = wire_read(&pb__root__descriptor, wire_bytes(e->payload), &wire_signed,
-		&p->root_arena, &err);
+	root = wire_read(
+		&pb__root__descriptor, wire_bytes(e->payload), &wire_signed, &p->root_arena, &err);
 	if (root != NULL)
 		err = envelope_open(crypto_openssl(), config->root, ENVELOPE_ROOT, root,
 			&p->root_arena, &payload);
@@ -131,8 +130,7 @@ static const struct admitted *find_admitted(const struct proc *p, const Pb__Offe
 {
 	for (size_t i = 0; i < p->n_admitted; i++) {
 		const struct admitted *a = &p->admitted[i];
-		if (bytes_eq(wire_bytes(o->plan->sha256),
-			    bytes_of(a->plan_sha256, SHA256_LEN)) &&
+		if (bytes_eq(wire_bytes(o->plan->sha256), bytes_of(a->plan_sha256, SHA256_LEN)) &&
 			bytes_eq(wire_bytes(o->targets->sha256),
 				bytes_of(a->targets_sha256, SHA256_LEN)))
 			return a;
@@ -143,8 +141,8 @@ static const struct admitted *find_admitted(const struct proc *p, const Pb__Offe
 static int open_plan(struct proc *p, const Pb__SignerAdmit *m, struct admitted *a)
 {
 	struct bytes envelope = wire_bytes(m->plan), payload;
-	int err = envelope_open(crypto_openssl(), envelope, ENVELOPE_PLAN, p->root,
-		&p->arena, &payload);
+	int err = envelope_open(
+		crypto_openssl(), envelope, ENVELOPE_PLAN, p->root, &p->arena, &payload);
 
 	if (err == 0)
 		err = sha256_of(envelope, a->plan_sha256);
@@ -155,8 +153,8 @@ static int open_plan(struct proc *p, const Pb__SignerAdmit *m, struct admitted *
 	a->arena.base = mem_alloc(a->arena.size);
 	uint8_t *copy = arena_alloc(&a->arena, payload.n);
 	memcpy(copy, payload.p, payload.n);
-	a->plan = wire_read(&pb__rollout_plan__descriptor, bytes_of(copy, payload.n),
-		&wire_signed, &a->arena, &err);
+	a->plan = wire_read(&pb__rollout_plan__descriptor, bytes_of(copy, payload.n), &wire_signed,
+		&a->arena, &err);
 	if (err == 0 && strcmp(a->plan->repository, p->root->repository) != 0)
 		err = ERR_WRONG_REPOSITORY;
 	return err;
@@ -166,14 +164,13 @@ static int open_targets(struct proc *p, const Pb__SignerAdmit *m, struct admitte
 {
 	struct bytes envelope = wire_bytes(m->targets), payload;
 	const Pb__Targets *t = NULL;
-	int err = envelope_open(crypto_openssl(), envelope, ENVELOPE_TARGETS, p->root,
-		&p->arena, &payload);
+	int err = envelope_open(
+		crypto_openssl(), envelope, ENVELOPE_TARGETS, p->root, &p->arena, &payload);
 
 	if (err == 0)
 		err = sha256_of(envelope, a->targets_sha256);
 	if (err == 0)
-		t = wire_read(&pb__targets__descriptor, payload, &wire_signed, &p->arena,
-			&err);
+		t = wire_read(&pb__targets__descriptor, payload, &wire_signed, &p->arena, &err);
 	if (err != 0)
 		return err;
 	if (strcmp(t->repository, p->root->repository) != 0 ||
@@ -231,8 +228,8 @@ struct subject {
 static int check_director(struct proc *p, struct bytes payload, struct subject *s)
 {
 	int err;
-	const Pb__Director *d = wire_read(
-		&pb__director__descriptor, payload, &wire_signed, &p->arena, &err);
+	const Pb__Director *d =
+		wire_read(&pb__director__descriptor, payload, &wire_signed, &p->arena, &err);
 
 	if (d == NULL)
 		return err;
@@ -249,8 +246,8 @@ static int check_director(struct proc *p, struct bytes payload, struct subject *
 static int check_snapshot(struct proc *p, struct bytes payload, struct subject *s)
 {
 	int err;
-	const Pb__Snapshot *m = wire_read(
-		&pb__snapshot__descriptor, payload, &wire_signed, &p->arena, &err);
+	const Pb__Snapshot *m =
+		wire_read(&pb__snapshot__descriptor, payload, &wire_signed, &p->arena, &err);
 
 	if (m == NULL || !name_ok(m->product))
 		return m == NULL ? err : ERR_BAD_RANGE;
@@ -263,8 +260,8 @@ static int check_snapshot(struct proc *p, struct bytes payload, struct subject *
 static int check_timestamp(struct proc *p, struct bytes payload, struct subject *s)
 {
 	int err;
-	const Pb__Timestamp *m = wire_read(
-		&pb__timestamp__descriptor, payload, &wire_signed, &p->arena, &err);
+	const Pb__Timestamp *m =
+		wire_read(&pb__timestamp__descriptor, payload, &wire_signed, &p->arena, &err);
 
 	if (m == NULL || !name_ok(m->product))
 		return m == NULL ? err : ERR_BAD_RANGE;
@@ -277,8 +274,8 @@ static int check_timestamp(struct proc *p, struct bytes payload, struct subject 
 static int check_decision(struct proc *p, struct bytes payload, struct subject *s)
 {
 	int err;
-	const Pb__Decision *m = wire_read(
-		&pb__decision__descriptor, payload, &wire_signed, &p->arena, &err);
+	const Pb__Decision *m =
+		wire_read(&pb__decision__descriptor, payload, &wire_signed, &p->arena, &err);
 
 	if (m != NULL)
 		s->repository = m->repository;
@@ -333,8 +330,7 @@ static int sign_item(struct proc *p, const Pb__SignerItem *item, struct bytes *o
 /* All or none, and the floors are on disk before a signature leaves this process. */
 static int sign(struct proc *p, const Pb__SignerRequest *m, Pb__SignerReply *reply)
 {
-	ProtobufCBinaryData *list =
-		arena_alloc(&p->arena, m->n_sign * sizeof(*reply->envelopes));
+	ProtobufCBinaryData *list = arena_alloc(&p->arena, m->n_sign * sizeof(*reply->envelopes));
 	int err = list == NULL ? ERR_NO_ROOM : 0;
 
 	for (size_t i = 0; err == 0 && i < m->n_sign; i++)
@@ -362,8 +358,8 @@ static int sign(struct proc *p, const Pb__SignerRequest *m, Pb__SignerReply *rep
 static int serve(struct proc *p, struct bytes request, Pb__SignerReply *reply)
 {
 	int err;
-	const Pb__SignerRequest *m = wire_read(
-		&pb__signer_request__descriptor, request, &wire_admin, &p->arena, &err);
+	const Pb__SignerRequest *m =
+		wire_read(&pb__signer_request__descriptor, request, &wire_admin, &p->arena, &err);
 
 	p->text[0] = '\0';
 	if (m == NULL)

@@ -42,8 +42,8 @@ static bool add_names(X509 *x, const char *const *names, size_t n)
 	bool ok;
 
 	for (size_t i = 0; i < n; i++)
-		buf_printf(&b, "%s%s:%s", i > 0 ? "," : "",
-			is_address(names[i]) ? "IP" : "DNS", names[i]);
+		buf_printf(&b, "%s%s:%s", i > 0 ? "," : "", is_address(names[i]) ? "IP" : "DNS",
+			names[i]);
 	ok = add_extension(x, NID_subject_alt_name, buf_text(&b));
 	buf_release(&b);
 	return ok;
@@ -53,8 +53,8 @@ static bool add_subject(X509 *x, const char *name)
 {
 	X509_NAME *subject = X509_get_subject_name(x);
 
-	return X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-		       (const unsigned char *)name, -1, -1, 0) == 1 &&
+	return X509_NAME_add_entry_by_txt(
+		       subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0) == 1 &&
 		X509_set_issuer_name(x, subject) == 1;
 }
 
@@ -65,8 +65,7 @@ static bool add_serial(X509 *x)
 	bool ok = false;
 
 	if (RAND_bytes(raw, sizeof(raw)) == 1) {
-		raw[0] = (uint8_t)((raw[0] & 0x7f) |
-			0x40); /* positive, always 16 bytes */
+		raw[0] = (uint8_t)((raw[0] & 0x7f) | 0x40); /* positive, always 16 bytes */
 		n = BN_bin2bn(raw, sizeof(raw), NULL);
 	}
 	ok = n != NULL && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x)) != NULL;
@@ -86,8 +85,8 @@ static X509 *make(EVP_PKEY *key, const char *const *names, size_t n)
 		add_extension(x, NID_basic_constraints, "critical,CA:FALSE") &&
 		add_extension(x, NID_key_usage, "critical,digitalSignature") &&
 		add_extension(x, NID_ext_key_usage, "serverAuth") &&
-		add_extension(x, NID_subject_key_identifier, "hash") &&
-		add_names(x, names, n) && X509_sign(x, key, EVP_sha256()) > 0)
+		add_extension(x, NID_subject_key_identifier, "hash") && add_names(x, names, n) &&
+		X509_sign(x, key, EVP_sha256()) > 0)
 		return x;
 	X509_free(x);
 	return NULL;
@@ -101,8 +100,8 @@ static int save(BIO *pem, const char *path, unsigned mode)
 	return n <= 0 ? ERR_CRYPTO : file_create(path, bytes_of(data, (size_t)n), mode);
 }
 
-int tlscert_write(const char *cert_path, const char *key_path, const char *const *names,
-	size_t n_names)
+int tlscert_write(
+	const char *cert_path, const char *key_path, const char *const *names, size_t n_names)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *x = key == NULL ? NULL : make(key, names, n_names);
@@ -110,8 +109,7 @@ int tlscert_write(const char *cert_path, const char *key_path, const char *const
 	BIO *cert = BIO_new(BIO_s_mem()), *pem = BIO_new(BIO_s_secmem());
 	int err = ERR_CRYPTO;
 
-	if (x != NULL && cert != NULL && pem != NULL &&
-		PEM_write_bio_X509(cert, x) == 1 &&
+	if (x != NULL && cert != NULL && pem != NULL && PEM_write_bio_X509(cert, x) == 1 &&
 		PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL) == 1)
 		err = save(pem, key_path, 0600);
 	if (err == 0)

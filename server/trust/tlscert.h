@@ -13,5 +13,5 @@
  * or an IP address, the first of them also its subject.  -EEXIST when a file is there;
  * ERR_CRYPTO.
  */
-WARN_UNUSED int tlscert_write(const char *cert_path, const char *key_path,
-	const char *const *names, size_t n_names);
+WARN_UNUSED int tlscert_write(
+	const char *cert_path, const char *key_path, const char *const *names, size_t n_names);

@@ -39,8 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	assert(copy != NULL);
 	memcpy(copy, data, n);
-	if (head_scan(bytes_of(copy, n), &line) == 1 &&
-		head_read(bytes_of(copy, line), &h) == 0) {
+	if (head_scan(bytes_of(copy, n), &line) == 1 && head_read(bytes_of(copy, line), &h) == 0) {
 		inside(h.path, line);
 		inside(h.query, line);
 		assert(h.minor == 0 || h.hosts == 1);

@@ -14,8 +14,7 @@
 #define ARENA_SIZE ((size_t)4 * 1024 * 1024)
 #define START_MS   1767225600000ull /* 2026-01-01 */
 
-static const char *const person[DEPLOYMENT_PEOPLE] = { "alice", "bob", "carol", "dave",
-	"erin" };
+static const char *const person[DEPLOYMENT_PEOPLE] = { "alice", "bob", "carol", "dave", "erin" };
 
 static void must(int err, const char *what, const char *detail)
 {
@@ -29,11 +28,10 @@ static void must(int err, const char *what, const char *detail)
 
 static void write_config(struct deployment *d, const struct deployment_options *o)
 {
-	static const char *const one_line =
-		"lines:\n"
-		"  - products: [phone-a]\n"
-		"    rings: {core: 10, honour: 100, dev: 1000}\n"
-		"    fill_every: 1m\n";
+	static const char *const one_line = "lines:\n"
+					    "  - products: [phone-a]\n"
+					    "    rings: {core: 10, honour: 100, dev: 1000}\n"
+					    "    fill_every: 1m\n";
 	char *path = mem_printf("%s/huidud.yaml", d->dir);
 	char *text = mem_printf("repository: test\nlisten: 127.0.0.1:0\nplain: true\n"
 				"store_size: 1 GiB\nmin_id_age: %s\n"
@@ -58,18 +56,16 @@ static void start(struct deployment *d)
 
 	must(rootfile_read(path, &d->root), "root", path);
 	free(path);
-	struct signer_config config = { .online_dir = d->config.online,
-		.floor_path = floor,
-		.root = d->root->envelope };
+	struct signer_config config = {
+		.online_dir = d->config.online, .floor_path = floor, .root = d->root->envelope
+	};
 	must(signer_start(&config, &d->signer, error), "signer", error);
 	free(floor);
 	path = mem_printf("%s/device.key", d->config.online);
 	must(file_read(path, 64, &secret), "device key", path);
 	free(path);
-	must(server_open(&d->server, &d->config, buf_bytes(&secret), error), "server",
-		error);
-	must(control_open(&d->server, d->signer, d->root, d->now_ms, error), "control",
-		error);
+	must(server_open(&d->server, &d->config, buf_bytes(&secret), error), "server", error);
+	must(control_open(&d->server, d->signer, d->root, d->now_ms, error), "control", error);
 	must(desk_open(&d->desk, &d->server), "desk", "");
 	buf_release(&secret);
 }
@@ -138,8 +134,7 @@ void deployment_run(struct deployment *d, uint64_t ms, uint64_t tick_ms)
 
 /* ---- people ---- */
 
-static void load_key(
-	struct deployment *d, unsigned who, enum key_role role, struct held_key *out)
+static void load_key(struct deployment *d, unsigned who, enum key_role role, struct held_key *out)
 {
 	char *folder = mem_printf("%s/keys", d->dir);
 	char *path = key_path(folder, person[who], role);
@@ -181,8 +176,7 @@ static struct bytes sign_targets(struct deployment *d, Pb__Targets *t)
 	for (unsigned i = 0; i < d->root->root->targets->threshold; i++) {
 		struct held_key key;
 		load_key(d, i, KEY_RELEASE, &key);
-		must(envelope_sign(envelope, key.key, key.id, &d->arena, &envelope),
-			"targets", "");
+		must(envelope_sign(envelope, key.key, key.id, &d->arena, &envelope), "targets", "");
 		key_release(&key);
 	}
 	return envelope;
@@ -202,8 +196,7 @@ int deployment_publish(struct deployment *d, const char *product, const char *bu
 
 	d->arena.used = 0;
 	must(crypto_sha256(&data, 1, sha256), "sha256", "");
-	must(artifact_upload(d->server.artifacts, sha256, data.n, 0, data), "upload",
-		build_id);
+	must(artifact_upload(d->server.artifacts, sha256, data.n, 0, data), "upload", build_id);
 	file.path = build_id;
 	file.length = data.n;
 	file.sha256 = wire_data(sha256, sizeof(sha256));
@@ -267,11 +260,10 @@ int deployment_approve(struct deployment *d, const char *release, unsigned who)
 	load_key(d, who, KEY_APPROVER, &key);
 	for (size_t i = 0; i < r->n_builds; i++) {
 		struct bytes envelope;
-		must(envelope_wrap(ENVELOPE_PLAN, buf_bytes(&r->builds[i].payload),
-			     &d->arena, &envelope),
+		must(envelope_wrap(
+			     ENVELOPE_PLAN, buf_bytes(&r->builds[i].payload), &d->arena, &envelope),
 			"plan", "");
-		must(envelope_sign(envelope, key.key, key.id, &d->arena, &envelope), "plan",
-			"");
+		must(envelope_sign(envelope, key.key, key.id, &d->arena, &envelope), "plan", "");
 		plans[i] = wire_data(envelope.p, envelope.n);
 	}
 	approve.rollout_id = wire_data(r->id, ID_LEN);
@@ -359,8 +351,8 @@ static int finish_enrol(struct deployment *d, struct test_device *t, struct enro
 		return err;
 	must(enrol_reply(&d->desk, e, reply, &n), "enrol", "");
 	d->arena.used = 0;
-	m = wire_read(&pb__enroll_reply__descriptor, bytes_of(reply, n), &wire_device,
-		&d->arena, &err);
+	m = wire_read(
+		&pb__enroll_reply__descriptor, bytes_of(reply, n), &wire_device, &d->arena, &err);
 	must(err, "enrol", "reply");
 	memcpy(t->id, m->device_id.data, ID_LEN);
 	memcpy(t->report_key, m->report_key.data, SHA256_LEN);
@@ -368,8 +360,7 @@ static int finish_enrol(struct deployment *d, struct test_device *t, struct enro
 	return 0;
 }
 
-int device_enrol(
-	struct deployment *d, struct test_device *t, const char *product, enum ring wish)
+int device_enrol(struct deployment *d, struct test_device *t, const char *product, enum ring wish)
 {
 	static const char domain[] = "huidu/enroll/v1";
 	Pb__EnrollRequest m = PB__ENROLL_REQUEST__INIT;
@@ -392,8 +383,8 @@ int device_enrol(
 	err = enrol_open(&d->desk, body, d->now_ms, &e, reply, &n);
 	if (err != 0)
 		return err;
-	r = wire_read(&pb__enroll_reply__descriptor, bytes_of(reply, n), &wire_device,
-		&d->arena, &err);
+	r = wire_read(
+		&pb__enroll_reply__descriptor, bytes_of(reply, n), &wire_device, &d->arena, &err);
 	must(err, "enrol", "challenge");
 	len = sizeof(domain);
 	memcpy(text, domain, len);
@@ -410,8 +401,8 @@ int device_enrol(
 	return err != 0 ? err : finish_enrol(d, t, &e);
 }
 
-static struct bytes seal(struct deployment *d, const struct test_device *t, const char *path,
-	const void *message)
+static struct bytes seal(
+	struct deployment *d, const struct test_device *t, const char *path, const void *message)
 {
 	Pb__Sealed m = PB__SEALED__INIT;
 	uint8_t mac[SHA256_LEN];
@@ -430,8 +421,7 @@ static struct bytes seal(struct deployment *d, const struct test_device *t, cons
 	return sealed;
 }
 
-static void read_reply(
-	struct deployment *d, struct test_device *t, const struct poll_answer *a)
+static void read_reply(struct deployment *d, struct test_device *t, const struct poll_answer *a)
 {
 	struct buf reply = { 0 };
 	const Pb__PollReply *m;
@@ -440,8 +430,7 @@ static void read_reply(
 	buf_add(&reply, a->shared.p, a->shared.n);
 	buf_add(&reply, a->tail, a->tail_len);
 	d->arena.used = 0;
-	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&reply), &wire_admin, &d->arena,
-		&err);
+	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&reply), &wire_admin, &d->arena, &err);
 	must(err, "poll", "reply");
 	t->ring = (enum ring)m->ring;
 	t->answer = (enum answer)m->answer;

@@ -26,9 +26,9 @@ struct deployment {
 };
 
 struct deployment_options {
-	const char *profile;      /* "solo" */
-	const char *lines;        /* YAML of `lines:`, or NULL: one line, product phone-a */
-	const char *min_id_age;   /* or NULL: 0s */
+	const char *profile;       /* "solo" */
+	const char *lines;         /* YAML of `lines:`, or NULL: one line, product phone-a */
+	const char *min_id_age;    /* or NULL: 0s */
 	const char *poll_interval; /* or NULL: 1h */
 };
 
@@ -67,17 +67,16 @@ struct test_device {
 };
 
 /* 0, or what the server said. */
-int device_enrol(struct deployment *d, struct test_device *t, const char *product,
-	enum ring wish);
+int device_enrol(struct deployment *d, struct test_device *t, const char *product, enum ring wish);
 int device_poll(struct deployment *d, struct test_device *t);
 /* Events of these kinds about `build_id`, numbered on from t->seq. */
 int device_report(struct deployment *d, struct test_device *t, const char *build_id,
 	const Pb__EventKind *kinds, size_t n);
-int device_report_one(struct deployment *d, struct test_device *t, const char *build_id,
-	Pb__EventKind kind);
+int device_report_one(
+	struct deployment *d, struct test_device *t, const char *build_id, Pb__EventKind kind);
 /* Takes the build as a phone does: downloaded, installing, installed, boot ok. */
-int device_install(struct deployment *d, struct test_device *t, const char *build_id,
-	uint64_t counter);
+int device_install(
+	struct deployment *d, struct test_device *t, const char *build_id, uint64_t counter);
 void device_forget(struct test_device *t);
 
 /* A plan of the given stages: {ring, share_ppm, tolerance_ppm}; soaks of `soak_ms`. */

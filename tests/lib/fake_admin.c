@@ -47,8 +47,8 @@ static void log_entry(struct bytes entry)
 
 static void say(const char *what, const char *who, const char *more)
 {
-	(void)printf("%s by %s%s%s\n", what, who, more != NULL ? ": " : "",
-		more != NULL ? more : "");
+	(void)printf(
+		"%s by %s%s%s\n", what, who, more != NULL ? ": " : "", more != NULL ? more : "");
 	(void)fflush(stdout);
 }
 
@@ -60,8 +60,7 @@ static void current_scene(char out[32])
 	unsigned left = f.looks;
 	char *copy = mem_strdup(f.scenes), *save = NULL;
 
-	for (char *s = strtok_r(copy, ",", &save); s != NULL;
-		s = strtok_r(NULL, ",", &save)) {
+	for (char *s = strtok_r(copy, ",", &save); s != NULL; s = strtok_r(NULL, ",", &save)) {
 		char *colon = strchr(s, ':');
 		unsigned n = colon != NULL ? (unsigned)atoi(colon + 1) : UINT32_MAX;
 		if (colon != NULL)
@@ -115,8 +114,7 @@ static int take_query(const Pb__AdminQuery *q, Pb__AdminReply *out)
 /* ---- commands ---- */
 
 /* Anybody of the root may sign; who may what is the real server's to judge. */
-static int open_command(
-	struct bytes envelope, const Pb__AdminCommand **out, unsigned *key)
+static int open_command(struct bytes envelope, const Pb__AdminCommand **out, unsigned *key)
 {
 	const Pb__Root *root = f.root->root;
 	static uint8_t ids[64][SHA256_LEN];
@@ -135,24 +133,21 @@ static int open_command(
 	anybody.keyids = list;
 	anybody.n_keyids = root->n_keys;
 	if (err == 0)
-		err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_COMMAND,
-			root, &anybody, &f.a, &payload, &who);
+		err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_COMMAND, root, &anybody,
+			&f.a, &payload, &who);
 	if (err != 0)
 		return err;
 	*key = who.key[0];
-	*out = wire_read(
-		&pb__admin_command__descriptor, payload, &wire_signed, &f.a, &err);
+	*out = wire_read(&pb__admin_command__descriptor, payload, &wire_signed, &f.a, &err);
 	if (*out == NULL)
 		return err;
 	if ((*out)->issued_at > now_s + 5 || (*out)->expires < now_s ||
 		(*out)->expires > (*out)->issued_at + 900)
 		return ERR_STALE;
 	if ((*out)->audit_size != f.log.size ||
-		!bytes_eq(wire_bytes((*out)->audit_root),
-			bytes_of(f.log_root, SHA256_LEN)))
+		!bytes_eq(wire_bytes((*out)->audit_root), bytes_of(f.log_root, SHA256_LEN)))
 		return ERR_CONFLICT;
-	return strcmp((*out)->repository, root->repository) == 0 ? 0
-								 : ERR_WRONG_REPOSITORY;
+	return strcmp((*out)->repository, root->repository) == 0 ? 0 : ERR_WRONG_REPOSITORY;
 }
 
 static int take_command(struct bytes envelope)
@@ -166,8 +161,7 @@ static int take_command(struct bytes envelope)
 		err = f.refuse;
 	if (err != 0)
 		return err;
-	say(acts[m->act != NULL ? m->act->act : 0], f.root->root->keys[key]->name,
-		m->reason);
+	say(acts[m->act != NULL ? m->act->act : 0], f.root->root->keys[key]->name, m->reason);
 	log_entry(envelope);
 	return 0;
 }
@@ -190,8 +184,8 @@ static int take(struct bytes frame, Pb__AdminReply *out)
 		return take_command(frame);
 	if (type != ENVELOPE_QUERY)
 		return ERR_WRONG_TYPE;
-	m = wire_read(&pb__admin_query__descriptor, wire_bytes(e->payload), &wire_admin,
-		&f.a, &err);
+	m = wire_read(
+		&pb__admin_query__descriptor, wire_bytes(e->payload), &wire_admin, &f.a, &err);
 	return m == NULL ? err : take_query(m, out);
 }
 
@@ -250,8 +244,7 @@ static int listen_at(const char *path)
 
 	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
 	(void)unlink(path); /* of an earlier run */
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
-		listen(fd, 8) != 0) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 8) != 0) {
 		perror(path);
 		exit(1);
 	}
@@ -271,14 +264,12 @@ static void loop(int listener)
 			p[i] = p[--n];
 		}
 		if ((p[0].revents & POLLIN) && n <= CLIENTS_MAX)
-			p[n++] = (struct pollfd){ accept(listener, NULL, NULL), POLLIN,
-				0 };
+			p[n++] = (struct pollfd){ accept(listener, NULL, NULL), POLLIN, 0 };
 	}
 }
 
-static const struct option options[] = { { "socket", 1, NULL, 's' },
-	{ "root", 1, NULL, 'r' }, { "scenes", 1, NULL, 'c' },
-	{ "refuse", 1, NULL, 'e' }, { "repository", 1, NULL, 'n' },
+static const struct option options[] = { { "socket", 1, NULL, 's' }, { "root", 1, NULL, 'r' },
+	{ "scenes", 1, NULL, 'c' }, { "refuse", 1, NULL, 'e' }, { "repository", 1, NULL, 'n' },
 	{ NULL, 0, NULL, 0 } };
 
 static void set_option(int letter)

@@ -147,16 +147,13 @@ bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply
 	if (strcmp(name, "halted") == 0)
 		halt_it(&first, now_ms);
 	else if (strcmp(name, "paused") == 0)
-		set_state(&first, PB__ROLLOUT_STATE__ROLLOUT_PAUSED,
-			"a person must look");
+		set_state(&first, PB__ROLLOUT_STATE__ROLLOUT_PAUSED, "a person must look");
 	else if (strcmp(name, "complete") == 0)
 		complete_it(&first, now_ms);
 	else if (strcmp(name, "superseded") == 0)
-		set_state(&first, PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED,
-			"2.4.2 took dev");
+		set_state(&first, PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED, "2.4.2 took dev");
 	else if (strcmp(name, "ticking") == 0)
-		first.view.gate =
-			look % 2 ? "soaking: 91 s of 6 h" : "soaking: 90 s of 6 h";
+		first.view.gate = look % 2 ? "soaking: 91 s of 6 h" : "soaking: 90 s of 6 h";
 	else if (strcmp(name, "growing") == 0)
 		first.stage[5].boot_ok += 10 * look;
 	else if (strcmp(name, "running") != 0 && strcmp(name, "two") != 0)

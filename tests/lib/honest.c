@@ -33,8 +33,7 @@ static void *take(struct arena *a, size_t n)
 	return p;
 }
 
-static const char *text(
-	struct arena *a, const char *format, const char *x, const char *y)
+static const char *text(struct arena *a, const char *format, const char *x, const char *y)
 {
 	char *p = take(a, 160);
 
@@ -62,8 +61,8 @@ static Pb__Key *make_key(struct honest *s, struct honest_role *r)
 	return k;
 }
 
-static Pb__Role *role_of(struct honest *s, enum envelope_type type, unsigned n,
-	unsigned threshold, Pb__Root *root)
+static Pb__Role *role_of(
+	struct honest *s, enum envelope_type type, unsigned n, unsigned threshold, Pb__Root *root)
 {
 	struct honest_role *r = &s->roles[type];
 	Pb__Role *role = take(&s->kept, sizeof(*role));
@@ -293,13 +292,12 @@ static Pb__Offer *make_offer(struct honest *s, struct honest_offer *o)
 	out->selector = selector;
 	out->rollout_id = wire_data(o->rollout_id, ID_LEN);
 	out->release_counter = o->build->release_counter;
-	out->targets = pin(s,
-		text(&s->now, "targets/%s/%s", HONEST_PRODUCT, o->build->build_id), 1,
+	out->targets = pin(s, text(&s->now, "targets/%s/%s", HONEST_PRODUCT, o->build->build_id), 1,
 		o->build->targets);
 	sign_plan(s, o, out);
 	hex_encode(hex, o->rollout_id, ID_LEN);
-	out->plan = pin(s, text(&s->now, "plan/%s/%s", hex, HONEST_PRODUCT),
-		o->plan_version, o->plan);
+	out->plan =
+		pin(s, text(&s->now, "plan/%s/%s", hex, HONEST_PRODUCT), o->plan_version, o->plan);
 	return out;
 }
 
@@ -329,8 +327,7 @@ static void sign_snapshot(struct honest *s)
 	Pb__MetaFile *directors[HONEST_RINGS];
 
 	for (unsigned i = 0; i < HONEST_RINGS; i++)
-		directors[i] = pin(s,
-			text(&s->now, "director/%s/%s", HONEST_PRODUCT, ring_name[i]),
+		directors[i] = pin(s, text(&s->now, "director/%s/%s", HONEST_PRODUCT, ring_name[i]),
 			s->director_version[i], s->director[i]);
 	n.spec_version = 1;
 	n.version = ++s->snapshot_version;
@@ -353,8 +350,8 @@ void honest_tick(struct honest *s)
 	t.offers_until = s->now_s + s->offers_for_s;
 	t.repository = HONEST_REPOSITORY;
 	t.product = HONEST_PRODUCT;
-	t.snapshot = pin(s, text(&s->now, "snapshot/%s%s", HONEST_PRODUCT, ""),
-		s->snapshot_version, s->snapshot);
+	t.snapshot = pin(s, text(&s->now, "snapshot/%s%s", HONEST_PRODUCT, ""), s->snapshot_version,
+		s->snapshot);
 	s->timestamp = edit_and_sign(s, ENVELOPE_TIMESTAMP, &t, &s->now);
 }
 

@@ -88,8 +88,7 @@ struct honest {
 	uint64_t range_from; /* of the last fetch */
 	struct {
 		char build_id[64];
-		uint64_t release_counter, rollback_index, root_version,
-			snapshot_version;
+		uint64_t release_counter, rollback_index, root_version, snapshot_version;
 		uint32_t seq, enrol_wish, wish;
 	} asked; /* by the last poll */
 
@@ -102,9 +101,8 @@ struct honest {
 	void (*edit_enrol)(struct honest *s, Pb__EnrollReply *reply);
 	unsigned signatures[ENVELOPE__COUNT];          /* 0: the threshold */
 	enum envelope_type signed_as[ENVELOPE__COUNT]; /* whose keys; itself at first */
-	enum envelope_type
-		typed_as[ENVELOPE__COUNT]; /* payload type; itself at first */
-	uint8_t flip_file;                 /* XORed into the files it serves */
+	enum envelope_type typed_as[ENVELOPE__COUNT];  /* payload type; itself at first */
+	uint8_t flip_file;                             /* XORed into the files it serves */
 
 	struct bytes timestamp, snapshot, director[HONEST_RINGS];
 	struct arena kept, now; /* memory of builds; of what publish makes */
@@ -115,8 +113,8 @@ struct honest *honest_new(uint64_t now_s);
 void honest_free(struct honest *s);
 
 /* A build whose file is `length` bytes; signed at the next publish. */
-struct honest_build *honest_add_build(struct honest *s, const char *build_id,
-	uint64_t release_counter, size_t length);
+struct honest_build *honest_add_build(
+	struct honest *s, const char *build_id, uint64_t release_counter, size_t length);
 /* An offer of it to everyone up to `ring`, approved as it is; newest first. */
 struct honest_offer *honest_add_offer(
 	struct honest *s, struct honest_build *build, uint32_t ring, uint32_t upper);
@@ -131,8 +129,7 @@ int honest_enroll(struct honest *s, struct bytes body, struct bytes *out);
 int honest_poll(struct honest *s, struct bytes body, struct bytes *out);
 int honest_report(struct honest *s, struct bytes body, struct bytes *out);
 int honest_file(struct honest *s, const char *path, uint64_t from, struct bytes *out);
-int honest_post(
-	struct honest *s, const char *path, struct bytes body, struct bytes *out);
+int honest_post(struct honest *s, const char *path, struct bytes body, struct bytes *out);
 
 /* The fields all signed messages but Root have. */
 struct honest_fields {

@@ -26,16 +26,15 @@ static bool proves(const struct honest *s, const Pb__EnrollRequest *r)
 	memcpy(message + sizeof(DOMAIN), s->challenge, SHA256_LEN);
 	memcpy(message + sizeof(DOMAIN) + SHA256_LEN, r->product, n);
 	return crypto_key_verify(KEY_P256, wire_bytes(r->public_key),
-		       bytes_of(message, sizeof(DOMAIN) + SHA256_LEN + n),
-		       r->signature.data) == 0;
+		       bytes_of(message, sizeof(DOMAIN) + SHA256_LEN + n), r->signature.data) == 0;
 }
 
 int honest_enroll(struct honest *s, struct bytes body, struct bytes *out)
 {
 	Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
 	int err;
-	const Pb__EnrollRequest *r = wire_read(
-		&pb__enroll_request__descriptor, body, &wire_device, &s->reply, &err);
+	const Pb__EnrollRequest *r =
+		wire_read(&pb__enroll_request__descriptor, body, &wire_device, &s->reply, &err);
 
 	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0)
 		return 400;
@@ -67,8 +66,7 @@ int honest_enroll(struct honest *s, struct bytes body, struct bytes *out)
 }
 
 /* 200 with the body that was sealed; `known` tells whether by our device. */
-static int unseal(
-	struct honest *s, const char *path, struct bytes in, struct bytes *body)
+static int unseal(struct honest *s, const char *path, struct bytes in, struct bytes *body)
 {
 	int err;
 	const Pb__Sealed *sealed =
@@ -87,12 +85,11 @@ static int unseal(
 	assert(n + body->n <= sizeof(text));
 	memcpy(text, path, n);
 	memcpy(text + n, body->p, body->n);
-	err = c->hmac(c->ctx, bytes_of(s->report_key, SHA256_LEN),
-		bytes_of(text, n + body->n), mac);
+	err = c->hmac(
+		c->ctx, bytes_of(s->report_key, SHA256_LEN), bytes_of(text, n + body->n), mac);
 	assert(err == 0);
 	if (!s->known || sealed->epoch != 7 ||
-		!bytes_eq(wire_bytes(sealed->device_id),
-			bytes_of(s->device_id, ID_LEN)) ||
+		!bytes_eq(wire_bytes(sealed->device_id), bytes_of(s->device_id, ID_LEN)) ||
 		!bytes_eq(wire_bytes(sealed->mac), bytes_of(mac, MAC_LEN)))
 		return 401;
 	return 200;
@@ -109,9 +106,7 @@ static void take_events(struct honest *s, const Pb__ReportRequest *r)
 		assert(s->n_events < HONEST_EVENTS);
 		s->n_events++;
 		s->last_seq = seq;
-		*to = (struct honest_event){
-			.seq = seq, .kind = e->kind, .code = e->code
-		};
+		*to = (struct honest_event){ .seq = seq, .kind = e->kind, .code = e->code };
 		(void)snprintf(to->build_id, sizeof(to->build_id), "%s", e->build_id);
 		if (e->has_signature)
 			to->signature0 = e->signature.data[0];
@@ -145,8 +140,7 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 
 	if (status != 200)
 		return status;
-	r = wire_read(
-		&pb__poll_request__descriptor, body, &wire_device, &s->reply, &err);
+	r = wire_read(&pb__poll_request__descriptor, body, &wire_device, &s->reply, &err);
 	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0)
 		return 400;
 	s->polls++;
@@ -181,8 +175,7 @@ int honest_report(struct honest *s, struct bytes in, struct bytes *out)
 	*out = bytes_of("", 0);
 	if (status != 200)
 		return status;
-	r = wire_read(
-		&pb__report_request__descriptor, body, &wire_device, &s->reply, &err);
+	r = wire_read(&pb__report_request__descriptor, body, &wire_device, &s->reply, &err);
 	if (r == NULL)
 		return 400;
 	s->reports++;
@@ -190,8 +183,7 @@ int honest_report(struct honest *s, struct bytes in, struct bytes *out)
 	return 200;
 }
 
-int honest_post(
-	struct honest *s, const char *path, struct bytes body, struct bytes *out)
+int honest_post(struct honest *s, const char *path, struct bytes body, struct bytes *out)
 {
 	static const struct {
 		const char *path;
@@ -234,10 +226,9 @@ int honest_file(struct honest *s, const char *path, uint64_t from, struct bytes 
 }
 
 /* All five, in the struct's order. */
-#define FIELDS(m)                                                                      \
-	{                                                                              \
-		&(m)->spec_version, &(m)->version, &(m)->expires, &(m)->repository,    \
-			&(m)->product                                                  \
+#define FIELDS(m)                                                                                  \
+	{                                                                                          \
+		&(m)->spec_version, &(m)->version, &(m)->expires, &(m)->repository, &(m)->product  \
 	}
 
 struct honest_fields honest_fields(enum envelope_type type, void *message)
@@ -269,8 +260,7 @@ unsigned honest_count(const struct honest *s, Pb__EventKind kind, const char *bu
 
 	for (unsigned i = 0; i < s->n_events; i++)
 		n += s->events[i].kind == kind &&
-			(build_id == NULL ||
-				strcmp(s->events[i].build_id, build_id) == 0);
+			(build_id == NULL || strcmp(s->events[i].build_id, build_id) == 0);
 	return n;
 }
 

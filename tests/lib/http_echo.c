@@ -108,8 +108,7 @@ static void set(const char *arg)
 		}
 	assert(text_u64(value, &number));
 	for (size_t i = 0; i < COUNT(numbers); i++)
-		if (strlen(numbers[i].name) == n &&
-			strncmp(arg, numbers[i].name, n) == 0)
+		if (strlen(numbers[i].name) == n && strncmp(arg, numbers[i].name, n) == 0)
 			*numbers[i].to = number;
 	for (size_t i = 0; i < COUNT(limits); i++)
 		if (strlen(limits[i].name) == n && strncmp(arg, limits[i].name, n) == 0)
@@ -131,22 +130,17 @@ static void say(const char *name, int port, const char *error)
 
 static struct http_server *open_all(struct frame_server **frames)
 {
-	struct http_options admin = { .route = echo_admin_routes,
-		.n_routes = echo_n_admin_routes };
+	struct http_options admin = { .route = echo_admin_routes, .n_routes = echo_n_admin_routes };
 	struct http_server *server = http_server_new(echo.base, &admin);
 	char error[HTTP_ERROR_MAX];
 
-	if (echo.certificate != NULL &&
-		tls_open(echo.certificate, echo.key, &echo.tls, error) != 0)
+	if (echo.certificate != NULL && tls_open(echo.certificate, echo.key, &echo.tls, error) != 0)
 		fail(error);
 	echo.front = http_front_new(&echo.options, (unsigned)echo.workers);
 	say("plain", http_front_listen(echo.front, echo.listen, NULL, error), error);
 	if (echo.tls != NULL)
-		say("tls",
-			http_front_listen(echo.front, "127.0.0.1:0", echo.tls, error),
-			error);
-	if (echo.inherit > 0 &&
-		http_front_adopt(echo.front, (int)echo.inherit, NULL) != 0)
+		say("tls", http_front_listen(echo.front, "127.0.0.1:0", echo.tls, error), error);
+	if (echo.inherit > 0 && http_front_adopt(echo.front, (int)echo.inherit, NULL) != 0)
 		fail("inherit: no listening socket");
 	say("admin", http_server_listen(server, echo.admin, NULL, error), error);
 	if (echo.frame.path != NULL &&

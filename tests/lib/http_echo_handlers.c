@@ -52,17 +52,16 @@ static void show(struct http_call *call)
 
 	call->kept = calls;
 	text = mem_printf("%.*s|%.*s|%.*s|%d|%zu|%zu", (int)call->rest.n,
-		(const char *)call->rest.p, (int)call->query.n,
-		(const char *)call->query.p, (int)x.n, (const char *)x.p, call->head,
-		call->body.n, ++*calls);
+		(const char *)call->rest.p, (int)call->query.n, (const char *)call->query.p,
+		(int)x.n, (const char *)x.p, call->head, call->body.n, ++*calls);
 	reply(call, text, strlen(text));
 	free(text);
 }
 
 static void get_big(struct http_call *call)
 {
-	const struct bytes part[] = { bytes_str("begin"),
-		bytes_of(echo.big, echo.big_bytes), bytes_str("end") };
+	const struct bytes part[] = { bytes_str("begin"), bytes_of(echo.big, echo.big_bytes),
+		bytes_str("end") };
 	struct http_answer answer = { .status = 200, .part = part, .n_parts = 3 };
 
 	http_reply(call, &answer);
@@ -135,8 +134,7 @@ static void *sleep_and_resume(void *arg)
 {
 	struct later *l = arg;
 
-	(void)usleep(
-		(useconds_t)l->delay_ms * 1000); /* too short a sleep is fine here */
+	(void)usleep((useconds_t)l->delay_ms * 1000); /* too short a sleep is fine here */
 	http_resume(l->call, answer_later, l);
 	return NULL;
 }
@@ -259,13 +257,11 @@ static void frame_later(evutil_socket_t fd, short what, void *arg)
 void echo_frame(struct frame_call *call)
 {
 	const struct timeval soon = { .tv_usec = 200 * 1000 };
-	struct bytes part[2] = { call->payload,
-		bytes_str(call->uid == getuid() ? "" : "?") };
+	struct bytes part[2] = { call->payload, bytes_str(call->uid == getuid() ? "" : "?") };
 	int rc;
 
 	if (bytes_eq(call->payload, bytes_str("later"))) {
-		rc = event_base_once(
-			echo.base, -1, EV_TIMEOUT, frame_later, call, &soon);
+		rc = event_base_once(echo.base, -1, EV_TIMEOUT, frame_later, call, &soon);
 		assert(rc == 0);
 		return;
 	}

@@ -85,20 +85,18 @@ static bool answer(struct loopback *l, int fd, const struct http_request *r)
 	else if (hit && l->status != 0)
 		status = l->status;
 	else if (strcmp(r->method, "GET") == 0)
-		status = honest_file(l->server, r->path + skip,
-			l->ignores_range ? 0 : r->from, &body);
+		status = honest_file(
+			l->server, r->path + skip, l->ignores_range ? 0 : r->from, &body);
 	else
 		status = honest_post(l->server, r->path, r->body, &body);
 	assert(l->padding <= sizeof(zeros));
-	n = snprintf(head, sizeof(head),
-		"HTTP/1.1 %d x\r\nContent-Length: %zu\r\n%s%s%s%s\r\n", status,
-		body.n + (hit ? l->padding : 0), redirect != NULL ? "Location: " : "",
+	n = snprintf(head, sizeof(head), "HTTP/1.1 %d x\r\nContent-Length: %zu\r\n%s%s%s%s\r\n",
+		status, body.n + (hit ? l->padding : 0), redirect != NULL ? "Location: " : "",
 		redirect != NULL ? redirect : "", redirect != NULL ? "\r\n" : "",
 		hit && l->header != NULL ? l->header : "");
-	send_n = hit && l->cut_after > 0 && body.n > l->cut_after ? l->cut_after
-								  : body.n;
-	return send_all(fd, head, (size_t)n) && send_all(fd, body.p, send_n) &&
-		send_n == body.n && send_all(fd, zeros, hit ? l->padding : 0);
+	send_n = hit && l->cut_after > 0 && body.n > l->cut_after ? l->cut_after : body.n;
+	return send_all(fd, head, (size_t)n) && send_all(fd, body.p, send_n) && send_n == body.n &&
+		send_all(fd, zeros, hit ? l->padding : 0);
 }
 
 static void *serve(void *ctx)
@@ -131,12 +129,10 @@ void loopback_start(struct loopback *l, struct honest *server)
 	*l = (struct loopback){ .server = server, .lock = PTHREAD_MUTEX_INITIALIZER };
 	l->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert(l->listener >= 0);
-	err = bind(l->listener, (struct sockaddr *)&at, sizeof(at)) |
-		listen(l->listener, 16) |
+	err = bind(l->listener, (struct sockaddr *)&at, sizeof(at)) | listen(l->listener, 16) |
 		getsockname(l->listener, (struct sockaddr *)&at, &n);
 	assert(err == 0);
-	(void)snprintf(
-		l->url, sizeof(l->url), "http://127.0.0.1:%u", ntohs(at.sin_port));
+	(void)snprintf(l->url, sizeof(l->url), "http://127.0.0.1:%u", ntohs(at.sin_port));
 	err = pthread_create(&l->thread, NULL, serve, l);
 	assert(err == 0);
 }

@@ -16,8 +16,8 @@ struct loopback {
 	int status;           /* 0: as the server says */
 	const char *header;   /* "Retry-After: 7\r\n"; NULL: none */
 	const char *redirect; /* a Location, with 307; files are under /mirror too */
-	size_t cut_after; /* 0: never; bytes of a body until the connection breaks */
-	size_t padding;   /* zeros behind every body */
+	size_t cut_after;     /* 0: never; bytes of a body until the connection breaks */
+	size_t padding;       /* zeros behind every body */
 	bool ignores_range;
 	unsigned requests;
 

@@ -83,8 +83,7 @@ static int on_apply(void *ctx, const struct huidu_offer *offer)
 		offer->metadata_size == 99);
 	if (p->apply_error != 0)
 		return p->apply_error;
-	(void)snprintf(
-		p->other.build_id, sizeof(p->other.build_id), "%s", offer->build_id);
+	(void)snprintf(p->other.build_id, sizeof(p->other.build_id), "%s", offer->build_id);
 	p->other.release_counter = offer->release_counter;
 	p->other.rollback_index = offer->rollback_index;
 	if (!p->apply_later)
@@ -152,9 +151,7 @@ static void answer_file(struct phone *p, const struct huidu_request *r)
 		if (n > limit - sent)
 			n = limit - sent;
 		for (size_t i = 0; i < n; i++)
-			piece[i] = sent + i < body.n
-				? body.p[sent + i] ^ p->server->flip_file
-				: 0;
+			piece[i] = sent + i < body.n ? body.p[sent + i] ^ p->server->flip_file : 0;
 		err = huidu_data(p->h, status, piece, n);
 		sent += n;
 	}
@@ -180,8 +177,7 @@ void phone_answer(struct phone *p)
 	} else if (r.stream) {
 		answer_file(p, &r);
 	} else {
-		status = honest_post(
-			p->server, r.path, bytes_of(r.body, r.body_len), &body);
+		status = honest_post(p->server, r.path, bytes_of(r.body, r.body_len), &body);
 		if (hit && p->body.n > 0)
 			body = p->body;
 		huidu_response(p->h, status, 0, body.p, body.n);
@@ -243,8 +239,8 @@ bool phone_start(struct phone *p)
 	p->dead = p->restarting = p->is_pending = false;
 	memset(p->memory, 0xa5, sizeof(p->memory));
 	memset(p->scratch, 0xa5, sizeof(p->scratch));
-	p->h = huidu_init(p->memory, p->scratch, &p->platform, p->crypto, &p->config,
-		&p->init_error);
+	p->h = huidu_init(
+		p->memory, p->scratch, &p->platform, p->crypto, &p->config, &p->init_error);
 	return p->h != NULL;
 }
 
@@ -297,8 +293,7 @@ void phone_settle(struct phone *p)
 {
 	for (unsigned i = 0; i < STEPS_MAX; i++) {
 		(void)phone_step(p); /* kept in step_error */
-		if (p->dead || p->restarting || p->is_pending ||
-			p->next_ms > p->clock_ms)
+		if (p->dead || p->restarting || p->is_pending || p->next_ms > p->clock_ms)
 			return;
 	}
 	(void)fputs("the device is busy for ever\n", stderr);

@@ -28,12 +28,9 @@ struct fixture {
 static inline void add(
 	struct fixture *f, enum stream stream, uint32_t batch, uint32_t xc, uint32_t xk)
 {
-	struct evidence_row row = { .batch = batch,
-		.stream = stream,
-		.xc = xc,
-		.xk = xk,
-		.ec = 10000,
-		.ek = 90000 };
+	struct evidence_row row = {
+		.batch = batch, .stream = stream, .xc = xc, .xk = xk, .ec = 10000, .ek = 90000
+	};
 
 	gate_add(&f->stage, &f->rules, &row);
 }

@@ -57,15 +57,14 @@ static inline void place(struct fixture *f, uint32_t low, uint32_t high, bool as
 		(bucket_admission(seed, f->id, "phone-a") < 500000) != asked);
 }
 
-static inline void check(const char *why, const struct offer_decision *have,
-	const struct offer_decision *want)
+static inline void check(
+	const char *why, const struct offer_decision *have, const struct offer_decision *want)
 {
 	if (have->answer != want->answer || have->offer != want->offer ||
-		have->needs_token != want->needs_token ||
-		have->enters != want->enters || have->group != want->group)
+		have->needs_token != want->needs_token || have->enters != want->enters ||
+		have->group != want->group)
 		fail_msg("%s: answer %u of offer %zu, token %d, arm %u, group %u", why,
-			have->answer, have->offer, have->needs_token, have->enters,
-			have->group);
+			have->answer, have->offer, have->needs_token, have->enters, have->group);
 }
 
 static inline void stage_of_older(struct fixture *f)

@@ -24,10 +24,9 @@ struct world {
  * root. */
 static inline void world_open(struct world *w, uint32_t threshold)
 {
-	static const enum key_scheme schemes[WORLD_KEYS] = { KEY_ED25519, KEY_P256,
-		KEY_ED25519, KEY_ED25519, KEY_P256 };
-	static const char *const names[WORLD_KEYS] = { "alice", "bob", "carol", "dave",
-		"erin" };
+	static const enum key_scheme schemes[WORLD_KEYS] = { KEY_ED25519, KEY_P256, KEY_ED25519,
+		KEY_ED25519, KEY_P256 };
+	static const char *const names[WORLD_KEYS] = { "alice", "bob", "carol", "dave", "erin" };
 
 	memset(w, 0, sizeof(*w));
 	w->arena = (struct arena){ w->memory, sizeof(w->memory), 0 };
@@ -38,8 +37,8 @@ static inline void world_open(struct world *w, uint32_t threshold)
 		assert_int_equal(crypto_key_generate(schemes[i], &w->key[i]), 0);
 		*e = (Pb__Key)PB__KEY__INIT;
 		e->scheme = schemes[i];
-		e->public_key = wire_data(w->public_key[i],
-			crypto_key_public(w->key[i], w->public_key[i]));
+		e->public_key =
+			wire_data(w->public_key[i], crypto_key_public(w->key[i], w->public_key[i]));
 		e->name = names[i];
 		assert_int_equal(envelope_keyid(crypto_openssl(), e, w->id[i]), 0);
 		w->entries[i] = e;
@@ -67,9 +66,7 @@ static inline struct bytes world_sign(
 	assert_int_equal(envelope_wrap(type, bytes_str(text), &w->arena, &e), 0);
 	for (size_t i = 0; i < WORLD_KEYS; i++)
 		if (who >> i & 1)
-			assert_int_equal(
-				envelope_sign(e, w->key[i], w->id[i], &w->arena, &e),
-				0);
+			assert_int_equal(envelope_sign(e, w->key[i], w->id[i], &w->arena, &e), 0);
 	return e;
 }
 

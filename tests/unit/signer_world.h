@@ -22,8 +22,8 @@ struct signer_world {
 	char error[256];
 	uint64_t now_s;
 	/* The build and the plan, as messages to be changed before they are signed. */
-	uint8_t rollout_id[ID_LEN], seed[SEED_LEN], targets_sha[SHA256_LEN],
-		plan_sha[SHA256_LEN], offer_sha[SHA256_LEN];
+	uint8_t rollout_id[ID_LEN], seed[SEED_LEN], targets_sha[SHA256_LEN], plan_sha[SHA256_LEN],
+		offer_sha[SHA256_LEN];
 	Pb__Target file, *files[1];
 	Pb__Targets targets;
 	Pb__MetaFile meta, plan_meta, offer_meta;
@@ -113,8 +113,8 @@ static inline struct bytes signer_world_sign(
 	return e;
 }
 
-static inline void signer_world_name(Pb__MetaFile *m, const char *name,
-	struct bytes envelope, uint8_t sha[SHA256_LEN])
+static inline void signer_world_name(
+	Pb__MetaFile *m, const char *name, struct bytes envelope, uint8_t sha[SHA256_LEN])
 {
 	assert_int_equal(crypto_sha256(&envelope, 1, sha), 0);
 	*m = (Pb__MetaFile)PB__META_FILE__INIT;
@@ -126,8 +126,7 @@ static inline void signer_world_name(Pb__MetaFile *m, const char *name,
 
 static inline struct bytes signer_world_targets(unsigned n)
 {
-	struct bytes e =
-		signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_RELEASE, n);
+	struct bytes e = signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_RELEASE, n);
 
 	signer_world_name(&w.meta, "targets/phone-a/1.0", e, w.targets_sha);
 	return e;
@@ -162,8 +161,7 @@ static inline void signer_world_offer(void)
 	w.director.n_offers = 1;
 }
 
-static inline struct signer_item signer_world_item(
-	enum envelope_type type, const void *message)
+static inline struct signer_item signer_world_item(enum envelope_type type, const void *message)
 {
 	struct signer_item item = { .type = type };
 
@@ -201,10 +199,8 @@ static inline int signer_world_open(void **state)
 	memset(w.seed, 5, sizeof(w.seed));
 	w.now_s = c.now_s = clock_ms() / 1000;
 	w.arena = (struct arena){ malloc(SIGNER_ARENA), SIGNER_ARENA, 0 };
-	if (w.arena.base == NULL || tmpdir_make(state) != 0 ||
-		ceremony_hold(&c, tmpdir) != 0 ||
-		rootfile_read(tmpdir_path("root.env"), &w.root) != 0 ||
-		signer_world_start() != 0)
+	if (w.arena.base == NULL || tmpdir_make(state) != 0 || ceremony_hold(&c, tmpdir) != 0 ||
+		rootfile_read(tmpdir_path("root.env"), &w.root) != 0 || signer_world_start() != 0)
 		return -1;
 	signer_world_make();
 	return 0;
@@ -218,5 +214,4 @@ static inline int signer_world_close(void **state)
 	return tmpdir_drop(state);
 }
 
-#define IN_WORLD(test)                                                                 \
-	cmocka_unit_test_setup_teardown(test, signer_world_open, signer_world_close)
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, signer_world_open, signer_world_close)

@@ -26,8 +26,7 @@ static inline bool has(struct store_txn *t, const char *key, const char *value)
 {
 	struct bytes v;
 
-	return store_get(t, STORE_ENVELOPE, bytes_str(key), &v) &&
-		bytes_eq(v, bytes_str(value));
+	return store_get(t, STORE_ENVELOPE, bytes_str(key), &v) && bytes_eq(v, bytes_str(value));
 }
 
 #define IN_TMPDIR(test) cmocka_unit_test_setup_teardown(test, tmpdir_make, tmpdir_drop)

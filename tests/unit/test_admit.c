@@ -14,37 +14,29 @@ static const struct {
 		{ 20, 40000 } },
 	{ "a small share: all are asked", { .expected = 30 }, { 20, PPM } },
 	{ "one device", { .expected = 1 }, { 20, PPM } },
-	{ "nothing came back yet",
-		{ .granted = 20, .expected = 1000, .admit_ppm = 40000 },
+	{ "nothing came back yet", { .granted = 20, .expected = 1000, .admit_ppm = 40000 },
 		{ 20, 40000 } },
-	{ "one came back",
-		{ .granted = 20, .resolved = 1, .boot_ok = 1, .expected = 1000 },
+	{ "one came back", { .granted = 20, .resolved = 1, .boot_ok = 1, .expected = 1000 },
 		{ 21, 42000 } },
 	{ "all came back well: the window stays until they are more than it",
-		{ .granted = 20, .resolved = 20, .boot_ok = 20, .expected = 1000 },
-		{ 40, 80000 } },
+		{ .granted = 20, .resolved = 20, .boot_ok = 20, .expected = 1000 }, { 40, 80000 } },
 	{ "fifty good ones: it doubles",
 		{ .granted = 50, .resolved = 50, .boot_ok = 50, .expected = 1000 },
 		{ 100, 200000 } },
-	{ "twenty bricks: nothing beyond them",
-		{ .granted = 20, .resolved = 0, .expected = 1000 }, { 20, 40000 } },
+	{ "twenty bricks: nothing beyond them", { .granted = 20, .resolved = 0, .expected = 1000 },
+		{ 20, 40000 } },
 	{ "failures free a token each but widen nothing",
-		{ .granted = 40, .resolved = 40, .boot_ok = 5, .expected = 1000 },
-		{ 60, 120000 } },
-	{ "the plan's cap",
-		{ .resolved = 50, .boot_ok = 50, .expected = 1000, .cap = 70 },
+		{ .granted = 40, .resolved = 40, .boot_ok = 5, .expected = 1000 }, { 60, 120000 } },
+	{ "the plan's cap", { .resolved = 50, .boot_ok = 50, .expected = 1000, .cap = 70 },
 		{ 70, 140000 } },
 	{ "a cap below the window", { .expected = 1000, .cap = 5 }, { 5, 10000 } },
 	{ "what was handed out stays handed out",
-		{ .granted = 90, .resolved = 0, .expected = 1000, .cap = 70 },
-		{ 90, 180000 } },
-	{ "the share never shrinks", { .expected = 1000, .admit_ppm = 500000 },
-		{ 20, 500000 } },
+		{ .granted = 90, .resolved = 0, .expected = 1000, .cap = 70 }, { 90, 180000 } },
+	{ "the share never shrinks", { .expected = 1000, .admit_ppm = 500000 }, { 20, 500000 } },
 	{ "sleepers: tokens were left, twice as many are asked",
 		{ .granted = 10, .expected = 1000, .admit_ppm = 40000, .idle = true },
 		{ 20, 80000 } },
-	{ "sleepers: again",
-		{ .granted = 10, .expected = 1000, .admit_ppm = 80000, .idle = true },
+	{ "sleepers: again", { .granted = 10, .expected = 1000, .admit_ppm = 80000, .idle = true },
 		{ 20, 160000 } },
 	{ "sleepers: not beyond all",
 		{ .granted = 10, .expected = 1000, .admit_ppm = 900000, .idle = true },
@@ -55,8 +47,7 @@ static const struct {
 	{ "170 million devices",
 		{ .resolved = 80000000, .boot_ok = 80000000, .expected = 170000000 },
 		{ 160000000, PPM } },
-	{ "a thousandth of them",
-		{ .resolved = 40000, .boot_ok = 40000, .expected = 170000000 },
+	{ "a thousandth of them", { .resolved = 40000, .boot_ok = 40000, .expected = 170000000 },
 		{ 80000, 941 } },
 };
 
@@ -65,10 +56,8 @@ static void test_cases(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct admit a = admit_next(&cases[i].in);
-		if (a.allowed != cases[i].want.allowed ||
-			a.admit_ppm != cases[i].want.admit_ppm)
-			fail_msg(
-				"%s: %u, %u ppm", cases[i].why, a.allowed, a.admit_ppm);
+		if (a.allowed != cases[i].want.allowed || a.admit_ppm != cases[i].want.admit_ppm)
+			fail_msg("%s: %u, %u ppm", cases[i].why, a.allowed, a.admit_ppm);
 	}
 }
 
@@ -88,8 +77,7 @@ static void test_lives(void **state)
 			assert_true(a.allowed >= f.granted);
 			assert_true(a.admit_ppm >= f.admit_ppm && a.admit_ppm <= PPM);
 			/* Never more in the dark than came back well, or the window. */
-			assert_true(a.allowed - f.resolved <=
-				(f.boot_ok > 20 ? f.boot_ok : 20));
+			assert_true(a.allowed - f.resolved <= (f.boot_ok > 20 ? f.boot_ok : 20));
 			f.admit_ppm = a.admit_ppm;
 			f.granted = a.allowed < size ? a.allowed : size;
 			out = f.granted - f.resolved;

@@ -74,8 +74,8 @@ static void check_there(struct artifacts *a)
 	assert_memory_equal(have, data, FILE_LEN);
 	assert_int_equal(close(fd), 0);
 	/* Named by what is in it, and nothing beside it. */
-	(void)snprintf(path, sizeof(path), "%s/%02x/%s", tmpdir_path("artifacts"),
-		sha[0], hex_encode(hex, sha, SHA256_LEN));
+	(void)snprintf(path, sizeof(path), "%s/%02x/%s", tmpdir_path("artifacts"), sha[0],
+		hex_encode(hex, sha, SHA256_LEN));
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(count_files(tmpdir_path("artifacts")), 1);
@@ -101,8 +101,7 @@ static void test_pieces(void **state)
 		for (uint64_t at = 0; at < FILE_LEN; at += pieces[i]) {
 			size_t left = FILE_LEN - at;
 			assert_int_equal(artifact_received(a, sha), at);
-			assert_int_equal(
-				put(a, at, left < pieces[i] ? left : pieces[i]), 0);
+			assert_int_equal(put(a, at, left < pieces[i] ? left : pieces[i]), 0);
 		}
 		check_there(a);
 		assert_int_equal(artifact_received(a, sha), 0);
@@ -140,20 +139,17 @@ static void test_wrong_hash(void **state)
 	memcpy(wrong, data, sizeof(wrong));
 	wrong[FILE_LEN - 1] ^= 1;
 	assert_int_equal(
-		artifact_upload(a, sha, FILE_LEN, 0, bytes_of(wrong, FILE_LEN)),
-		ERR_BAD_HASH);
+		artifact_upload(a, sha, FILE_LEN, 0, bytes_of(wrong, FILE_LEN)), ERR_BAD_HASH);
 	check_gone(a);
 	assert_int_equal(count_files(tmpdir_path("artifacts")), 0);
 	/* Shorter than it says it is. */
-	assert_int_equal(
-		artifact_upload(a, sha, FILE_LEN - 1, 0, bytes_of(data, FILE_LEN - 1)),
+	assert_int_equal(artifact_upload(a, sha, FILE_LEN - 1, 0, bytes_of(data, FILE_LEN - 1)),
 		ERR_BAD_HASH);
 	check_gone(a);
 	/* The next honest one succeeds, and a bad one does not take it away. */
 	assert_int_equal(put(a, 0, FILE_LEN), 0);
 	assert_int_equal(
-		artifact_upload(a, sha, FILE_LEN, 0, bytes_of(wrong, FILE_LEN)),
-		ERR_BAD_HASH);
+		artifact_upload(a, sha, FILE_LEN, 0, bytes_of(wrong, FILE_LEN)), ERR_BAD_HASH);
 	check_there(a);
 	artifacts_close(a);
 }
@@ -179,8 +175,8 @@ static void test_out_of_order(void **state)
 	assert_int_equal(put(a, 5000, 10), ERR_CONFLICT); /* nothing was begun */
 	assert_int_equal(put(a, 0, 5000), 0);
 	for (size_t i = 0; i < COUNT(row); i++) {
-		int err = artifact_upload(
-			a, sha, FILE_LEN, row[i].offset, bytes_of(data, row[i].n));
+		int err =
+			artifact_upload(a, sha, FILE_LEN, row[i].offset, bytes_of(data, row[i].n));
 		if (err != row[i].want)
 			fail_msg("%s: %s", row[i].why, err_name(err));
 		/* It can go on all the same. */
@@ -199,8 +195,8 @@ static void test_another_file(void **state)
 	(void)state;
 	assert_int_equal(put(a, 0, 5000), 0);
 	/* Of another file: not in the middle of this one. */
-	assert_int_equal(artifact_upload(a, other, FILE_LEN, 5000, bytes_of(data, 1)),
-		ERR_CONFLICT);
+	assert_int_equal(
+		artifact_upload(a, other, FILE_LEN, 5000, bytes_of(data, 1)), ERR_CONFLICT);
 	assert_int_equal(artifact_received(a, other), 0);
 	/* Its first piece takes the place. */
 	assert_int_equal(artifact_upload(a, other, FILE_LEN, 0, bytes_of(data, 1)), 0);

@@ -184,8 +184,7 @@ static void test_log_levels(void **state)
 	} row[] = {
 		{ LOG_LEVEL_ERROR, "n error: object: what: why\n" },
 		{ LOG_LEVEL_WARN, "n error: object: what: why\nn warn: w\n" },
-		{ LOG_LEVEL_INFO,
-			"n error: object: what: why\nn warn: w\nn info: i\n" },
+		{ LOG_LEVEL_INFO, "n error: object: what: why\nn warn: w\nn info: i\n" },
 		{ LOG_LEVEL_DEBUG,
 			"n error: object: what: why\nn warn: w\nn info: i\nn debug: d\n" },
 	};
@@ -202,8 +201,7 @@ static void test_log_levels(void **state)
 			const char *end = strchr(line, '\n');
 			assert_non_null(end);
 			assert_true(end - line > CLOCK_TEXT && line[23] == 'Z');
-			memcpy(to, line + CLOCK_TEXT,
-				(size_t)(end + 1 - line) - CLOCK_TEXT);
+			memcpy(to, line + CLOCK_TEXT, (size_t)(end + 1 - line) - CLOCK_TEXT);
 			to += end + 1 - line - CLOCK_TEXT;
 			line = end + 1;
 		}
@@ -282,8 +280,7 @@ static void test_file_sizes(void **state)
 		assert_int_equal(file_read(path, sizes[i], &b), 0);
 		assert_true(bytes_eq(buf_bytes(&b), bytes_of(data, sizes[i])));
 		if (sizes[i] > 0)
-			assert_int_equal(
-				file_read(path, sizes[i] - 1, &b), ERR_TOO_BIG);
+			assert_int_equal(file_read(path, sizes[i] - 1, &b), ERR_TOO_BIG);
 		buf_release(&b);
 	}
 }

@@ -56,8 +56,7 @@ static void test_golden(void **state)
 		const char *product = golden[k].product;
 		make_input(k, seed, id);
 		assert_int_equal(bucket_of(seed, id, product), golden[k].bucket);
-		assert_int_equal(
-			bucket_admission(seed, id, product), golden[k].admission);
+		assert_int_equal(bucket_admission(seed, id, product), golden[k].admission);
 		assert_int_equal(bucket_seat(seed, id), golden[k].seat);
 	}
 	assert_int_equal(hash64("", 0), 0x2d06800538d394c2);
@@ -138,8 +137,8 @@ static void check_share(const uint32_t *bucket, uint32_t lower, uint32_t upper)
 
 static void test_uniform(void **state)
 {
-	static const uint32_t shares[] = { 1, 10, 100, 1000, 10000, 20000, 50000,
-		100000, 250000, 500000 };
+	static const uint32_t shares[] = { 1, 10, 100, 1000, 10000, 20000, 50000, 100000, 250000,
+		500000 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(shares); i++) {

@@ -11,8 +11,7 @@
 
 static int load(const char *text, struct config *out, char error[YAML_ERROR_MAX])
 {
-	assert_int_equal(
-		file_replace(tmpdir_path("huidud.yaml"), bytes_str(text), 0600), 0);
+	assert_int_equal(file_replace(tmpdir_path("huidud.yaml"), bytes_str(text), 0600), 0);
 	(void)snprintf(error, YAML_ERROR_MAX, "(none)");
 	return config_load(tmpdir_path("huidud.yaml"), out, error);
 }
@@ -52,26 +51,25 @@ static void test_defaults(void **state)
 
 static void test_everything(void **state)
 {
-	static const char text[] =
-		"repository: demo-2\n"
-		"data: /var/lib/huidu\n"
-		"listen: '[::]:443'\n"
-		"admin: run/admin.sock\n"
-		"metrics: ''\n"
-		"workers: 4\n"
-		"tls: {cert: /etc/huidu/cert.pem, key: tls/key.pem}\n"
-		"root: /etc/huidu/root.env\n"
-		"online: keys/online\n"
-		"store_size: 64 GiB\n"
-		"poll: {interval: 30m, jitter: 50 %}\n"
-		"min_id_age: 14d\n"
-		"lines:\n"
-		"- name: phones\n"
-		"  products: [phone-a, phone-b]\n"
-		"  rings: {core: 0, honour: 10, dev: 0}\n"
-		"  fill: invite\n"
-		"  fill_every: 1d\n"
-		"- {name: watches, products: [watch-a]}\n";
+	static const char text[] = "repository: demo-2\n"
+				   "data: /var/lib/huidu\n"
+				   "listen: '[::]:443'\n"
+				   "admin: run/admin.sock\n"
+				   "metrics: ''\n"
+				   "workers: 4\n"
+				   "tls: {cert: /etc/huidu/cert.pem, key: tls/key.pem}\n"
+				   "root: /etc/huidu/root.env\n"
+				   "online: keys/online\n"
+				   "store_size: 64 GiB\n"
+				   "poll: {interval: 30m, jitter: 50 %}\n"
+				   "min_id_age: 14d\n"
+				   "lines:\n"
+				   "- name: phones\n"
+				   "  products: [phone-a, phone-b]\n"
+				   "  rings: {core: 0, honour: 10, dev: 0}\n"
+				   "  fill: invite\n"
+				   "  fill_every: 1d\n"
+				   "- {name: watches, products: [watch-a]}\n";
 	char error[YAML_ERROR_MAX];
 	struct config c;
 
@@ -110,8 +108,7 @@ static const struct {
 	{ "empty", "", ":1: the file is empty" },
 	{ "no repository", PLAIN LINES, ":1: repository: is missing" },
 	{ "no lines", HEAD PLAIN, ":1: lines: is missing" },
-	{ "an empty list of lines", HEAD PLAIN "lines: []\n",
-		":1: lines: name at least one" },
+	{ "an empty list of lines", HEAD PLAIN "lines: []\n", ":1: lines: name at least one" },
 	{ "a repository nobody can write", "repository: a/b\n" PLAIN LINES,
 		":1: repository: letters, digits, . _ -" },
 	{ "a long repository", "repository: " N63 "4\n" PLAIN LINES,
@@ -125,8 +122,7 @@ static const struct {
 	{ "stable has no seats", HEAD PLAIN LINES "  rings: {stable: 10}\n",
 		":6: lines[1].rings.stable: unknown key" },
 	{ "twice", HEAD PLAIN LINES HEAD, ":6: repository: stands here twice" },
-	{ "no port", HEAD "listen: 127.0.0.1\nplain: true\n" LINES,
-		":1: listen: is HOST:PORT" },
+	{ "no port", HEAD "listen: 127.0.0.1\nplain: true\n" LINES, ":1: listen: is HOST:PORT" },
 	{ "an empty port", HEAD "listen: '127.0.0.1:'\nplain: true\n" LINES,
 		":1: listen: is HOST:PORT" },
 	{ "an empty host", HEAD "listen: ':8443'\nplain: true\n" LINES,
@@ -137,11 +133,9 @@ static const struct {
 		":1: plain: only on a loopback address: devices need TLS" },
 	{ "plain to the network", HEAD "listen: 10.0.0.1:80\nplain: true\n" LINES,
 		":1: plain: only on a loopback address: devices need TLS" },
-	{ "plain to what looks like loopback",
-		HEAD "listen: 1127.0.0.1:80\nplain: true\n" LINES,
+	{ "plain to what looks like loopback", HEAD "listen: 1127.0.0.1:80\nplain: true\n" LINES,
 		":1: plain: only on a loopback address: devices need TLS" },
-	{ "neither TLS nor plain", HEAD LINES,
-		":1: tls: name cert and key, or set plain: true" },
+	{ "neither TLS nor plain", HEAD LINES, ":1: tls: name cert and key, or set plain: true" },
 	{ "a certificate without its key", HEAD "tls: {cert: c.pem}\n" LINES,
 		":1: tls: name cert and key, or set plain: true" },
 	{ "a key without its certificate", HEAD "tls: {key: k.pem}\n" LINES,
@@ -156,8 +150,7 @@ static const struct {
 		":6: poll.jitter: '51 %' is not within 0 to 500000" },
 	{ "an age that is no duration", HEAD PLAIN LINES "min_id_age: 14\n",
 		":6: min_id_age: '14' is a duration such as 30s, 15m, 4h or 7d" },
-	{ "no products", HEAD PLAIN "lines:\n- name: a\n",
-		":5: lines[1].products: is missing" },
+	{ "no products", HEAD PLAIN "lines:\n- name: a\n", ":5: lines[1].products: is missing" },
 	{ "an empty list of products", HEAD PLAIN "lines:\n- products: []\n",
 		":5: lines: products: name at least one" },
 	{ "a product nobody can write", HEAD PLAIN "lines:\n- products: [ok, 'a b']\n",
@@ -167,8 +160,7 @@ static const struct {
 	{ "a product twice", HEAD PLAIN "lines:\n- products: [a, a]\n",
 		":5: lines: products: one product belongs to one line, once" },
 	{ "a product in two lines",
-		HEAD PLAIN
-		"lines:\n- {name: x, products: [a]}\n- {name: y, products: [b, a]}\n",
+		HEAD PLAIN "lines:\n- {name: x, products: [a]}\n- {name: y, products: [b, a]}\n",
 		":5: lines: products: one product belongs to one line, once" },
 	{ "a line twice", HEAD PLAIN "lines:\n- products: [a]\n\n- products: [b]\n",
 		":5: lines: name: stands here twice" },
@@ -190,8 +182,7 @@ static void test_errors(void **state)
 		size_t n = strlen(tmpdir_path("huidud.yaml"));
 		struct config c;
 		int err = load(errors[i].text, &c, error);
-		if (err != ERR_CONFIG ||
-			strncmp(error, tmpdir_path("huidud.yaml"), n) != 0 ||
+		if (err != ERR_CONFIG || strncmp(error, tmpdir_path("huidud.yaml"), n) != 0 ||
 			strcmp(error + n, errors[i].want) != 0)
 			fail_msg("%s: %s, %s", errors[i].why, err_name(err), error);
 	}
@@ -199,15 +190,15 @@ static void test_errors(void **state)
 
 static void test_loopback(void **state)
 {
-	static const char *const listen[] = { "127.0.0.1:0", "127.9.9.9:1",
-		"'[::1]:80'", "localhost:8080" };
+	static const char *const listen[] = { "127.0.0.1:0", "127.9.9.9:1", "'[::1]:80'",
+		"localhost:8080" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(listen); i++) {
 		char text[256], error[YAML_ERROR_MAX];
 		struct config c;
-		(void)snprintf(text, sizeof(text),
-			HEAD "plain: true\nlisten: %s\n" LINES, listen[i]);
+		(void)snprintf(
+			text, sizeof(text), HEAD "plain: true\nlisten: %s\n" LINES, listen[i]);
 		if (load(text, &c, error) != 0)
 			fail_msg("%s", error);
 		config_release(&c);
@@ -222,9 +213,8 @@ static void test_relative(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(file_replace(tmpdir_path("huidud.yaml"),
-				 bytes_str(HEAD PLAIN LINES), 0600),
-		0);
+	assert_int_equal(
+		file_replace(tmpdir_path("huidud.yaml"), bytes_str(HEAD PLAIN LINES), 0600), 0);
 	assert_non_null(getcwd(here, sizeof(here)));
 	assert_int_equal(chdir(tmpdir), 0);
 	assert_int_equal(config_load("huidud.yaml", &c, error), 0);

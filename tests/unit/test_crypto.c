@@ -79,8 +79,7 @@ static const struct {
 		"773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe" },
 	{ "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13"
 	  "\x14\x15\x16\x17\x18\x19",
-		X50("\xcd"),
-		"82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b" },
+		X50("\xcd"), "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b" },
 	{ X131("\xaa"), "Test Using Larger Than Block-Size Key - Hash Key First",
 		"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
 	{ X131("\xaa"),
@@ -99,10 +98,8 @@ static void test_hmac(void **state)
 	(void)state;
 	assert_non_null(m);
 	for (size_t i = 0; i < COUNT(hmac); i++) {
-		struct bytes key = bytes_str(hmac[i].key),
-			     text = bytes_str(hmac[i].text);
-		struct bytes part[] = { bytes_of(text.p, 3),
-			bytes_of(text.p + 3, text.n - 3) };
+		struct bytes key = bytes_str(hmac[i].key), text = bytes_str(hmac[i].text);
+		struct bytes part[] = { bytes_of(text.p, 3), bytes_of(text.p + 3, text.n - 3) };
 		assert_int_equal(crypto_mac_sign(m, key, part, 2, out), 0);
 		check_hex(out, SHA256_LEN, hmac[i].want);
 		assert_int_equal(c->hmac(c->ctx, key, text, out), 0);

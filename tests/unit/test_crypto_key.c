@@ -25,8 +25,8 @@ static void check_flips(
 	for (size_t what = 0; what < 3; what++) {
 		for (size_t i = 0; i < len[what]; i++) {
 			copy[what][i] ^= 0x01;
-			assert_int_equal(crypto_key_verify(scheme, k, t, copy[0]),
-				ERR_BAD_SIGNATURE);
+			assert_int_equal(
+				crypto_key_verify(scheme, k, t, copy[0]), ERR_BAD_SIGNATURE);
 			copy[what][i] ^= 0x01;
 		}
 	}
@@ -42,8 +42,7 @@ static void test_ed25519_vectors(void **state)
 
 		assert_true(hex_decode(text, n, rfc8032[i].message));
 		assert_int_equal(crypto_key_scheme(key), KEY_ED25519);
-		assert_int_equal(
-			crypto_key_public(key, public_key), ED25519_PUBLIC_LEN);
+		assert_int_equal(crypto_key_public(key, public_key), ED25519_PUBLIC_LEN);
 		check_hex(public_key, ED25519_PUBLIC_LEN, rfc8032[i].public_key);
 		assert_int_equal(crypto_key_sign(key, bytes_of(text, n), sig), 0);
 		check_hex(sig, SIG_LEN, rfc8032[i].sig);
@@ -63,21 +62,19 @@ static void test_ed25519_is_not_malleable(void **state)
 	(void)state;
 	assert_true(hex_decode(public_key, sizeof(public_key), rfc8032[1].public_key));
 	assert_true(hex_decode(sig, SIG_LEN, rfc8032[1].sig));
-	assert_int_equal(
-		crypto_key_verify(KEY_ED25519, bytes_of(public_key, sizeof(public_key)),
-			bytes_of(&text, 1), sig),
+	assert_int_equal(crypto_key_verify(KEY_ED25519, bytes_of(public_key, sizeof(public_key)),
+				 bytes_of(&text, 1), sig),
 		0);
-	assert_true(hex_decode(sig + 32, 32,
-		"f52db7415978abc61b2c2eb6aeebfca0387b2eaeb4302aeeb00d291612bb0c10"));
-	assert_int_equal(
-		crypto_key_verify(KEY_ED25519, bytes_of(public_key, sizeof(public_key)),
-			bytes_of(&text, 1), sig),
+	assert_true(hex_decode(
+		sig + 32, 32, "f52db7415978abc61b2c2eb6aeebfca0387b2eaeb4302aeeb00d291612bb0c10"));
+	assert_int_equal(crypto_key_verify(KEY_ED25519, bytes_of(public_key, sizeof(public_key)),
+				 bytes_of(&text, 1), sig),
 		ERR_BAD_SIGNATURE);
 }
 
 /* RFC 6979, A.2.5. */
-#define P256_PEM                                                                           \
-	"MEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCDJr6nYRbp1FmtcIVdnsdaTTlDD2zbomxJ7" \
+#define P256_PEM                                                                                   \
+	"MEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCDJr6nYRbp1FmtcIVdnsdaTTlDD2zbomxJ7"         \
 	"imIrEg9nIQ=="
 #define P256_X   "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
 #define P256_Y   "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"
@@ -114,8 +111,8 @@ static void test_p256_vectors(void **state)
 	for (size_t i = 0; i < COUNT(p256); i++) {
 		int err;
 		assert_true(hex_decode(sig, SIG_LEN, p256[i].sig));
-		err = crypto_key_verify(KEY_P256, bytes_of(point, sizeof(point)),
-			bytes_str(p256[i].text), sig);
+		err = crypto_key_verify(
+			KEY_P256, bytes_of(point, sizeof(point)), bytes_str(p256[i].text), sig);
 		if (err != p256[i].want)
 			fail_msg("%s: %s", p256[i].why, err_str(err));
 	}
@@ -135,9 +132,8 @@ static void test_p256_round_trip(void **state)
 	/* Often enough for numbers with leading zeros: DER drops them, we keep them. */
 	for (unsigned i = 0; i < 600; i++) {
 		assert_int_equal(crypto_key_sign(key, bytes_of(&i, sizeof(i)), sig), 0);
-		assert_int_equal(
-			crypto_key_verify(KEY_P256, bytes_of(point, P256_PUBLIC_LEN),
-				bytes_of(&i, sizeof(i)), sig),
+		assert_int_equal(crypto_key_verify(KEY_P256, bytes_of(point, P256_PUBLIC_LEN),
+					 bytes_of(&i, sizeof(i)), sig),
 			0);
 	}
 	assert_int_equal(crypto_key_sign(key, bytes_str("text"), sig), 0);
@@ -180,8 +176,8 @@ static void test_bad_public_keys(void **state)
 	for (size_t i = 0; i < COUNT(bad_keys); i++) {
 		int err;
 		assert_true(hex_decode(key, bad_keys[i].n, bad_keys[i].key));
-		err = crypto_key_verify(bad_keys[i].scheme,
-			bytes_of(key, bad_keys[i].n), bytes_str("sample"), sig);
+		err = crypto_key_verify(
+			bad_keys[i].scheme, bytes_of(key, bad_keys[i].n), bytes_str("sample"), sig);
 		if (err != ERR_BAD_SIGNATURE)
 			fail_msg("%s: %s", bad_keys[i].why, err_str(err));
 	}
@@ -206,9 +202,8 @@ static void check_saved(enum key_scheme scheme)
 	assert_int_equal(crypto_key_public(again, public_key[1]), n);
 	assert_memory_equal(public_key[0], public_key[1], n);
 	assert_int_equal(crypto_key_sign(again, bytes_str("x"), sig), 0);
-	assert_int_equal(crypto_key_verify(scheme, bytes_of(public_key[0], n),
-				 bytes_str("x"), sig),
-		0);
+	assert_int_equal(
+		crypto_key_verify(scheme, bytes_of(public_key[0], n), bytes_str("x"), sig), 0);
 	crypto_key_free(key);
 	crypto_key_free(again);
 }
@@ -237,9 +232,8 @@ static void check_refused(const char *why, EVP_PKEY *pkey, bool private_key)
 
 	assert_non_null(f);
 	assert_non_null(pkey);
-	assert_int_equal(private_key
-			? PEM_write_PrivateKey(f, pkey, NULL, NULL, 0, NULL, NULL)
-			: PEM_write_PUBKEY(f, pkey),
+	assert_int_equal(private_key ? PEM_write_PrivateKey(f, pkey, NULL, NULL, 0, NULL, NULL)
+				     : PEM_write_PUBKEY(f, pkey),
 		1);
 	assert_int_equal(fclose(f), 0);
 	if (crypto_key_load(tmpdir_path("other.pem"), &key) != ERR_BAD_KEY)
@@ -258,8 +252,7 @@ static void test_other_keys(void **state)
 	check_refused("X25519", EVP_PKEY_Q_keygen(NULL, NULL, "X25519"), true);
 	check_refused("Ed448", EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), true);
 	check_refused("a public key", EVP_EC_gen("P-256"), false);
-	assert_int_equal(
-		file_create(tmpdir_path("text"), bytes_str("no key\n"), 0600), 0);
+	assert_int_equal(file_create(tmpdir_path("text"), bytes_str("no key\n"), 0600), 0);
 	assert_int_equal(crypto_key_load(tmpdir_path("text"), &key), ERR_BAD_KEY);
 	assert_int_equal(file_create(tmpdir_path("empty"), bytes_str(""), 0600), 0);
 	assert_int_equal(crypto_key_load(tmpdir_path("empty"), &key), ERR_BAD_KEY);

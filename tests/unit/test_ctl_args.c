@@ -12,8 +12,8 @@
 
 #define WORDS_MAX 12
 
-static int parse(struct args *a, const char *line, const struct command **command,
-	char error[ARGS_ERR_MAX])
+static int parse(
+	struct args *a, const char *line, const struct command **command, char error[ARGS_ERR_MAX])
 {
 	static char copy[256];
 	char *argv[WORDS_MAX], *save = NULL;
@@ -21,8 +21,7 @@ static int parse(struct args *a, const char *line, const struct command **comman
 	int argc = 0, err;
 
 	(void)snprintf(copy, sizeof(copy), "%s", line);
-	for (char *w = strtok_r(copy, " ", &save); w != NULL;
-		w = strtok_r(NULL, " ", &save))
+	for (char *w = strtok_r(copy, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
 	err = args_split(a, argc, argv, error);
 	if (err != 0)
@@ -41,24 +40,20 @@ static void test_good(void **state)
 
 	(void)state;
 	assert_int_equal(
-		parse(&a, "--context x rollout create R --build b1 --plan=p --build b2",
-			&c, error),
+		parse(&a, "--context x rollout create R --build b1 --plan=p --build b2", &c, error),
 		0);
 	assert_ptr_equal(c->run, cmd_rollout_create);
 	assert_string_equal(a.context, "x");
 	assert_string_equal(a.plan, "p");
 	assert_int_equal(a.builds.n, 2);
 	assert_string_equal(a.builds.v[1], "b2");
-	assert_int_equal(
-		parse(&a, "status r --timeout 6h -ojson --watch=false", &c, error), 0);
+	assert_int_equal(parse(&a, "status r --timeout 6h -ojson --watch=false", &c, error), 0);
 	assert_ptr_equal(c->run, cmd_rollout_status);
 	assert_int_equal(a.timeout.v, 6 * 3600 * 1000);
 	assert_string_equal(a.output, "json");
 	assert_int_equal(a.watch, FLAG_NO);
 	assert_int_equal(
-		parse(&a, "build sign f -o out.env --counter 18446744073709551615", &c,
-			error),
-		0);
+		parse(&a, "build sign f -o out.env --counter 18446744073709551615", &c, error), 0);
 	assert_string_equal(a.out, "out.env");
 	assert_true(a.counter.set && a.counter.v == UINT64_MAX);
 	/* After --, nothing is an option. */
@@ -134,8 +129,7 @@ static void test_table(void **state)
 		for (const struct command *d = commands; d != c; d++) {
 			assert_false(strcmp(c->noun, d->noun) == 0 && c->verb != NULL &&
 				d->verb != NULL && strcmp(c->verb, d->verb) == 0);
-			assert_false(
-				c->alias != NULL && strcmp(c->alias, d->noun) == 0);
+			assert_false(c->alias != NULL && strcmp(c->alias, d->noun) == 0);
 		}
 	}
 }

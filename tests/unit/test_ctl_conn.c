@@ -25,8 +25,7 @@ static void *serve(void *arg)
 
 	if (fd >= 0 && recv(fd, frame, 4, MSG_WAITALL) == 4 &&
 		recv(fd, frame, get_be32(frame), MSG_WAITALL) >= 0)
-		(void)!send(fd, s->answer.p, s->answer.n,
-			MSG_NOSIGNAL); /* client may be gone */
+		(void)!send(fd, s->answer.p, s->answer.n, MSG_NOSIGNAL); /* client may be gone */
 	(void)close(fd);
 	return NULL;
 }
@@ -61,8 +60,7 @@ static int ask(struct bytes answer, struct reply *r)
 }
 
 /* A frame around an envelope of `type` around `payload`. */
-static struct bytes frame(
-	struct buf *out, enum envelope_type type, struct bytes payload)
+static struct bytes frame(struct buf *out, enum envelope_type type, struct bytes payload)
 {
 	uint8_t memory[8192], header[4];
 	struct arena a = { memory, sizeof(memory), 0 };
@@ -86,9 +84,7 @@ static void test_good(void **state)
 	m.code = ERR_NOT_FOUND;
 	m.text = "no such thing";
 	assert_int_equal(
-		ask(frame(&b, ENVELOPE_REPLY, bytes_of(wire, wire_write(&m, wire))),
-			&r),
-		0);
+		ask(frame(&b, ENVELOPE_REPLY, bytes_of(wire, wire_write(&m, wire))), &r), 0);
 	assert_int_equal(r.m->code, ERR_NOT_FOUND);
 	assert_string_equal(r.m->text, "no such thing");
 	reply_release(&r);
@@ -140,16 +136,12 @@ static void test_no_escapes(void **state)
 
 	(void)state;
 	m.text = "\033[2J";
-	assert_int_equal(
-		ask(frame(&b, ENVELOPE_REPLY, bytes_of(wire, wire_write(&m, wire))),
-			&r),
+	assert_int_equal(ask(frame(&b, ENVELOPE_REPLY, bytes_of(wire, wire_write(&m, wire))), &r),
 		ERR_BAD_STRING);
 	reply_release(&r);
 	b.len = 0;
 	m.text = "fine";
-	assert_int_equal(
-		ask(frame(&b, ENVELOPE_QUERY, bytes_of(wire, wire_write(&m, wire))),
-			&r),
+	assert_int_equal(ask(frame(&b, ENVELOPE_QUERY, bytes_of(wire, wire_write(&m, wire))), &r),
 		ERR_WRONG_TYPE);
 	reply_release(&r);
 	buf_release(&b);

@@ -17,8 +17,8 @@ static const char *const products[] = { "phone-a", "phone-b" };
 
 static struct deployment deployment(const char *folder, const char *profile)
 {
-	return (struct deployment){ folder, "acme", "default", "127.0.0.1:8443",
-		products, 2, profile_find(profile), people, 1800000000 };
+	return (struct deployment){ folder, "acme", "default", "127.0.0.1:8443", products, 2,
+		profile_find(profile), people, 1800000000 };
 }
 
 static size_t entries_in(const char *folder)
@@ -64,9 +64,8 @@ static void check_profile(const char *profile, uint64_t min_id_age_ms, size_t ap
 	assert_int_equal(online_keys_load(config.online, root->root, &online, NULL), 0);
 	assert_int_equal(context.keys.approver.n, approvers);
 	for (size_t i = 0; i < approvers; i++) {
-		assert_int_equal(key_load(context.keys.approver.path[i], root->root,
-					 KEY_APPROVER, &key),
-			0);
+		assert_int_equal(
+			key_load(context.keys.approver.path[i], root->root, KEY_APPROVER, &key), 0);
 		key_release(&key);
 	}
 	assert_int_equal(access(config.tls.cert, R_OK), 0);
@@ -91,8 +90,7 @@ static void test_among_others(void **state)
 	char *about = NULL;
 
 	(void)state;
-	assert_int_equal(
-		file_create(tmpdir_path("README"), bytes_str("mine"), 0600), 0);
+	assert_int_equal(file_create(tmpdir_path("README"), bytes_str("mine"), 0600), 0);
 	assert_int_equal(deployment_make(&d, &about), 0);
 	free(about);
 	assert_int_equal(entries_in(tmpdir), 8);
@@ -104,8 +102,7 @@ static void test_among_others(void **state)
 
 static void test_one_is_there(void **state)
 {
-	static const char *const taken[] = { "tls", "plans", "huiductl.yaml",
-		"root.env" };
+	static const char *const taken[] = { "tls", "plans", "huiductl.yaml", "root.env" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(taken); i++) {

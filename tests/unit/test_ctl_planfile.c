@@ -29,8 +29,7 @@ static const struct {
 } bad[] = {
 	{ "", ":1: the file is empty" },
 	{ "name: p\n", ":1: rings: is missing" },
-	{ "name: p\nrings: []\n",
-		":1: rings: is empty: a plan needs one stage at least" },
+	{ "name: p\nrings: []\n", ":1: rings: is empty: a plan needs one stage at least" },
 	{ FIRST "  - {ring: dev, share: 1 %, soak: 1d, max_soak: 3d}\n",
 		":3: rings[1].tolerance: is missing" },
 	{ FIRST STAGE "  - {ring: moon, share: 2 %, " REST,
@@ -141,20 +140,19 @@ static void test_built_in_plans(void **state)
 		if (planfile_load(write_file(t->name, t->text), &p, error) != 0)
 			fail_msg("%s", error);
 		plan_steps(planfile_spec(p), 0, steps, &n);
-		assert_int_equal(strncmp(t->name, planfile_spec(p)->name,
-					 strlen(planfile_spec(p)->name)),
+		assert_int_equal(
+			strncmp(t->name, planfile_spec(p)->name, strlen(planfile_spec(p)->name)),
 			0);
 		for (size_t i = 0; i < n; i++) {
 			if (strcmp(t->name, "daily.yaml") == 0)
 				assert_true(steps[i].ring <= PB__RING__RING_HONOUR);
 			if (strcmp(t->name, "weekly.yaml") == 0) {
 				assert_true(steps[i].ring <= PB__RING__RING_DEV);
-				assert_true(steps[i].stage < 0 ||
-					steps[i].not_before_s < 7 * 86400);
+				assert_true(
+					steps[i].stage < 0 || steps[i].not_before_s < 7 * 86400);
 			}
 		}
-		if (strcmp(t->name, "stable.yaml") == 0 ||
-			strcmp(t->name, "small.yaml") == 0)
+		if (strcmp(t->name, "stable.yaml") == 0 || strcmp(t->name, "small.yaml") == 0)
 			assert_true(steps[n - 1].ring == PB__RING__RING_STABLE &&
 				steps[n - 1].upper == PPM);
 		planfile_free(p);
@@ -203,8 +201,7 @@ static void test_context(void **state)
 	assert_string_equal(c.admin, tmpdir_path("admin.sock"));
 	assert_string_equal(c.root, "/etc/root.env");
 	assert_int_equal(context_keys(&c, KEY_RELEASE)->n, 2);
-	assert_string_equal(
-		context_keys(&c, KEY_RELEASE)->path[0], tmpdir_path("k/a.pem"));
+	assert_string_equal(context_keys(&c, KEY_RELEASE)->path[0], tmpdir_path("k/a.pem"));
 	assert_string_equal(context_keys(&c, KEY_RELEASE)->path[1], "/b.pem");
 	assert_int_equal(context_keys(&c, KEY_APPROVER)->n, 0);
 	context_release(&c);

@@ -41,14 +41,12 @@ static void sign_targets(struct lie *l)
 	struct bytes payload;
 
 	assert_int_equal(wire_pack(&l->targets, &l->a, &payload), 0);
-	assert_int_equal(
-		envelope_wrap(ENVELOPE_TARGETS, payload, &l->a, &l->envelope), 0);
+	assert_int_equal(envelope_wrap(ENVELOPE_TARGETS, payload, &l->a, &l->envelope), 0);
 	for (unsigned i = 0; i < l->signatures; i++) {
 		char *path = key_path(tmpdir_path("keys"), people[i], KEY_RELEASE);
 		assert_int_equal(key_load(path, l->root->root, KEY_RELEASE, &key), 0);
-		assert_int_equal(envelope_sign(l->envelope, key.key, key.id, &l->a,
-					 &l->envelope),
-			0);
+		assert_int_equal(
+			envelope_sign(l->envelope, key.key, key.id, &l->a, &l->envelope), 0);
 		key_release(&key);
 		free(path);
 	}
@@ -310,50 +308,40 @@ static void plan_format(struct lie *l)
 
 static const struct {
 	const char *why;
-	void (*before)(
-		struct lie *l);       /* before the build is signed and the plan made */
-	void (*after)(struct lie *l); /* in the plan the server wants signed */
+	void (*before)(struct lie *l); /* before the build is signed and the plan made */
+	void (*after)(struct lie *l);  /* in the plan the server wants signed */
 	int want;
 	const char *sentence; /* a part of it */
 } row[] = {
 	{ "honest", before_nothing, before_nothing, 0, NULL },
-	{ "build below threshold", unsigned_build, before_nothing, ERR_BELOW_THRESHOLD,
-		"1.0.0" },
+	{ "build below threshold", unsigned_build, before_nothing, ERR_BELOW_THRESHOLD, "1.0.0" },
 	{ "build expired", old_build, before_nothing, ERR_EXPIRED, "1.0.0" },
-	{ "build of another deployment", other_repository, before_nothing,
-		ERR_WRONG_REPOSITORY, "1.0.0" },
-	{ "build of another product", other_product, before_nothing, ERR_MISMATCH,
+	{ "build of another deployment", other_repository, before_nothing, ERR_WRONG_REPOSITORY,
 		"1.0.0" },
-	{ "plan that makes no sense", senseless_plan, before_nothing, ERR_BAD_PLAN,
-		"stage 2" },
-	{ "proposed in the future", from_the_future, before_nothing, ERR_STALE,
-		"time" },
+	{ "build of another product", other_product, before_nothing, ERR_MISMATCH, "1.0.0" },
+	{ "plan that makes no sense", senseless_plan, before_nothing, ERR_BAD_PLAN, "stage 2" },
+	{ "proposed in the future", from_the_future, before_nothing, ERR_STALE, "time" },
 	{ "rollout id too short", short_id, before_nothing, ERR_BAD_RANGE, "proposal" },
 	{ "no builds", no_builds, before_nothing, ERR_BAD_RANGE, "proposal" },
 	{ "seed ground", before_nothing, other_seed, ERR_MISMATCH, "seed" },
 	{ "log root changed", before_nothing, other_log, ERR_MISMATCH, "seed" },
 	{ "step wider", before_nothing, wider_step, ERR_MISMATCH, "list of steps" },
 	{ "step earlier", before_nothing, earlier_step, ERR_MISMATCH, "list of steps" },
-	{ "step of another ring", before_nothing, other_ring, ERR_MISMATCH,
-		"list of steps" },
+	{ "step of another ring", before_nothing, other_ring, ERR_MISMATCH, "list of steps" },
 	{ "one step more", before_nothing, step_more, ERR_MISMATCH, "list of steps" },
 	{ "one step less", before_nothing, step_less, ERR_MISMATCH, "list of steps" },
 	{ "another build", before_nothing, other_build, ERR_MISMATCH, "build" },
 	{ "another length", before_nothing, other_length, ERR_MISMATCH, "build" },
 	{ "another name", before_nothing, other_name, ERR_MISMATCH, "build" },
 	{ "other fixes", before_nothing, other_fixes, ERR_MISMATCH, "list of fixes" },
-	{ "other limits", before_nothing, other_limits, ERR_MISMATCH,
-		"soaks and limits" },
+	{ "other limits", before_nothing, other_limits, ERR_MISMATCH, "soaks and limits" },
 	{ "plan of another deployment", before_nothing, plan_for_other, ERR_MISMATCH,
 		"repository" },
-	{ "plan of another product", before_nothing, plan_other_product, ERR_MISMATCH,
-		"product" },
-	{ "plan of another rollout", before_nothing, plan_other_rollout, ERR_MISMATCH,
-		"rollout" },
+	{ "plan of another product", before_nothing, plan_other_product, ERR_MISMATCH, "product" },
+	{ "plan of another rollout", before_nothing, plan_other_rollout, ERR_MISMATCH, "rollout" },
 	{ "plan for ever", before_nothing, plan_for_ever, ERR_MISMATCH, "expiry" },
 	{ "plan expired", before_nothing, plan_expired, ERR_MISMATCH, "expiry" },
-	{ "plan of another format", before_nothing, plan_format, ERR_MISMATCH,
-		"format" },
+	{ "plan of another format", before_nothing, plan_format, ERR_MISMATCH, "format" },
 };
 
 static int judge(struct lie *l, char error[PROPOSAL_ERROR_MAX])
@@ -409,8 +397,7 @@ static void test_lies(void **state)
 		pack_plan(&l);
 		err = judge(&l, error);
 		if (err != row[i].want ||
-			(row[i].sentence != NULL &&
-				strstr(error, row[i].sentence) == NULL))
+			(row[i].sentence != NULL && strstr(error, row[i].sentence) == NULL))
 			fail_msg("%s: %d %s", row[i].why, err, error);
 	}
 	rootfile_free(l.root);

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "server/ctl/table.h"
 #include "server/base/show.h"
+#include "server/ctl/table.h"
 
 static void test_width(void **state)
 {
@@ -31,8 +31,7 @@ static void test_width(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++)
 		if (text_width(row[i].s) != row[i].width)
-			fail_msg("'%s' takes %zu columns", row[i].s,
-				text_width(row[i].s));
+			fail_msg("'%s' takes %zu columns", row[i].s, text_width(row[i].s));
 	assert_int_equal(text_fit("灰度x", 3), 3);
 	assert_int_equal(text_fit("灰度x", 4), 6);
 	assert_int_equal(text_fit("abc", 99), 3);
@@ -110,8 +109,7 @@ static void test_odds(void **state)
 		assert_string_equal(show_odds(row[i].log_k).s, row[i].want);
 }
 
-static const struct column columns[] = { { "NAME", false }, { "N", true },
-	{ "WHY", false } };
+static const struct column columns[] = { { "NAME", false }, { "N", true }, { "WHY", false } };
 
 static void fill(struct table *t)
 {

@@ -12,10 +12,9 @@ static struct world w;
 /* Golden: these texts are signed. */
 static void test_types(void **state)
 {
-	static const char *const want[ENVELOPE__COUNT] = { TYPE("root"),
-		TYPE("timestamp"), TYPE("snapshot"), TYPE("targets"), TYPE("plan"),
-		TYPE("director"), TYPE("decision"), TYPE("admin"), TYPE("query"),
-		TYPE("upload"), TYPE("reply") };
+	static const char *const want[ENVELOPE__COUNT] = { TYPE("root"), TYPE("timestamp"),
+		TYPE("snapshot"), TYPE("targets"), TYPE("plan"), TYPE("director"), TYPE("decision"),
+		TYPE("admin"), TYPE("query"), TYPE("upload"), TYPE("reply") };
 	static const char *const strange[] = { "", "root", TYPE("Root"), TYPE("roots"),
 		TYPE("root") " ", "application/vnd.huidu.root.v2+protobuf" };
 	Pb__Envelope e = PB__ENVELOPE__INIT;
@@ -90,9 +89,8 @@ static void test_golden(void **state)
 	assert_int_equal(envelope_keyid(crypto_openssl(), &entry, id), 0);
 	assert_string_equal(hex_encode(hex, id, SHA256_LEN),
 		"2e9d0cdf7ddeb42a80f7997ca70939c8688dcfd2f13afae995c622b75fb56de0");
-	assert_int_equal(envelope_wrap(ENVELOPE_TARGETS, bytes_str("hello world"),
-				 &w.arena, &in),
-		0);
+	assert_int_equal(
+		envelope_wrap(ENVELOPE_TARGETS, bytes_str("hello world"), &w.arena, &in), 0);
 	assert_int_equal(envelope_sign(in, key, id, &w.arena, &in), 0);
 	e = envelope_read(in, &w.arena, &err);
 	assert_non_null(e);
@@ -148,8 +146,8 @@ static void test_thresholds(void **state)
 		if (err == 0) {
 			assert_true(bytes_eq(payload, bytes_str("text")));
 			/* As the arena lives, not as the bytes it came from. */
-			assert_true(payload.p >= w.memory &&
-				payload.p < w.memory + sizeof(w.memory));
+			assert_true(
+				payload.p >= w.memory && payload.p < w.memory + sizeof(w.memory));
 			assert_false(payload.p >= e.p && payload.p < e.p + e.n);
 		}
 		for (unsigned k = 0; k < who.n; k++)
@@ -185,8 +183,8 @@ static void test_type_is_signed(void **state)
 	assert_non_null(m);
 	m->payload_type = envelope_type_str(ENVELOPE_SNAPSHOT);
 	assert_int_equal(wire_pack(m, &w.arena, &changed), 0);
-	assert_int_equal(world_verify(&w, changed, ENVELOPE_SNAPSHOT, &payload, NULL),
-		ERR_BELOW_THRESHOLD);
+	assert_int_equal(
+		world_verify(&w, changed, ENVELOPE_SNAPSHOT, &payload, NULL), ERR_BELOW_THRESHOLD);
 	world_close(&w);
 }
 
@@ -198,9 +196,8 @@ static void test_open(void **state)
 	world_open(&w, 2);
 	w.root.approver = &w.role;
 	e = world_sign(&w, ENVELOPE_PLAN, "text", 3);
-	assert_int_equal(envelope_open(crypto_openssl(), e, ENVELOPE_PLAN, &w.root,
-				 &w.arena, &payload),
-		0);
+	assert_int_equal(
+		envelope_open(crypto_openssl(), e, ENVELOPE_PLAN, &w.root, &w.arena, &payload), 0);
 	assert_true(bytes_eq(payload, bytes_str("text")));
 	world_close(&w);
 }
@@ -239,10 +236,8 @@ static void test_merge(void **state)
 		b = world_sign(&w, ENVELOPE_PLAN, "text", row[i].b);
 		assert_int_equal(envelope_merge(a, b, &w.arena, &both), 0);
 		if (count_signatures(both) != row[i].n)
-			fail_msg("%s: %u signatures", row[i].why,
-				count_signatures(both));
-		w.role.threshold = ((row[i].a | row[i].b) & 1) +
-			((row[i].a | row[i].b) >> 1 & 1) +
+			fail_msg("%s: %u signatures", row[i].why, count_signatures(both));
+		w.role.threshold = ((row[i].a | row[i].b) & 1) + ((row[i].a | row[i].b) >> 1 & 1) +
 			((row[i].a | row[i].b) >> 2 & 1);
 		assert_int_equal(world_verify(&w, both, ENVELOPE_PLAN, &payload, NULL),
 			w.role.threshold > 0 ? 0 : ERR_BELOW_THRESHOLD);
@@ -261,10 +256,8 @@ static void test_merge_of_different_things(void **state)
 	assert_int_equal(envelope_merge(a, b, &w.arena, &out), ERR_MISMATCH);
 	b = world_sign(&w, ENVELOPE_TARGETS, "text", 2);
 	assert_int_equal(envelope_merge(a, b, &w.arena, &out), ERR_MISMATCH);
-	assert_int_equal(
-		envelope_merge(a, bytes_of("\xff", 1), &w.arena, &out), ERR_TRUNCATED);
-	assert_int_equal(
-		envelope_merge(bytes_of("\xff", 1), b, &w.arena, &out), ERR_TRUNCATED);
+	assert_int_equal(envelope_merge(a, bytes_of("\xff", 1), &w.arena, &out), ERR_TRUNCATED);
+	assert_int_equal(envelope_merge(bytes_of("\xff", 1), b, &w.arena, &out), ERR_TRUNCATED);
 	world_close(&w);
 }
 
@@ -296,8 +289,7 @@ static void test_sixteen_signatures(void **state)
 	e = world_sign(&w, ENVELOPE_PLAN, "text", 0);
 	for (id[0] = 0; id[0] < ENVELOPE_SIGNATURES_MAX; id[0]++)
 		assert_int_equal(envelope_sign(e, w.key[0], id, &w.arena, &e), 0);
-	assert_int_equal(
-		envelope_sign(e, w.key[0], id, &w.arena, &out), ERR_REPEATED_FIELD);
+	assert_int_equal(envelope_sign(e, w.key[0], id, &w.arena, &out), ERR_REPEATED_FIELD);
 	other = world_sign(&w, ENVELOPE_PLAN, "text", 1);
 	assert_int_equal(envelope_merge(e, other, &w.arena, &out), ERR_REPEATED_FIELD);
 	/* One of the sixteen may still sign again. */
@@ -317,13 +309,12 @@ static void test_no_room(void **state)
 	for (size_t n = 0; n < 512; n += 16) {
 		int err;
 		small = (struct arena){ w.memory + sizeof(w.memory) - 512, n, 0 };
-		err = envelope_verify(crypto_openssl(), e, ENVELOPE_PLAN, &w.root,
-			&w.role, &small, &payload, NULL);
+		err = envelope_verify(crypto_openssl(), e, ENVELOPE_PLAN, &w.root, &w.role, &small,
+			&payload, NULL);
 		assert_true(err == 0 || err == ERR_NO_ROOM);
 		assert_true(n > 0 || err == ERR_NO_ROOM);
 		small.used = 0;
-		assert_int_equal(
-			envelope_sign(e, w.key[3], w.id[3], &small, &out), ERR_NO_ROOM);
+		assert_int_equal(envelope_sign(e, w.key[3], w.id[3], &small, &out), ERR_NO_ROOM);
 	}
 	world_close(&w);
 }

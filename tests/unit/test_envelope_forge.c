@@ -313,13 +313,12 @@ static void test_cut_and_longer(void **state)
 	assert_true(in.n < sizeof(copy));
 	memcpy(copy, in.p, in.n);
 	for (size_t n = 0; n < in.n; n++)
-		assert_int_not_equal(world_verify(&w, bytes_of(copy, n), ENVELOPE_PLAN,
-					     &payload, NULL),
-			0);
+		assert_int_not_equal(
+			world_verify(&w, bytes_of(copy, n), ENVELOPE_PLAN, &payload, NULL), 0);
 	for (unsigned b = 0; b < 256; b++) {
 		copy[in.n] = (uint8_t)b;
-		assert_int_not_equal(world_verify(&w, bytes_of(copy, in.n + 1),
-					     ENVELOPE_PLAN, &payload, NULL),
+		assert_int_not_equal(
+			world_verify(&w, bytes_of(copy, in.n + 1), ENVELOPE_PLAN, &payload, NULL),
 			0);
 	}
 	world_close(&w);

@@ -18,11 +18,9 @@ static void check_near(const char *why, double have, double want, double within)
 
 static struct batch random_batch(struct rng *r)
 {
-	double ec = 1 + (double)rng_below(r, 5000),
-	       ek = 1 + (double)rng_below(r, 50000);
+	double ec = 1 + (double)rng_below(r, 5000), ek = 1 + (double)rng_below(r, 50000);
 
-	return (struct batch){ (double)rng_below(r, 8), (double)rng_below(r, 20), ec,
-		ek };
+	return (struct batch){ (double)rng_below(r, 8), (double)rng_below(r, 20), ec, ek };
 }
 
 /* Whatever its kind, an e-value is 1 before anything has happened. */
@@ -50,8 +48,8 @@ static void test_no_events(void **state)
 /* A batch in which one arm was empty cannot be compared, whatever it holds. */
 static void test_empty_arm_says_nothing(void **state)
 {
-	static const struct batch empty[] = { { 5, 3, 0, 900 }, { 5, 3, 100, 0 },
-		{ 5, 0, 0, 0 }, { 5, 3, -1, 900 } };
+	static const struct batch empty[] = { { 5, 3, 0, 900 }, { 5, 3, 100, 0 }, { 5, 0, 0, 0 },
+		{ 5, 3, -1, 900 } };
 	struct eproc_halt h = { 0 };
 	struct eproc_cs cs = { 0 };
 
@@ -116,8 +114,7 @@ static void test_order_does_not_matter(void **state)
 			b[j] = t;
 		}
 		check_near("halt", halt_of(b, MANY, 1), want, NEAR);
-		check_near("mixture", eproc_cs_interval(b, MANY, .05).log_mix, interval,
-			NEAR);
+		check_near("mixture", eproc_cs_interval(b, MANY, .05).log_mix, interval, NEAR);
 	}
 }
 
@@ -198,17 +195,16 @@ static void test_first_device(void **state)
 	/* .25 * 2 + .3 * 5 + .15 * 20 + .15 * 250 + .15 * 900 */
 	check_near("first device", eproc_limit_log(1, 1, .001), log(177.5), NEAR);
 	check_near("first of two", eproc_limit_log(1, 2, .001),
-		log(.25 * 2 * (.998 / .999) + .3 * 5 * (.995 / .999) +
-			.15 * 20 * (.98 / .999) + .15 * 250 * (.75 / .999) +
-			.15 * 900 * (.1 / .999)),
+		log(.25 * 2 * (.998 / .999) + .3 * 5 * (.995 / .999) + .15 * 20 * (.98 / .999) +
+			.15 * 250 * (.75 / .999) + .15 * 900 * (.1 / .999)),
 		NEAR);
 }
 
 /* Whatever the limit: a failure more is never good news, a success more never bad. */
 static void test_limit_monotone(void **state)
 {
-	static const double limits[] = { 1e-6, .001, .02, .3, .475, .6, .94, .95, .951,
-		.97, .999999, 1 };
+	static const double limits[] = { 1e-6, .001, .02, .3, .475, .6, .94, .95, .951, .97,
+		.999999, 1 };
 
 	(void)state;
 	for (size_t l = 0; l < COUNT(limits); l++) {
@@ -247,8 +243,8 @@ static void test_interval(void **state)
 		assert_true(i.lower <= i.mle && i.mle <= i.upper);
 		assert_int_equal(eproc_cs_below(&cs), i.mle < 1.5);
 		/* Passing is the same as an interval that ends below the tolerance. */
-		assert_int_equal(eproc_cs_log(&cs) >= log(20) && eproc_cs_below(&cs),
-			i.upper < 1.5);
+		assert_int_equal(
+			eproc_cs_log(&cs) >= log(20) && eproc_cs_below(&cs), i.upper < 1.5);
 		/* The best estimate is where the log likelihood is highest. */
 		if (i.mle > 1e-4 && i.mle < 1e4) {
 			double top = eproc_loglik(b, n, log(i.mle));
@@ -267,8 +263,7 @@ static void test_estimate(void **state)
 	struct batch b = { 12, 95, 1000, 9000 };
 
 	(void)state;
-	check_near("mle", eproc_cs_interval(&b, 1, .05).mle,
-		(12.0 / 1000) / (95.0 / 9000), 1e-9);
+	check_near("mle", eproc_cs_interval(&b, 1, .05).mle, (12.0 / 1000) / (95.0 / 9000), 1e-9);
 	b.xc = 0;
 	check_near("open below", eproc_cs_interval(&b, 1, .05).lower, exp(-12), 1e-9);
 	b = (struct batch){ 12, 0, 1000, 9000 };
@@ -304,8 +299,8 @@ static void test_ebh(void **state)
 
 static void test_average(void **state)
 {
-	const double logs[] = { log(8), log(2), -INFINITY },
-		     weights[] = { .25, .5, .25 }, half[] = { .25, .25, 0 };
+	const double logs[] = { log(8), log(2), -INFINITY }, weights[] = { .25, .5, .25 },
+		     half[] = { .25, .25, 0 };
 
 	(void)state;
 	check_near("all spent", eproc_average_log(logs, weights, 3), log(3), NEAR);

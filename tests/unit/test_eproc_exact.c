@@ -14,8 +14,8 @@
 
 static double binomial(unsigned n, unsigned x, double p)
 {
-	return exp(lgamma(n + 1.0) - lgamma(x + 1.0) - lgamma(n - x + 1.0) +
-		x * log(p) + (n - x) * log1p(-p));
+	return exp(lgamma(n + 1.0) - lgamma(x + 1.0) - lgamma(n - x + 1.0) + x * log(p) +
+		(n - x) * log1p(-p));
 }
 
 /*
@@ -40,22 +40,19 @@ static const struct {
 
 static double expected_halt(size_t i, double r0)
 {
-	double p1 = worlds[i].r1 * r0 * worlds[i].w1 /
-		(1 + worlds[i].r1 * r0 * worlds[i].w1);
-	double p2 = worlds[i].r2 * r0 * worlds[i].w2 /
-		(1 + worlds[i].r2 * r0 * worlds[i].w2);
+	double p1 = worlds[i].r1 * r0 * worlds[i].w1 / (1 + worlds[i].r1 * r0 * worlds[i].w1);
+	double p2 = worlds[i].r2 * r0 * worlds[i].w2 / (1 + worlds[i].r2 * r0 * worlds[i].w2);
 	double sum = 0;
 
 	for (unsigned x = 0; x <= worlds[i].n1; x++) {
 		for (unsigned y = 0; y <= worlds[i].n2; y++) {
 			struct batch a = { x, worlds[i].n1 - x, worlds[i].w1, 1 };
-			struct batch b = { y, worlds[i].n2 - y, 1000 * worlds[i].w2,
-				1000 };
+			struct batch b = { y, worlds[i].n2 - y, 1000 * worlds[i].w2, 1000 };
 			struct eproc_halt h = { 0 };
 			eproc_halt_add(&h, &a, r0);
 			eproc_halt_add(&h, &b, r0);
-			sum += binomial(worlds[i].n1, x, p1) *
-				binomial(worlds[i].n2, y, p2) * exp(eproc_halt_log(&h));
+			sum += binomial(worlds[i].n1, x, p1) * binomial(worlds[i].n2, y, p2) *
+				exp(eproc_halt_log(&h));
 		}
 	}
 	return sum;
@@ -83,8 +80,7 @@ static void test_ratio(void **state)
 	(void)state;
 	for (size_t k = 0; k < COUNT(tolerances); k++) {
 		for (unsigned n = 1; n <= 60; n += 7) {
-			double w = 1.0 / 9, r = tolerances[k], p = r * w / (1 + r * w),
-			       sum = 0;
+			double w = 1.0 / 9, r = tolerances[k], p = r * w / (1 + r * w), sum = 0;
 			for (unsigned x = 0; x <= n; x++) {
 				struct batch b = { x, n - x, 100, 900 };
 				struct eproc_cs cs = { 0 };
@@ -111,8 +107,7 @@ static void test_limits(void **state)
 				sum += binomial(n, x, q0 * below[j]) *
 					exp(eproc_limit_log(x, n, q0));
 			if (sum > 1 + SLACK)
-				fail_msg("limit %g, rate %g: E[e] = %.12f", q0,
-					q0 * below[j], sum);
+				fail_msg("limit %g, rate %g: E[e] = %.12f", q0, q0 * below[j], sum);
 			if (j == 0 && sum < 1 - SLACK)
 				fail_msg("limit %g: E[e] = %.12f", q0, sum);
 		}
@@ -129,8 +124,7 @@ static void test_safe(void **state)
 		double q0 = .06, sum = 0;
 		unsigned n = 40;
 		for (unsigned x = 0; x <= n; x++)
-			sum += binomial(n, x, q0 * above[j]) *
-				exp(eproc_safe_log(x, n, q0));
+			sum += binomial(n, x, q0 * above[j]) * exp(eproc_safe_log(x, n, q0));
 		if (sum > 1 + SLACK || (j == 0 && sum < 1 - SLACK))
 			fail_msg("rate %g: E[e] = %.12f", q0 * above[j], sum);
 	}
@@ -144,10 +138,8 @@ static void test_signatures(void **state)
 	(void)state;
 	for (unsigned x = 0; x <= n1; x++) {
 		for (unsigned y = 0; y <= n2; y++) {
-			struct batch a = { x, n1 - x, 100, 900 },
-				     b = { y, n2 - y, 100, 900 };
-			double log_e[] = { eproc_signature_log(&a),
-				eproc_signature_log(&b) };
+			struct batch a = { x, n1 - x, 100, 900 }, b = { y, n2 - y, 100, 900 };
+			double log_e[] = { eproc_signature_log(&a), eproc_signature_log(&b) };
 			sum += binomial(n1, x, p) * binomial(n2, y, p) *
 				exp(eproc_signatures_log(log_e, 2));
 		}
@@ -175,10 +167,9 @@ static void test_whole_fleet_at_once(void **state)
 			if (n - x > control)
 				continue;
 			eproc_halt_add(&h, &b, 1);
-			sum += exp(eproc_halt_log(&h) + lgamma(canary + 1.0) -
-				lgamma(x + 1.0) - lgamma(canary - x + 1.0) +
-				lgamma(control + 1.0) - lgamma(n - x + 1.0) -
-				lgamma(control - n + x + 1.0) -
+			sum += exp(eproc_halt_log(&h) + lgamma(canary + 1.0) - lgamma(x + 1.0) -
+				lgamma(canary - x + 1.0) + lgamma(control + 1.0) -
+				lgamma(n - x + 1.0) - lgamma(control - n + x + 1.0) -
 				(lgamma(canary + control + 1.0) - lgamma(n + 1.0) -
 					lgamma(canary + control - n + 1.0)));
 		}
@@ -202,8 +193,8 @@ static void test_looking_all_the_time(void **state)
 	(void)state;
 	for (unsigned n = 1; n <= HORIZON; n++) {
 		for (unsigned x = n + 1; x-- > 0;) {
-			alive[x] = (x < n ? alive[x] * (1 - q0) : 0) +
-				(x > 0 ? alive[x - 1] * q0 : 0);
+			alive[x] =
+				(x < n ? alive[x] * (1 - q0) : 0) + (x > 0 ? alive[x - 1] * q0 : 0);
 		}
 		for (unsigned x = 0; x <= n; x++) {
 			if (eproc_limit_log(x, n, q0) >= log(20)) {

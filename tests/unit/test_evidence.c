@@ -40,8 +40,8 @@ static struct evidence_row row_of(const struct fixture *f, enum stream stream)
 	return (struct evidence_row){ 0 };
 }
 
-static void check_row(struct fixture *f, enum stream stream, uint32_t xc, uint32_t xk,
-	uint32_t ec, uint32_t ek)
+static void check_row(
+	struct fixture *f, enum stream stream, uint32_t xc, uint32_t xk, uint32_t ec, uint32_t ek)
 {
 	struct evidence_row r;
 
@@ -110,11 +110,9 @@ static void test_events_before_entering(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++) {
 		open_fixture(&f);
-		if (evidence_event(&f.e, &f.canary[0], STREAM_CRASH, row[i].seq) !=
-			row[i].want)
+		if (evidence_event(&f.e, &f.canary[0], STREAM_CRASH, row[i].seq) != row[i].want)
 			fail_msg("%s", row[i].why);
-		assert_int_equal(
-			f.e.total[ARM_CANARY][STREAM_CRASH], row[i].want ? 1 : 0);
+		assert_int_equal(f.e.total[ARM_CANARY][STREAM_CRASH], row[i].want ? 1 : 0);
 	}
 }
 
@@ -161,22 +159,19 @@ static void test_event_in_the_batch_of_entering(void **state)
 
 static void test_one_outcome(void **state)
 {
-	static const enum stream outcomes[] = { STREAM_BOOT_OK, STREAM_BOOT,
-		STREAM_INSTALL, STREAM_ROLLBACK, STREAM_S1 };
-	static const enum stream others[] = { STREAM_CRASH, STREAM_CRASH_LOOP,
-		STREAM_SILENT, STREAM_SYMPTOM, STREAM_DOWNLOADED, STREAM_INSTALLING,
-		STREAM_INSTALLED };
+	static const enum stream outcomes[] = { STREAM_BOOT_OK, STREAM_BOOT, STREAM_INSTALL,
+		STREAM_ROLLBACK, STREAM_S1 };
+	static const enum stream others[] = { STREAM_CRASH, STREAM_CRASH_LOOP, STREAM_SILENT,
+		STREAM_SYMPTOM, STREAM_DOWNLOADED, STREAM_INSTALLING, STREAM_INSTALLED };
 	struct fixture f;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(outcomes); i++) {
 		for (size_t j = 0; j < COUNT(outcomes); j++) {
 			open_fixture(&f);
-			assert_true(
-				evidence_event(&f.e, &f.canary[0], outcomes[i], 11));
+			assert_true(evidence_event(&f.e, &f.canary[0], outcomes[i], 11));
 			assert_int_equal(
-				evidence_event(&f.e, &f.canary[0], outcomes[j], 12),
-				i != j);
+				evidence_event(&f.e, &f.canary[0], outcomes[j], 12), i != j);
 			close_batch(&f);
 			assert_int_equal(row_of(&f, STREAM_RESOLVED).xc, 1);
 			assert_int_equal(row_of(&f, outcomes[j]).xc, 1);
@@ -294,8 +289,7 @@ static void test_due_by_events(void **state)
 	for (size_t i = 0; i + 1 < EVIDENCE_MAX_EVENTS; i++)
 		assert_true(evidence_event(&e, &d[i], STREAM_DOWNLOADED, 1));
 	assert_false(evidence_due(&e, NOW, 600000));
-	assert_true(
-		evidence_event(&e, &d[EVIDENCE_MAX_EVENTS - 1], STREAM_DOWNLOADED, 1));
+	assert_true(evidence_event(&e, &d[EVIDENCE_MAX_EVENTS - 1], STREAM_DOWNLOADED, 1));
 	assert_true(evidence_due(&e, NOW, 600000));
 	(void)evidence_close(&e, NOW, 0, rows);
 	assert_false(evidence_due(&e, NOW, 600000));

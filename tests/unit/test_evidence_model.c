@@ -46,8 +46,7 @@ static uint32_t at_risk(const struct model *m, enum arm arm, unsigned stream)
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < DEVICES; i++)
-		n += is_followed(m, &m->d[i]) && m->d[i].arm == arm &&
-			!m->d[i].seen[stream];
+		n += is_followed(m, &m->d[i]) && m->d[i].arm == arm && !m->d[i].seen[stream];
 	return n;
 }
 
@@ -70,8 +69,7 @@ static bool model_mark(struct model *m, struct model_device *d, unsigned s)
 	return true;
 }
 
-static bool model_event(
-	struct model *m, struct model_device *d, unsigned s, uint32_t seq)
+static bool model_event(struct model *m, struct model_device *d, unsigned s, uint32_t seq)
 {
 	bool outcome = s == STREAM_BOOT_OK || s == STREAM_BOOT || s == STREAM_INSTALL ||
 		s == STREAM_ROLLBACK || s == STREAM_S1;
@@ -197,15 +195,13 @@ static void check(const struct life *l)
 	}
 	assert_int_equal(l->e.batch, l->m.batch);
 	assert_int_equal(evidence_due(&l->e, l->now_ms, 1000),
-		l->now_ms >= l->m.opened_ms + 1000 ||
-			l->m.counted >= EVIDENCE_MAX_EVENTS);
+		l->now_ms >= l->m.opened_ms + 1000 || l->m.counted >= EVIDENCE_MAX_EVENTS);
 }
 
 static void test_random_lives(void **state)
 {
-	static void (*const steps[])(struct life *) = { step_enter, step_event,
-		step_event, step_event, step_event, step_leave, step_group,
-		step_close };
+	static void (*const steps[])(struct life *) = { step_enter, step_event, step_event,
+		step_event, step_event, step_leave, step_group, step_close };
 	static struct life l;
 
 	(void)state;

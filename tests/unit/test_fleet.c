@@ -170,8 +170,7 @@ static void test_update(void **state)
 {
 	static const struct {
 		uint8_t before, keep, after;
-	} row[] = { { 0xff, 0xff, 0xff }, { 0xff, 0, 0 }, { 0xa5, 0xf0, 0xa0 },
-		{ 0, 0xff, 0 } };
+	} row[] = { { 0xff, 0xff, 0xff }, { 0xff, 0, 0 }, { 0xa5, 0xf0, 0xa0 }, { 0, 0xff, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++) {
@@ -204,8 +203,7 @@ static void test_clear_slot(void **state)
 	fleet_clear_slot(f, 2, RING_HONOUR, &products);
 	for (uint64_t i = 0; i < 20000; i++) {
 		struct fleet_device d = device_of(i);
-		bool cleared =
-			d.ring == RING_HONOUR && (d.product == 5 || d.product == 2047);
+		bool cleared = d.ring == RING_HONOUR && (d.product == 5 || d.product == 2047);
 		d.entered = cleared ? 0x08 : 0x0c;
 		check_word(atomic_load(fleet_find(f, id_of(i, id))), &d);
 	}
@@ -275,9 +273,7 @@ static void test_threads(void **state)
 		reader[t].fleet = f;
 		reader[t].added = &added;
 		reader[t].slot = t;
-		assert_int_equal(
-			pthread_create(&reader[t].thread, NULL, read_all, &reader[t]),
-			0);
+		assert_int_equal(pthread_create(&reader[t].thread, NULL, read_all, &reader[t]), 0);
 	}
 	for (uint64_t i = 0; i < MANY; i++) {
 		struct fleet_device d = device_of(i);
@@ -290,8 +286,7 @@ static void test_threads(void **state)
 		assert_int_equal(reader[t].wrong, 0);
 	}
 	for (uint64_t i = 0; i < MANY; i++) {
-		struct fleet_device d =
-			fleet_unpack(atomic_load(fleet_find(f, id_of(i, id))));
+		struct fleet_device d = fleet_unpack(atomic_load(fleet_find(f, id_of(i, id))));
 		for (unsigned t = 0; t < READERS; t++)
 			assert_int_equal(d.entered >> t & 1, reader[t].in[i]);
 		assert_int_equal(d.entered >> READERS, 0);
@@ -336,9 +331,7 @@ static void test_one_word(void **state)
 	for (unsigned t = 0; t < READERS; t++) {
 		turner[t].word = &w;
 		turner[t].slot = 2 * t;
-		assert_int_equal(
-			pthread_create(&turner[t].thread, NULL, turn_many, &turner[t]),
-			0);
+		assert_int_equal(pthread_create(&turner[t].thread, NULL, turn_many, &turner[t]), 0);
 	}
 	for (unsigned i = 0; i < TURNS; i++) {
 		d.failed_tag = (uint8_t)i;
@@ -365,9 +358,7 @@ static double bytes_a_device(uint64_t expected)
 	}
 	after = mallinfo2();
 	fleet_free(f);
-	return (double)(after.uordblks + after.hblkhd - before.uordblks -
-		       before.hblkhd) /
-		WEIGHED;
+	return (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / WEIGHED;
 }
 
 /* A hundred and seventy million of them must fit.  (A sanitizer's malloc tells
@@ -377,8 +368,7 @@ static void test_memory(void **state)
 	double expected = bytes_a_device(WEIGHED), grown = bytes_a_device(0);
 
 	(void)state;
-	print_message("# bytes a device: %.1f of an expected size, %.1f grown\n",
-		expected, grown);
+	print_message("# bytes a device: %.1f of an expected size, %.1f grown\n", expected, grown);
 	assert_true(expected <= 30);
 	assert_true(grown <= 44);
 }

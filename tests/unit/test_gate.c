@@ -100,10 +100,8 @@ static void test_evidence(void **state)
 		{ "halt", 100.001, false, GATE_DO_HALT, GATE_EVIDENCE },
 		{ "far beyond", 1e300, false, GATE_DO_HALT, GATE_EVIDENCE },
 		{ "paused already", 20.001, true, GATE_HOLD, GATE_PAUSED },
-		{ "paused, and it gets worse", 100.001, true, GATE_DO_HALT,
-			GATE_EVIDENCE },
-		{ "paused, and it looks good again", .01, true, GATE_HOLD,
-			GATE_PAUSED },
+		{ "paused, and it gets worse", 100.001, true, GATE_DO_HALT, GATE_EVIDENCE },
+		{ "paused, and it looks good again", .01, true, GATE_HOLD, GATE_PAUSED },
 	};
 	struct fixture f;
 
@@ -163,8 +161,7 @@ static void test_soak(void **state)
 
 static void test_limits(void **state)
 {
-	static const enum stream streams[] = { STREAM_BOOT, STREAM_INSTALL,
-		STREAM_ROLLBACK };
+	static const enum stream streams[] = { STREAM_BOOT, STREAM_INSTALL, STREAM_ROLLBACK };
 	struct fixture f;
 
 	(void)state;
@@ -179,8 +176,7 @@ static void test_limits(void **state)
 	f.stage.attempts = 0;
 	check("no attempts", 0, &f, GATE_HOLD, GATE_OVER_LIMIT);
 	make(&f);
-	f.rules.limit[GATE_BOOT] = f.rules.limit[GATE_INSTALL] =
-		f.rules.limit[GATE_ROLLBACK] = 1;
+	f.rules.limit[GATE_BOOT] = f.rules.limit[GATE_INSTALL] = f.rules.limit[GATE_ROLLBACK] = 1;
 	add(&f, STREAM_BOOT, 1, 900, 0);
 	check("no limit", 0, &f, GATE_PROMOTE, GATE_PASSED);
 }

@@ -8,8 +8,7 @@ static void test_admitting(void **state)
 {
 	static const struct {
 		const char *why;
-		uint32_t batches,
-			held; /* last batch closed, last in which some were held */
+		uint32_t batches, held; /* last batch closed, last in which some were held */
 		bool want;
 	} row[] = {
 		{ "held in the last", 3, 3, true },
@@ -108,10 +107,8 @@ static void test_stage_log(void **state)
 	assert_true(fabs(stream[GATE_STREAM_BOOT] - log(177.5)) < 1e-12);
 	assert_true(stream[GATE_STREAM_CRASH] < 1e-12);
 	assert_true(fabs(exp(sum) -
-			    (177.5 * .2 / 3 + .4 +
-				    exp(stream[GATE_STREAM_INSTALL]) * .2 / 3 +
-				    exp(stream[GATE_STREAM_ROLLBACK]) * .2 / 3 + .4)) <
-		1e-9);
+			    (177.5 * .2 / 3 + .4 + exp(stream[GATE_STREAM_INSTALL]) * .2 / 3 +
+				    exp(stream[GATE_STREAM_ROLLBACK]) * .2 / 3 + .4)) < 1e-9);
 	r.limit[GATE_BOOT] = r.limit[GATE_INSTALL] = r.limit[GATE_ROLLBACK] = 1;
 	assert_true(fabs(gate_stage_log(&s, &r, stream)) < 1e-12);
 }
@@ -119,10 +116,9 @@ static void test_stage_log(void **state)
 /* More failures, never a kinder verdict. */
 static void check_monotone(enum stream stream, uint32_t most)
 {
-	static const int severity[] = { [GATE_PROMOTE] = 0,
-		[GATE_HOLD] = 1,
-		[GATE_DO_PAUSE] = 2,
-		[GATE_DO_HALT] = 3 };
+	static const int severity[] = {
+		[GATE_PROMOTE] = 0, [GATE_HOLD] = 1, [GATE_DO_PAUSE] = 2, [GATE_DO_HALT] = 3
+	};
 	double streams[GATE_STREAM__COUNT], last_log = -INFINITY;
 	int last = 0;
 

@@ -60,8 +60,7 @@ static void shared(void **state)
 		int b = address_listen(any[i], false, &same);
 		assert_true(b >= 0);
 		assert_int_equal(port, same);
-		(void)snprintf(text, sizeof(text), "%.*s%u", (int)strlen(any[i]) - 1,
-			any[i], port);
+		(void)snprintf(text, sizeof(text), "%.*s%u", (int)strlen(any[i]) - 1, any[i], port);
 		same = 0;
 		assert_int_equal(address_listen(text, true, &same), -EADDRINUSE);
 		(void)close(a);

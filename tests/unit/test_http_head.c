@@ -128,12 +128,9 @@ static void refused(void **state)
 		{ TEXT(POST "Content-Length : 5\r\n\r\n"), 400 },
 		{ TEXT(POST "Content-Length: 18446744073709551616\r\n\r\n"), 400 },
 		{ TEXT(POST "Content-Length: 99999999999999999999\r\n\r\n"), 400 },
-		{ TEXT(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
-			400 },
-		{ TEXT(POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"),
-			400 },
-		{ TEXT(POST "Content-Length: 5\r\nTransfer-Encoding: gzip\r\n\r\n"),
-			400 },
+		{ TEXT(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"), 400 },
+		{ TEXT(POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"), 400 },
+		{ TEXT(POST "Content-Length: 5\r\nTransfer-Encoding: gzip\r\n\r\n"), 400 },
 		{ TEXT(POST "Transfer-Encoding: chunked, chunked\r\n\r\n"), 400 },
 		{ TEXT(POST "Transfer-Encoding: gzip, chunked\r\n\r\n"), 400 },
 		{ TEXT(POST "Transfer-Encoding: chunked, identity\r\n\r\n"), 400 },
@@ -148,15 +145,10 @@ static void refused(void **state)
 			400 },
 		{ TEXT(POST "Transfer-Encoding:\r\n\r\n"), 400 },
 		{ TEXT(POST "Transfer-Encoding : chunked\r\n\r\n"), 400 },
-		{ TEXT(POST
-			  "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+		{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
 			400 },
-		{ TEXT(POST
-			  "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n"),
-			400 },
-		{ TEXT(POST
-			  "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"),
-			400 },
+		{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n"), 400 },
+		{ TEXT(POST "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"), 400 },
 		{ TEXT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400 },
 	};
 
@@ -179,41 +171,32 @@ static void taken(void **state)
 		{ LINE HOST "\r\n", "GET", "/", "", true, false, 0 },
 		{ LINE "Host:\r\n\r\n", "GET", "/", "", true, false, 0 },
 		{ LINE HOST "X: a\xff\tb \r\n\r\n", "GET", "/", "", true, false, 0 },
-		{ LINE HOST "Content_Length: 7\r\n\r\n", "GET", "/", "", true, false,
-			0 },
+		{ LINE HOST "Content_Length: 7\r\n\r\n", "GET", "/", "", true, false, 0 },
 		{ "GET / HTTP/1.0\r\n\r\n", "GET", "/", "", false, false, 0 },
-		{ "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET", "/", "",
-			true, false, 0 },
-		{ LINE HOST "Connection: close\r\n\r\n", "GET", "/", "", false, false,
+		{ "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET", "/", "", true, false,
 			0 },
-		{ LINE HOST "Connection: x, CLOSE\r\n\r\n", "GET", "/", "", false,
+		{ LINE HOST "Connection: close\r\n\r\n", "GET", "/", "", false, false, 0 },
+		{ LINE HOST "Connection: x, CLOSE\r\n\r\n", "GET", "/", "", false, false, 0 },
+		{ LINE HOST "Connection: x\r\nConnection: close\r\n\r\n", "GET", "/", "", false,
 			false, 0 },
-		{ LINE HOST "Connection: x\r\nConnection: close\r\n\r\n", "GET", "/",
-			"", false, false, 0 },
-		{ LINE HOST "Connection: closed\r\n\r\n", "GET", "/", "", true, false,
-			0 },
-		{ LINE HOST "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n", "GET", "/",
-			"", true, false, 0 },
-		{ "HEAD /a/b?c=d&e?f HTTP/1.1\r\n" HOST "\r\n", "HEAD", "/a/b",
-			"c=d&e?f", true, false, 0 },
+		{ LINE HOST "Connection: closed\r\n\r\n", "GET", "/", "", true, false, 0 },
+		{ LINE HOST "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n", "GET", "/", "", true,
+			false, 0 },
+		{ "HEAD /a/b?c=d&e?f HTTP/1.1\r\n" HOST "\r\n", "HEAD", "/a/b", "c=d&e?f", true,
+			false, 0 },
 		{ "GET /? HTTP/1.1\r\n" HOST "\r\n", "GET", "/", "", true, false, 0 },
-		{ "GET /%2e%2e/ HTTP/1.1\r\n" HOST "\r\n", "GET", "/%2e%2e/", "", true,
-			false, 0 },
-		{ "GET http://a.b:80/c?d HTTP/1.1\r\n" HOST "\r\n", "GET", "/c", "d",
-			true, false, 0 },
-		{ "GET http://a.b HTTP/1.1\r\n" HOST "\r\n", "GET", "", "", true, false,
+		{ "GET /%2e%2e/ HTTP/1.1\r\n" HOST "\r\n", "GET", "/%2e%2e/", "", true, false, 0 },
+		{ "GET http://a.b:80/c?d HTTP/1.1\r\n" HOST "\r\n", "GET", "/c", "d", true, false,
 			0 },
-		{ "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS", "*", "", true, false,
-			0 },
+		{ "GET http://a.b HTTP/1.1\r\n" HOST "\r\n", "GET", "", "", true, false, 0 },
+		{ "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS", "*", "", true, false, 0 },
 		{ POST "Content-Length: 5\r\n\r\n", "POST", "/", "", true, false, 5 },
 		{ POST "content-length:5 \r\n\r\n", "POST", "/", "", true, false, 5 },
-		{ POST "Content-Length: 18446744073709551615\r\n\r\n", "POST", "/", "",
-			true, false, UINT64_MAX },
+		{ POST "Content-Length: 18446744073709551615\r\n\r\n", "POST", "/", "", true, false,
+			UINT64_MAX },
 		{ POST "Content-Length: 0\r\n\r\n", "POST", "/", "", true, false, 0 },
-		{ POST "Transfer-Encoding: chunked\r\n\r\n", "POST", "/", "", true,
-			true, 0 },
-		{ POST "transfer-encoding:\tCHUNKED \r\n\r\n", "POST", "/", "", true,
-			true, 0 },
+		{ POST "Transfer-Encoding: chunked\r\n\r\n", "POST", "/", "", true, true, 0 },
+		{ POST "transfer-encoding:\tCHUNKED \r\n\r\n", "POST", "/", "", true, true, 0 },
 	};
 
 	(void)state;
@@ -224,10 +207,8 @@ static void taken(void **state)
 		if (status != 0)
 			fail_msg("%s: %u", t[i].text, status);
 		assert_string_equal(head_method_str(h.method), t[i].method);
-		assert_true(bytes_eq(
-			bytes_of(p + h.path.at, h.path.n), bytes_str(t[i].path)));
-		assert_true(bytes_eq(
-			bytes_of(p + h.query.at, h.query.n), bytes_str(t[i].query)));
+		assert_true(bytes_eq(bytes_of(p + h.path.at, h.path.n), bytes_str(t[i].path)));
+		assert_true(bytes_eq(bytes_of(p + h.query.at, h.query.n), bytes_str(t[i].query)));
 		if (h.keep_alive != t[i].keep_alive || h.chunked != t[i].chunked ||
 			h.length != t[i].length)
 			fail_msg("%s: %d %d %lu", t[i].text, h.keep_alive, h.chunked,
@@ -251,20 +232,16 @@ static void fields(void **state)
 		0);
 	assert_true(!h.expect && !h.encoded && h.range.set && h.if_range);
 	assert_int_equal(
-		judge(TEXT(LINE HOST "Range: bytes=1-2\r\nRange: bytes=1-2\r\n\r\n"),
-			&h),
-		0);
+		judge(TEXT(LINE HOST "Range: bytes=1-2\r\nRange: bytes=1-2\r\n\r\n"), &h), 0);
 	assert_false(h.range.set);
-	assert_int_equal(
-		judge(TEXT(LINE HOST "Content-Encoding: identity, gzip\r\n\r\n"), &h),
-		0);
+	assert_int_equal(judge(TEXT(LINE HOST "Content-Encoding: identity, gzip\r\n\r\n"), &h), 0);
 	assert_true(h.encoded);
 }
 
 static void found(void **state)
 {
-	const struct bytes block = bytes_str(LINE HOST
-		"X-Empty:\r\nX-One: \t1 2 \r\nX-One: other\r\nX-OneMore: 3\r\n\r\n");
+	const struct bytes block = bytes_str(
+		LINE HOST "X-Empty:\r\nX-One: \t1 2 \r\nX-One: other\r\nX-OneMore: 3\r\n\r\n");
 	static const struct {
 		const char *name, *value;
 	} t[] = {
@@ -279,8 +256,7 @@ static void found(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(t); i++)
-		assert_true(
-			bytes_eq(head_find(block, t[i].name), bytes_str(t[i].value)));
+		assert_true(bytes_eq(head_find(block, t[i].name), bytes_str(t[i].value)));
 }
 
 /* Whatever the pieces it comes in, the end is found once it is there. */

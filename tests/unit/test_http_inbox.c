@@ -53,8 +53,7 @@ static void threads(void **state)
 	(void)state;
 	t.in_order = true;
 	for (uintptr_t i = 0; i < POSTERS; i++)
-		assert_int_equal(
-			pthread_create(&thread[i], NULL, post_all, (void *)i), 0);
+		assert_int_equal(pthread_create(&thread[i], NULL, post_all, (void *)i), 0);
 	assert_int_equal(event_base_dispatch(t.base), 0);
 	for (size_t i = 0; i < POSTERS; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);

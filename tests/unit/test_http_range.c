@@ -55,10 +55,9 @@ static void read_and_resolve(void **state)
 		if (!read)
 			continue;
 		int rc = range_resolve(&r, 1000, &at, &n);
-		if ((rc == 0) != (t[i].n > 0) ||
-			(rc == 0 && (at != t[i].at || n != t[i].n)))
-			fail_msg("%s: %d, %lu from %lu", t[i].value, rc,
-				(unsigned long)n, (unsigned long)at);
+		if ((rc == 0) != (t[i].n > 0) || (rc == 0 && (at != t[i].at || n != t[i].n)))
+			fail_msg("%s: %d, %lu from %lu", t[i].value, rc, (unsigned long)n,
+				(unsigned long)at);
 	}
 }
 

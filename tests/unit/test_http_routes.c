@@ -43,9 +43,8 @@ static void found(void **state)
 	routes_init(&r, table, COUNT(table));
 	for (size_t i = 0; i < COUNT(t); i++) {
 		bool known;
-		const struct http_route *route =
-			routes_find(&r, (unsigned)head_method(t[i].method),
-				bytes_str(t[i].path), &known);
+		const struct http_route *route = routes_find(
+			&r, (unsigned)head_method(t[i].method), bytes_str(t[i].path), &known);
 		int got = route != NULL ? (int)(route - table) : known ? -405 : -404;
 		if (got != t[i].want)
 			fail_msg("%s %s: %d", t[i].method, t[i].path, got);
@@ -61,10 +60,9 @@ static void allowed(void **state)
 	(void)state;
 	routes_init(&r, table, COUNT(table));
 	assert_string_equal(routes_allow(&r, bytes_str("/v1/poll"), text), "POST");
+	assert_string_equal(routes_allow(&r, bytes_str("/v1/artifact/x"), text), "GET, HEAD, PUT");
 	assert_string_equal(
-		routes_allow(&r, bytes_str("/v1/artifact/x"), text), "GET, HEAD, PUT");
-	assert_string_equal(routes_allow(&r, bytes_str("/v1/artifact/special"), text),
-		"GET, HEAD, PUT");
+		routes_allow(&r, bytes_str("/v1/artifact/special"), text), "GET, HEAD, PUT");
 	assert_string_equal(routes_allow(&r, bytes_str("/none"), text), "");
 	routes_release(&r);
 }

@@ -9,8 +9,8 @@
 #define START_MS 1000003u /* not on a tick */
 
 /* Advances in steps; returns when the node came out, 0 if not before `end_ms`. */
-static uint64_t comes_at(struct wheel *w, struct wheel_node *n, uint64_t now_ms,
-	uint64_t end_ms, uint64_t step_ms)
+static uint64_t comes_at(
+	struct wheel *w, struct wheel_node *n, uint64_t now_ms, uint64_t end_ms, uint64_t step_ms)
 {
 	for (; now_ms <= end_ms; now_ms += step_ms)
 		if (wheel_expired(w, now_ms) == n)
@@ -21,8 +21,8 @@ static uint64_t comes_at(struct wheel *w, struct wheel_node *n, uint64_t now_ms,
 /* Never early, and late by a tick at most. */
 static void in_time(void **state)
 {
-	static const uint64_t after_ms[] = { 0, 1, 49, 50, 51, 300, 5000, 51199, 51200,
-		51201, 60000, 200000 };
+	static const uint64_t after_ms[] = { 0, 1, 49, 50, 51, 300, 5000, 51199, 51200, 51201,
+		60000, 200000 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(after_ms); i++) {
@@ -31,8 +31,7 @@ static void in_time(void **state)
 		wheel_init(&w, START_MS);
 		wheel_set(&w, &n, START_MS + after_ms[i]);
 		uint64_t at = comes_at(&w, &n, START_MS, START_MS + 300000, 1);
-		assert_in_range(at, START_MS + after_ms[i],
-			START_MS + after_ms[i] + WHEEL_TICK_MS);
+		assert_in_range(at, START_MS + after_ms[i], START_MS + after_ms[i] + WHEEL_TICK_MS);
 		assert_null(wheel_expired(&w, START_MS + 400000));
 	}
 }

@@ -94,9 +94,8 @@ static void test_key_is_escaped(void **state)
 /* What a reader makes of it is the number that was written, to the last bit. */
 static void test_doubles(void **state)
 {
-	static const double values[] = { 0, -0.0, 1, -1, .1, 1e-300,
-		1.7976931348623157e308, 4.9e-324, 1.0 / 3, 123456789.123456789,
-		-2.5e10 };
+	static const double values[] = { 0, -0.0, 1, -1, .1, 1e-300, 1.7976931348623157e308,
+		4.9e-324, 1.0 / 3, 123456789.123456789, -2.5e10 };
 	struct rng r = { 15 };
 
 	(void)state;
@@ -249,9 +248,9 @@ static void test_nesting(void **state)
 
 static void test_the_reader(void **state)
 {
-	static const char *const bad[] = { "[", "[1", "[1,]", "[,1]", "[1 2]",
-		"{\"a\"}", "{\"a\":}", "{1:2}", "{\"a\":1,}", "\"", "\"\\x\"",
-		"\"\\u12\"", "\"\n\"", "tru", "" };
+	static const char *const bad[] = { "[", "[1", "[1,]", "[,1]", "[1 2]", "{\"a\"}",
+		"{\"a\":}", "{1:2}", "{\"a\":1,}", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "tru",
+		"" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {

@@ -60,8 +60,7 @@ static const struct {
 	{ "enum, below the first", EVENT, "0800120161", ERR_BAD_RANGE },
 	{ "enum, behind the last", EVENT, "0810120161", ERR_BAD_RANGE },
 	{ "enum, negative", EVENT, "08" FF9 "01120161", ERR_BAD_RANGE },
-	{ "enum, the same in the lower 32 bits", EVENT, "088180808010120161",
-		ERR_BAD_RANGE },
+	{ "enum, the same in the lower 32 bits", EVENT, "088180808010120161", ERR_BAD_RANGE },
 
 	/* Each field once, in order, and all that must be there. */
 	{ "nothing", EVENT, "", ERR_MISSING_FIELD },
@@ -96,8 +95,7 @@ static const struct {
 	{ "unknown bytes", EVENT, OK "3200", ERR_UNKNOWN_FIELD },
 	{ "unknown fixed64", EVENT, OK "310000000000000000", ERR_UNKNOWN_FIELD },
 	{ "unknown fixed32", EVENT, OK "3500000000", ERR_UNKNOWN_FIELD },
-	{ "unknown, the highest number there is", EVENT, OK "f8ffffff0f01",
-		ERR_UNKNOWN_FIELD },
+	{ "unknown, the highest number there is", EVENT, OK "f8ffffff0f01", ERR_UNKNOWN_FIELD },
 	{ "a number above it", EVENT, OK "808080801001", ERR_MALFORMED },
 	{ "field 0", EVENT, "0001" OK, ERR_MALFORMED },
 	{ "field 0, bytes", EVENT, "0200" OK, ERR_MALFORMED },
@@ -168,24 +166,23 @@ static size_t bytes_of_hex(const char *hex, uint8_t *out)
 	return n;
 }
 
-static void check(const char *why, const ProtobufCMessageDescriptor *type,
-	const char *hex, const struct lint_rules *rules, int want)
+static void check(const char *why, const ProtobufCMessageDescriptor *type, const char *hex,
+	const struct lint_rules *rules, int want)
 {
 	uint8_t wire[256];
 	size_t n = bytes_of_hex(hex, wire);
 	int err = lint(type, bytes_of(wire, n), rules);
 
 	if (err != want)
-		fail_msg("%s: %s, not %s", why, err == 0 ? "passed" : err_name(err),
-			err_name(want));
+		fail_msg(
+			"%s: %s, not %s", why, err == 0 ? "passed" : err_name(err), err_name(want));
 }
 
 static void test_cases(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++)
-		check(cases[i].why, cases[i].type, cases[i].hex, &strict,
-			cases[i].want);
+		check(cases[i].why, cases[i].type, cases[i].hex, &strict, cases[i].want);
 }
 
 /* Newer fields in what is signed: a few, in their order, never inside out. */
@@ -271,10 +268,10 @@ static void test_rules(void **state)
 /* Types that no message of ours uses yet, and one that contains itself. */
 extern const ProtobufCMessageDescriptor other_descriptor;
 
-#define FIELD(number, kind)                                                            \
-	{                                                                              \
-		.name = #kind, .id = (number), .label = PROTOBUF_C_LABEL_OPTIONAL,     \
-		.type = PROTOBUF_C_TYPE_##kind                                         \
+#define FIELD(number, kind)                                                                        \
+	{                                                                                          \
+		.name = #kind, .id = (number), .label = PROTOBUF_C_LABEL_OPTIONAL,                 \
+		.type = PROTOBUF_C_TYPE_##kind                                                     \
 	}
 
 static const ProtobufCFieldDescriptor other_fields[] = {
@@ -347,8 +344,7 @@ static void test_deep(void **state)
 		wire[--at] = 0x0a;
 	}
 	assert_int_equal(
-		lint(&other_descriptor, bytes_of(wire + at, sizeof(wire) - at), &r),
-		ERR_MALFORMED);
+		lint(&other_descriptor, bytes_of(wire + at, sizeof(wire) - at), &r), ERR_MALFORMED);
 }
 
 int main(void)

@@ -22,8 +22,8 @@ struct counts {
 };
 
 /* Reads with the given rules; what passes must pack to the same bytes. */
-static bool check_canonical(const ProtobufCMessageDescriptor *type, struct bytes in,
-	const struct lint_rules *rules)
+static bool check_canonical(
+	const ProtobufCMessageDescriptor *type, struct bytes in, const struct lint_rules *rules)
 {
 	static uint8_t memory[ARENA];
 	struct arena a = { memory, sizeof(memory), 0 };
@@ -93,8 +93,8 @@ static size_t damage(struct rng *r, uint8_t *p, size_t n, size_t size)
 	}
 }
 
-static void mutate(const ProtobufCMessageDescriptor *type, struct rng *r,
-	const struct buf *valid, struct counts *c)
+static void mutate(const ProtobufCMessageDescriptor *type, struct rng *r, const struct buf *valid,
+	struct counts *c)
 {
 	uint8_t copy[8192];
 	size_t n = valid->len;
@@ -145,16 +145,15 @@ static void test_truncated(void **state)
 			b.len = 0;
 			random_message(messages[t], &r, &b);
 			for (size_t n = 0; n < b.len; n++)
-				(void)check_canonical(
-					messages[t], bytes_of(b.data, n), &strict);
+				(void)check_canonical(messages[t], bytes_of(b.data, n), &strict);
 		}
 	}
 	/* Nothing optional in it: no part of it is a message. */
 	b.len = 0;
 	random_message(&pb__meta_file__descriptor, &r, &b);
 	for (size_t n = 0; n < b.len; n++)
-		assert_false(check_canonical(
-			&pb__meta_file__descriptor, bytes_of(b.data, n), &strict));
+		assert_false(
+			check_canonical(&pb__meta_file__descriptor, bytes_of(b.data, n), &strict));
 	buf_release(&b);
 }
 
@@ -196,10 +195,10 @@ static void test_arena_runs_out(void **state)
 			need = need_of(messages[t], buf_bytes(&b));
 			step = 1 + need / 400;
 			for (size_t n = 0; n < need; n += step)
-				assert_int_equal(read_in(messages[t], buf_bytes(&b), n),
-					ERR_NO_ROOM);
-			assert_int_equal(read_in(messages[t], buf_bytes(&b), need - 1),
-				ERR_NO_ROOM);
+				assert_int_equal(
+					read_in(messages[t], buf_bytes(&b), n), ERR_NO_ROOM);
+			assert_int_equal(
+				read_in(messages[t], buf_bytes(&b), need - 1), ERR_NO_ROOM);
 			assert_int_equal(read_in(messages[t], buf_bytes(&b), need), 0);
 		}
 	}
@@ -249,8 +248,7 @@ static void test_schema(void **state)
 			fail_msg("%s is too deep", messages[t]->name);
 		/* One cursor over them is all that lint has. */
 		for (unsigned i = 1; i < messages[t]->n_fields; i++)
-			assert_true(messages[t]->fields[i].id >
-				messages[t]->fields[i - 1].id);
+			assert_true(messages[t]->fields[i].id > messages[t]->fields[i - 1].id);
 	}
 }
 

@@ -15,10 +15,8 @@ static const struct {
 	{ "10", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77" },
 	{ "2021", "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7" },
 	{ "3031", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4" },
-	{ "40414243",
-		"76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef" },
-	{ "5051525354555657",
-		"ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c" },
+	{ "40414243", "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef" },
+	{ "5051525354555657", "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c" },
 	{ "606162636465666768696a6b6c6d6e6f",
 		"5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328" },
 };
@@ -38,8 +36,7 @@ static void test_vectors(void **state)
 	uint8_t entry[16], leaf[SHA256_LEN];
 
 	(void)state;
-	check_root(
-		&m, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	check_root(&m, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 	for (size_t i = 0; i < COUNT(vectors); i++) {
 		size_t n = strlen(vectors[i].leaf) / 2;
 		assert_true(hex_decode(entry, n, vectors[i].leaf));
@@ -53,8 +50,7 @@ static void test_vectors(void **state)
 #define LEAVES 200
 
 /* RFC 6962, 2.1, word for word. */
-static void naive_root(
-	const uint8_t (*leaf)[SHA256_LEN], size_t n, uint8_t out[SHA256_LEN])
+static void naive_root(const uint8_t (*leaf)[SHA256_LEN], size_t n, uint8_t out[SHA256_LEN])
 {
 	uint8_t left[SHA256_LEN], right[SHA256_LEN];
 	struct bytes part[] = { bytes_of("\1", 1), bytes_of(left, SHA256_LEN),

@@ -28,8 +28,7 @@ static bool is_name(const char *s, size_t n)
 	if (n == 0 || isdigit((unsigned char)s[0]))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) &&
-			s[i] != '_')
+		if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && s[i] != '_')
 			return false;
 	return true;
 }
@@ -45,8 +44,7 @@ static void read_head(struct page *p, const char *line)
 			if (strcmp(p->family[i].name, name) == 0)
 				fail_msg("family twice: %s", name);
 		f = &p->family[p->n_families++];
-		assert_true(
-			p->n_families < FAMILIES_MAX && is_name(name, strlen(name)));
+		assert_true(p->n_families < FAMILIES_MAX && is_name(name, strlen(name)));
 		(void)snprintf(f->name, sizeof(f->name), "%s", name);
 		f->help = true;
 		/* One sentence for a person. */
@@ -73,8 +71,7 @@ static void read_series(struct page *p, const char *line)
 		assert_true(is_name(line + n + 1, label));
 		assert_true(value[0] == '=' && value[1] == '"');
 		assert_true(strncmp(line + all - 2, "\"}", 2) == 0);
-		assert_int_equal(
-			strcspn(value + 2, "\"\\\n"), line + all - 2 - value - 2);
+		assert_int_equal(strcspn(value + 2, "\"\\\n"), line + all - 2 - value - 2);
 	}
 	(void)snprintf(p->series[p->n_series], 128, "%.*s", (int)all, line);
 	for (size_t i = 0; i < p->n_series; i++)
@@ -88,8 +85,7 @@ static void read_series(struct page *p, const char *line)
 	const char *family = p->family[p->n_families - 1].name;
 	assert_int_equal(strncmp(line, family, strlen(family)), 0);
 	assert_true(n == strlen(family) ||
-		(n == strlen(family) + 6 &&
-			strncmp(line + strlen(family), "_total", 6) == 0));
+		(n == strlen(family) + 6 && strncmp(line + strlen(family), "_total", 6) == 0));
 }
 
 static void read_page(struct page *p, const char *text)
@@ -109,8 +105,7 @@ static void read_page(struct page *p, const char *text)
 
 static bool ends_in(const char *s, const char *tail)
 {
-	return strlen(s) > strlen(tail) &&
-		strcmp(s + strlen(s) - strlen(tail), tail) == 0;
+	return strlen(s) > strlen(tail) && strcmp(s + strlen(s) - strlen(tail), tail) == 0;
 }
 
 static void check_page(bool openmetrics)
@@ -131,8 +126,8 @@ static void check_page(bool openmetrics)
 		 */
 		if (ends_in(f->name, "_total") != (counter && !openmetrics))
 			fail_msg("%s is a %s", f->name, f->type);
-		assert_true(strncmp(f->name, "huidu_", 6) == 0 ||
-			strncmp(f->name, "process_", 8) == 0);
+		assert_true(
+			strncmp(f->name, "huidu_", 6) == 0 || strncmp(f->name, "process_", 8) == 0);
 	}
 	for (size_t i = 0; i < p.n_series; i++) {
 		size_t n = strcspn(p.series[i], "{");
@@ -222,8 +217,8 @@ static void test_threads(void **state)
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
 	assert_int_equal(metric_get(METRIC_REPORTS), THREADS * ADDS);
-	assert_int_equal(metric_get(METRIC_ARTIFACT_BYTES),
-		(uint64_t)THREADS * ADDS * (ADDS - 1) / 2);
+	assert_int_equal(
+		metric_get(METRIC_ARTIFACT_BYTES), (uint64_t)THREADS * ADDS * (ADDS - 1) / 2);
 }
 
 int main(void)

@@ -49,23 +49,20 @@ static void test_name_ok(void **state)
 /* Golden: devices compare these with what was signed. */
 static void test_metadata_names(void **state)
 {
-	static const uint8_t id[ID_LEN] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd,
-		0xef, 0, 0, 0, 0, 0, 0, 0, 0xff };
-	static const char *const directors[] = { "director/phone-a/core",
-		"director/phone-a/honour", "director/phone-a/dev",
-		"director/phone-a/stable" };
+	static const uint8_t id[ID_LEN] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0, 0, 0,
+		0, 0, 0, 0, 0xff };
+	static const char *const directors[] = { "director/phone-a/core", "director/phone-a/honour",
+		"director/phone-a/dev", "director/phone-a/stable" };
 	char out[METADATA_NAME_MAX];
 
 	(void)state;
 	assert_string_equal(metadata_timestamp(out, "phone-a"), "timestamp/phone-a");
 	assert_string_equal(metadata_snapshot(out, "phone-a"), "snapshot/phone-a");
 	for (uint32_t ring = 0; ring < 4; ring++)
-		assert_string_equal(
-			metadata_director(out, "phone-a", ring), directors[ring]);
-	assert_string_equal(metadata_plan(out, id, "phone-a"),
-		"plan/0123456789abcdef00000000000000ff/phone-a");
+		assert_string_equal(metadata_director(out, "phone-a", ring), directors[ring]);
 	assert_string_equal(
-		metadata_targets(out, "phone-a", "1.0"), "targets/phone-a/1.0");
+		metadata_plan(out, id, "phone-a"), "plan/0123456789abcdef00000000000000ff/phone-a");
+	assert_string_equal(metadata_targets(out, "phone-a", "1.0"), "targets/phone-a/1.0");
 	/* The longest there is has room. */
 	assert_string_equal(metadata_targets(out, N63, N63), "targets/" N63 "/" N63);
 }
@@ -109,8 +106,7 @@ static void test_hex(void **state)
 
 static void test_numbers(void **state)
 {
-	static const uint8_t want[] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd,
-		0xef };
+	static const uint8_t want[] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef };
 	uint8_t out[8];
 
 	(void)state;
@@ -129,8 +125,7 @@ static void test_errors(void **state)
 {
 	(void)state;
 	assert_string_equal(err_str(0), "done");
-	assert_string_equal(
-		err_str(ERR_TOO_BIG), "the message is larger than this kind may be");
+	assert_string_equal(err_str(ERR_TOO_BIG), "the message is larger than this kind may be");
 	assert_string_equal(err_name(ERR_TOO_BIG), "TOO_BIG");
 	assert_string_equal(err_str(-ENOENT), strerror(ENOENT));
 	assert_string_equal(err_name(-ENOENT), "ERRNO");

@@ -8,8 +8,7 @@ static const char *const hurt[] = { "1.4", "1.5" };
 /* The same offers with a third before them: for those on two broken builds. */
 static void with_fix(struct fixture *f)
 {
-	memmove(&f->rules.offers[1], &f->rules.offers[0],
-		2 * sizeof(f->rules.offers[0]));
+	memmove(&f->rules.offers[1], &f->rules.offers[0], 2 * sizeof(f->rules.offers[0]));
 	f->rules.offers[0].upper = PPM;
 	f->rules.offers[0].from_builds = hurt;
 	f->rules.offers[0].n_from_builds = 2;
@@ -287,8 +286,7 @@ static void test_anonymous(void **state)
 		struct offer_decision want;
 	} row[] = {
 		{ "not open", nothing, { ANSWER_STAGED_OUT, 2, false, ARM_NONE, 0 } },
-		{ "the older one", runs_factory,
-			{ ANSWER_OFFER, 1, false, ARM_NONE, 0 } },
+		{ "the older one", runs_factory, { ANSWER_OFFER, 1, false, ARM_NONE, 0 } },
 		{ "open to all", no_holdback, { ANSWER_OFFER, 0, false, ARM_NONE, 0 } },
 		{ "paused", paused, { ANSWER_STAGED_OUT, 2, false, ARM_NONE, 0 } },
 		{ "nobody is young without an id", young_for_older,

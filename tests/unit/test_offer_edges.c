@@ -24,8 +24,8 @@ static void test_edges(void **state)
 		r->upper = b + i;
 		assert_int_equal(offer_decide(&f.rules, &f.device).answer,
 			i == 0 ? ANSWER_STAGED_OUT : ANSWER_OFFER);
-		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
-			i == 0 ? ARM_NONE : ARM_CANARY);
+		assert_int_equal(
+			offer_decide(&f.rules, &f.device).enters, i == 0 ? ARM_NONE : ARM_CANARY);
 	}
 	for (uint32_t i = 0; i < 2; i++) {
 		r->lower = s->lower = b + i;
@@ -35,14 +35,14 @@ static void test_edges(void **state)
 	r->lower = 0;
 	for (uint32_t i = 0; i < 2; i++) {
 		s->lower = b + i;
-		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
-			i == 0 ? ARM_CANARY : ARM_NONE);
+		assert_int_equal(
+			offer_decide(&f.rules, &f.device).enters, i == 0 ? ARM_CANARY : ARM_NONE);
 	}
 	r->upper = s->lower = 10;
 	for (uint32_t i = 0; i < 2; i++) {
 		s->control_from = b + i;
-		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
-			i == 0 ? ARM_CONTROL : ARM_NONE);
+		assert_int_equal(
+			offer_decide(&f.rules, &f.device).enters, i == 0 ? ARM_CONTROL : ARM_NONE);
 	}
 	s->control_from = 10;
 	for (uint32_t i = 0; i < 2; i++) {
@@ -54,8 +54,8 @@ static void test_edges(void **state)
 	b = bucket_admission(r->seed, f.id, "phone-a");
 	for (uint32_t i = 0; i < 2; i++) {
 		f.device.admit_ppm = b + i;
-		assert_int_equal(offer_decide(&f.rules, &f.device).enters,
-			i == 0 ? ARM_NONE : ARM_CONTROL);
+		assert_int_equal(
+			offer_decide(&f.rules, &f.device).enters, i == 0 ? ARM_NONE : ARM_CONTROL);
 	}
 }
 
@@ -63,8 +63,7 @@ static void test_edges(void **state)
  * nothing. */
 static void test_newer_one_first(void **state)
 {
-	static const struct offer_decision want = { ANSWER_OFFER, 0, false, ARM_NONE,
-		0 };
+	static const struct offer_decision want = { ANSWER_OFFER, 0, false, ARM_NONE, 0 };
 	struct offer_decision d;
 	struct fixture f;
 

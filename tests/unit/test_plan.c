@@ -68,10 +68,8 @@ static void test_good(void **state)
 	assert_int_equal(e.fault, PLAN_OK);
 }
 
-#define SPEC(field)                                                                    \
-	-1, offsetof(Pb__PlanSpec, field), sizeof(((Pb__PlanSpec *)0)->field)
-#define STAGE(i, field)                                                                \
-	i, offsetof(Pb__StageSpec, field), sizeof(((Pb__StageSpec *)0)->field)
+#define SPEC(field)     -1, offsetof(Pb__PlanSpec, field), sizeof(((Pb__PlanSpec *)0)->field)
+#define STAGE(i, field) i, offsetof(Pb__StageSpec, field), sizeof(((Pb__StageSpec *)0)->field)
 
 /* One field of the weekly plan is set to `value`. */
 static const struct {
@@ -86,15 +84,13 @@ static const struct {
 	{ "too many fixes", SPEC(n_fixes), 17, PLAN_FIXES, -1 },
 	{ "no batch", SPEC(batch_ms), 0, PLAN_BATCH, -1 },
 	{ "holdback above half", SPEC(holdback_ppm), 500001, PLAN_HOLDBACK, -1 },
-	{ "holdback that would wrap", SPEC(holdback_ppm), UINT32_MAX, PLAN_HOLDBACK,
-		-1 },
+	{ "holdback that would wrap", SPEC(holdback_ppm), UINT32_MAX, PLAN_HOLDBACK, -1 },
 	{ "endless watch", SPEC(watch_ms), UINT64_MAX, PLAN_LONG, -1 },
 	{ "endless settle", SPEC(settle_ms), 181 * DAY_MS, PLAN_LONG, -1 },
 	{ "endless batch", SPEC(batch_ms), 181 * DAY_MS, PLAN_LONG, -1 },
 	{ "unknown ring", STAGE(4, ring), 4, PLAN_RING, 4 },
 	{ "negative ring", STAGE(4, ring), UINT32_MAX, PLAN_RING, 4 },
-	{ "ring goes inwards", STAGE(3, ring), PB__RING__RING_HONOUR, PLAN_RING_ORDER,
-		3 },
+	{ "ring goes inwards", STAGE(3, ring), PB__RING__RING_HONOUR, PLAN_RING_ORDER, 3 },
 	{ "share 0", STAGE(2, share_ppm), 0, PLAN_SHARE, 2 },
 	{ "share above all", STAGE(4, share_ppm), PPM + 1, PLAN_SHARE, 4 },
 	{ "share shrinks", STAGE(3, share_ppm), 9999, PLAN_SHARE_ORDER, 3 },
@@ -102,26 +98,21 @@ static const struct {
 	{ "devices 0", STAGE(2, has_devices), 1, PLAN_DEVICES, 2 },
 	{ "max_soak 0", STAGE(0, max_soak_ms), 0, PLAN_MAX_SOAK, 0 },
 	{ "soak above max_soak", STAGE(0, soak_ms), 3 * DAY_MS + 1, PLAN_SOAK, 0 },
-	{ "soak that would wrap", STAGE(0, max_soak_ms), UINT64_MAX, PLAN_SOAK_LONG,
-		0 },
+	{ "soak that would wrap", STAGE(0, max_soak_ms), UINT64_MAX, PLAN_SOAK_LONG, 0 },
 	{ "tolerance 1.0", STAGE(2, tolerance_ppm), PPM, PLAN_TOLERANCE, 2 },
 	{ "tolerance below 1", STAGE(2, tolerance_ppm), 1, PLAN_TOLERANCE, 2 },
-	{ "relative, no control", STAGE(1, tolerance_ppm), 2000000, PLAN_NO_CONTROL,
-		1 },
-	{ "relative, control is the holdback", STAGE(4, tolerance_ppm), 1250000,
-		PLAN_SMALL_CONTROL, 4 },
-	{ "relative, control just too small", STAGE(3, share_ppm), 505001,
-		PLAN_SMALL_CONTROL, 3 },
+	{ "relative, no control", STAGE(1, tolerance_ppm), 2000000, PLAN_NO_CONTROL, 1 },
+	{ "relative, control is the holdback", STAGE(4, tolerance_ppm), 1250000, PLAN_SMALL_CONTROL,
+		4 },
+	{ "relative, control just too small", STAGE(3, share_ppm), 505001, PLAN_SMALL_CONTROL, 3 },
 	{ "boot limit 0", STAGE(2, boot_ppm), 0, PLAN_LIMIT_BOOT, 2 },
-	{ "install limit above all", STAGE(2, install_ppm), PPM + 1, PLAN_LIMIT_INSTALL,
-		2 },
+	{ "install limit above all", STAGE(2, install_ppm), PPM + 1, PLAN_LIMIT_INSTALL, 2 },
 	{ "rollback limit 0", STAGE(2, rollback_ppm), 0, PLAN_LIMIT_ROLLBACK, 2 },
 	{ "s1 limit 0", STAGE(2, s1_ppm), 0, PLAN_LIMIT_S1, 2 },
 	{ "budget 0", STAGE(2, has_budget_ppm), 1, PLAN_BUDGET, 2 },
-	{ "fine: control as large as the canary", STAGE(3, share_ppm), 505000, PLAN_OK,
+	{ "fine: control as large as the canary", STAGE(3, share_ppm), 505000, PLAN_OK, 4 },
+	{ "fine: half of the core against the other", STAGE(0, tolerance_ppm), 5000000, PLAN_OK,
 		4 },
-	{ "fine: half of the core against the other", STAGE(0, tolerance_ppm), 5000000,
-		PLAN_OK, 4 },
 	{ "fine: limit of 100 %", STAGE(2, boot_ppm), PPM, PLAN_OK, 4 },
 	{ "fine: no soak", STAGE(2, soak_ms), 0, PLAN_OK, 4 },
 	{ "fine: half held back", SPEC(holdback_ppm), 500000, PLAN_OK, 4 },
@@ -141,14 +132,11 @@ static void test_one_change(void **state)
 		weekly(&f);
 		base = stage < 0 ? (uint8_t *)&f.spec : (uint8_t *)&f.stage[stage];
 		/* Little-endian, as every machine this test runs on. */
-		memcpy(base + one_change[i].at, &one_change[i].value,
-			one_change[i].size);
+		memcpy(base + one_change[i].at, &one_change[i].value, one_change[i].size);
 		err = plan_check(&f.spec, &e);
-		if (e.fault != one_change[i].want ||
-			e.stage != one_change[i].want_stage)
-			fail_msg("%s: fault %d in stage %d: %s %s", one_change[i].why,
-				e.fault, e.stage, plan_fault_key(e.fault),
-				plan_fault_str(e.fault));
+		if (e.fault != one_change[i].want || e.stage != one_change[i].want_stage)
+			fail_msg("%s: fault %d in stage %d: %s %s", one_change[i].why, e.fault,
+				e.stage, plan_fault_key(e.fault), plan_fault_str(e.fault));
 		assert_int_equal(err, e.fault == PLAN_OK ? 0 : ERR_BAD_PLAN);
 	}
 }
@@ -202,8 +190,7 @@ static void test_budgets(void **state)
 		int want_stage;
 	} row[] = {
 		{ "all", { 80000, 120000, 200000, 300000, 300000 }, PLAN_OK, 4 },
-		{ "too much", { 80000, 120000, 200000, 300000, 300001 }, PLAN_BUDGET,
-			4 },
+		{ "too much", { 80000, 120000, 200000, 300000, 300001 }, PLAN_BUDGET, 4 },
 		{ "too much early", { PPM, 1, 0, 0, 0 }, PLAN_BUDGET, 1 },
 		{ "some absent", { 80000, 0, 0, 0, 300000 }, PLAN_OK, 4 },
 		{ "nothing left", { 500000, 0, 500000, 0, 0 }, PLAN_BUDGET_REST, 1 },
@@ -220,13 +207,11 @@ static void test_budgets(void **state)
 		}
 		(void)!plan_check(&f.spec, &e); /* judged by the fault */
 		if (e.fault != row[i].want || e.stage != row[i].want_stage)
-			fail_msg("%s: fault %d in stage %d", row[i].why, e.fault,
-				e.stage);
+			fail_msg("%s: fault %d in stage %d", row[i].why, e.fault, e.stage);
 	}
 }
 
-static void check_steps(
-	const struct fixture *f, const struct plan_step *want, size_t n_want)
+static void check_steps(const struct fixture *f, const struct plan_step *want, size_t n_want)
 {
 	struct plan_step got[LADDER_STEPS_MAX];
 	struct plan_error e;
@@ -328,8 +313,7 @@ static void test_steps_join(void **state)
 		for (size_t i = 0; i < n; i++) {
 			assert_int_equal(got[i].lower, end[got[i].ring]);
 			assert_true(got[i].upper > got[i].lower);
-			assert_true(i == 0 ||
-				got[i].not_before_s >= got[i - 1].not_before_s);
+			assert_true(i == 0 || got[i].not_before_s >= got[i - 1].not_before_s);
 			end[got[i].ring] = got[i].upper;
 		}
 		for (uint32_t r = 0; r < 4; r++)

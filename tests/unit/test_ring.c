@@ -32,8 +32,8 @@ static void test_words(void **state)
 
 static void test_no_ring(void **state)
 {
-	static const char *const words[] = { "", "Core", "cor", "core ", " core",
-		"beta", "0", "stable\n" };
+	static const char *const words[] = { "", "Core", "cor", "core ", " core", "beta", "0",
+		"stable\n" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(words); i++) {

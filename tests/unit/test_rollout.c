@@ -29,8 +29,7 @@ static void test_every_event_in_every_state(void **state)
 			bool ok = rollout_next(&now, (enum rollout_event)e);
 			bool may = want[s][e] != NO;
 			if (ok != may || now != (may ? want[s][e] : s))
-				fail_msg("%s, event %u: %s", rollout_str(s), e,
-					rollout_str(now));
+				fail_msg("%s, event %u: %s", rollout_str(s), e, rollout_str(now));
 		}
 	}
 }
@@ -71,8 +70,7 @@ static void test_words(void **state)
 		{ ROLLOUT_PAUSED, PB__ROLLOUT_STATE__ROLLOUT_PAUSED, "paused" },
 		{ ROLLOUT_HALTED, PB__ROLLOUT_STATE__ROLLOUT_HALTED, "halted" },
 		{ ROLLOUT_COMPLETE, PB__ROLLOUT_STATE__ROLLOUT_COMPLETE, "complete" },
-		{ ROLLOUT_SUPERSEDED, PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED,
-			"superseded" },
+		{ ROLLOUT_SUPERSEDED, PB__ROLLOUT_STATE__ROLLOUT_SUPERSEDED, "superseded" },
 	};
 
 	(void)state;

@@ -83,9 +83,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = { "state/state", "state/download",
-		"state/current", "state/previous", "state", "root.bin", "install",
-		"health", "installed", "slot", "asked", "fail", "sick" };
+	static const char *const names[] = { "state/state", "state/download", "state/current",
+		"state/previous", "state", "root.bin", "install", "health", "installed", "slot",
+		"asked", "fail", "sick" };
 	struct place *p = *state;
 
 	loopback_stop(&p->l);
@@ -105,10 +105,10 @@ static pid_t start(const struct place *p, const char *more)
 	if (pid != 0)
 		return pid;
 	(void)dup2(STDERR_FILENO, STDOUT_FILENO); /* ours speaks TAP */
-	(void)execl(agent, agent, "--server", p->l.url, "--root", p->root,
-		"--repository", HONEST_REPOSITORY, "--product", HONEST_PRODUCT,
-		"--build", "b1", "--counter", "1", "--state", p->state, "--install",
-		p->install, "--health", p->health, "--wish", "dev", more, (char *)NULL);
+	(void)execl(agent, agent, "--server", p->l.url, "--root", p->root, "--repository",
+		HONEST_REPOSITORY, "--product", HONEST_PRODUCT, "--build", "b1", "--counter", "1",
+		"--state", p->state, "--install", p->install, "--health", p->health, "--wish",
+		"dev", more, (char *)NULL);
 	_exit(99);
 }
 
@@ -201,8 +201,7 @@ static void install_fails(void **state)
 /* A build's name is an argument, whatever it is. */
 static void no_shell(void **state)
 {
-	static const char name[] =
-		"b2; touch $HOME/x `touch y` $(touch z) ' \" ../../q";
+	static const char name[] = "b2; touch $HOME/x `touch y` $(touch z) ' \" ../../q";
 	struct place *p = *state;
 
 	offer(p, name);
@@ -258,9 +257,8 @@ static void example(void **state)
 		pid_t pid = fork();
 		if (pid == 0) {
 			if (freopen(in(p, "asked"), "w", stdout) != NULL)
-				(void)execl(program, program, p->l.url, p->root,
-					HONEST_REPOSITORY, HONEST_PRODUCT, "b1", "1",
-					(char *)NULL);
+				(void)execl(program, program, p->l.url, p->root, HONEST_REPOSITORY,
+					HONEST_PRODUCT, "b1", "1", (char *)NULL);
 			_exit(99);
 		}
 		assert_int_equal(end_of(pid), 0);

@@ -157,8 +157,7 @@ static void misaligned(void **state)
 	struct phone *p = *state;
 	int err = 0;
 
-	assert_null(huidu_init(
-		p->memory + 1, p->scratch, &p->platform, NULL, &p->config, &err));
+	assert_null(huidu_init(p->memory + 1, p->scratch, &p->platform, NULL, &p->config, &err));
 	assert_int_equal(err, -EINVAL);
 	assert_null(huidu_init(p->memory, NULL, &p->platform, NULL, &p->config, &err));
 	huidu_fini(NULL);
@@ -179,8 +178,7 @@ static void sentences(void **state)
 {
 	(void)state;
 	assert_string_equal(huidu_strerror(0), "done");
-	assert_string_equal(
-		huidu_strerror(HUIDU_EBUILD_HALTED), "the build was halted");
+	assert_string_equal(huidu_strerror(HUIDU_EBUILD_HALTED), "the build was halted");
 	assert_string_equal(huidu_strerror(-ENOENT), "No such file or directory");
 	assert_string_equal(huidu_strerror(-99999), "unknown error");
 #define SAME(name) assert_int_equal(HUIDU_E##name, ERR_##name)
@@ -209,12 +207,11 @@ static int ks_sha256(void *ctx, const void *data, size_t len, uint8_t out[32])
 {
 	struct bytes part = bytes_of(data, len);
 
-	return ((struct keystore *)ctx)->error != 0 ? HUIDU_ECRYPTO
-						    : crypto_sha256(&part, 1, out);
+	return ((struct keystore *)ctx)->error != 0 ? HUIDU_ECRYPTO : crypto_sha256(&part, 1, out);
 }
 
-static int ks_hmac(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data,
-	size_t len, uint8_t out[32])
+static int ks_hmac(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
+	uint8_t out[32])
 {
 	const struct crypto *c = crypto_openssl();
 
@@ -226,8 +223,7 @@ static int ks_verify(void *ctx, uint32_t scheme, const uint8_t *key, size_t key_
 	const uint8_t *message, size_t len, const uint8_t sig[64])
 {
 	((struct keystore *)ctx)->verified++;
-	return crypto_key_verify(
-		scheme, bytes_of(key, key_len), bytes_of(message, len), sig);
+	return crypto_key_verify(scheme, bytes_of(key, key_len), bytes_of(message, len), sig);
 }
 
 static int ks_start(void *ctx)
@@ -254,9 +250,7 @@ static int ks_end(void *ctx, uint8_t out[32])
 
 static int ks_key(void *ctx, uint8_t point[65])
 {
-	return crypto_key_public(((struct keystore *)ctx)->key, point) == 65
-		? 0
-		: HUIDU_ECRYPTO;
+	return crypto_key_public(((struct keystore *)ctx)->key, point) == 65 ? 0 : HUIDU_ECRYPTO;
 }
 
 static int ks_sign(void *ctx, const uint8_t *message, size_t len, uint8_t sig[64])
@@ -270,8 +264,8 @@ static int ks_sign(void *ctx, const uint8_t *message, size_t len, uint8_t sig[64
 static void own_keystore(void **state)
 {
 	struct keystore k = { 0 };
-	struct huidu_crypto crypto = { sizeof(crypto), &k, ks_sha256, ks_hmac,
-		ks_verify, ks_start, ks_add, ks_end, ks_key, ks_sign };
+	struct huidu_crypto crypto = { sizeof(crypto), &k, ks_sha256, ks_hmac, ks_verify, ks_start,
+		ks_add, ks_end, ks_key, ks_sign };
 	struct honest *s = honest_new(PHONE_T0 / 1000);
 	struct phone *p = phone_new(s);
 
@@ -337,8 +331,8 @@ static void two_devices(void **state)
 		p[i]->hold = true;
 		p[i]->config.build_id = "b1";
 		p[i]->config.release_counter = 1;
-		p[i]->h = huidu_init(p[i]->memory, p[0]->scratch, &p[i]->platform, NULL,
-			&p[i]->config, &err);
+		p[i]->h = huidu_init(
+			p[i]->memory, p[0]->scratch, &p[i]->platform, NULL, &p[i]->config, &err);
 		assert_non_null(p[i]->h);
 	}
 	for (unsigned round = 0; round < 40; round++) {

@@ -284,10 +284,10 @@ static pid_t spawn(const char *const argv[], int out)
 
 static void tls_certificate(struct tls *t)
 {
-	const char *const argv[] = { "openssl", "req", "-x509", "-newkey", "ec",
-		"-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-		"/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
-		t->key, "-out", t->certificate, NULL };
+	const char *const argv[] = { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+		"ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+		"-addext", "subjectAltName=IP:127.0.0.1", "-keyout", t->key, "-out", t->certificate,
+		NULL };
 	int status;
 
 	(void)strcpy(t->dir, "/tmp/huidu-tls-XXXXXX");
@@ -300,8 +300,8 @@ static void tls_certificate(struct tls *t)
 
 static void tls_start(struct tls *t)
 {
-	const char *const argv[] = { "openssl", "s_server", "-accept", "127.0.0.1:0",
-		"-cert", t->certificate, "-key", t->key, "-www", NULL };
+	const char *const argv[] = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert",
+		t->certificate, "-key", t->key, "-www", NULL };
 	char line[256] = "";
 	unsigned port = 0;
 	int out[2];

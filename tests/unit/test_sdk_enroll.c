@@ -108,9 +108,8 @@ static void other_challenge(struct honest *s, Pb__EnrollReply *r)
 
 static void bad_enrolments(void **state)
 {
-	static void (*const edits[])(struct honest *, Pb__EnrollReply *) = { short_key,
-		no_key, no_epoch, no_id, short_challenge, no_challenge,
-		other_challenge };
+	static void (*const edits[])(struct honest *, Pb__EnrollReply *) = { short_key, no_key,
+		no_epoch, no_id, short_challenge, no_challenge, other_challenge };
 
 	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
 		struct honest *s = honest_new(PHONE_T0 / 1000);

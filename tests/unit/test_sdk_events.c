@@ -41,8 +41,8 @@ static void goes_with_the_poll(void **state)
 
 static void urgent_goes_alone(void **state)
 {
-	static const enum huidu_event urgent[] = { HUIDU_EVENT_CRASH,
-		HUIDU_EVENT_CRASH_LOOP, HUIDU_EVENT_BOOT_FAILED };
+	static const enum huidu_event urgent[] = { HUIDU_EVENT_CRASH, HUIDU_EVENT_CRASH_LOOP,
+		HUIDU_EVENT_BOOT_FAILED };
 	struct phone *p = *state;
 	struct honest *s = p->server;
 
@@ -176,8 +176,7 @@ static void full_queue(void **state)
 	p->status = -ENETUNREACH;
 	for (uint32_t i = 1; i <= 40; i++)
 		assert_int_equal(
-			huidu_report(p->h,
-				i % 4 == 0 ? HUIDU_EVENT_DEFERRED : HUIDU_EVENT_SYMPTOM,
+			huidu_report(p->h, i % 4 == 0 ? HUIDU_EVENT_DEFERRED : HUIDU_EVENT_SYMPTOM,
 				NULL, i),
 			0);
 	assert_int_equal(phone_status(p).unsent, 32);
@@ -205,8 +204,7 @@ static void full_of_what_matters(void **state)
 	for (uint32_t i = 1; i <= 32; i++)
 		assert_int_equal(huidu_report(p->h, HUIDU_EVENT_DEFERRED, NULL, i), 0);
 	assert_int_equal(huidu_report(p->h, HUIDU_EVENT_ALIVE, NULL, 0), HUIDU_ENOMEM);
-	assert_int_equal(
-		huidu_report(p->h, HUIDU_EVENT_CRASH, signature, 0), HUIDU_ENOMEM);
+	assert_int_equal(huidu_report(p->h, HUIDU_EVENT_CRASH, signature, 0), HUIDU_ENOMEM);
 	assert_int_equal(huidu_report(p->h, HUIDU_EVENT_LEAVE, NULL, 0), 0);
 	assert_int_equal(phone_status(p).unsent, 32);
 	p->status = 0;

@@ -225,8 +225,7 @@ static void too_long_by_hand(void **state)
 	static const uint8_t zeros[LENGTH + 1];
 
 	phone_settle(p);
-	honest_add_offer(
-		p->server, honest_add_build(p->server, "b2", 2, LENGTH), 3, PPM);
+	honest_add_offer(p->server, honest_add_build(p->server, "b2", 2, LENGTH), 3, PPM);
 	p->server->answer = PB__ANSWER__ANSWER_OFFER;
 	honest_publish(p->server);
 	phone_step(p); /* nothing is due */

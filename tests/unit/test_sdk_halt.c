@@ -131,8 +131,7 @@ static void halted_by_expired(void **state)
 	for (size_t i = 0; i < STOPS * 3; i++) {
 		struct phone *p = at(i / 3);
 		struct honest *s = p->server;
-		uint64_t *for_s[] = { &s->timestamp_for_s, &s->snapshot_for_s,
-			&s->director_for_s };
+		uint64_t *for_s[] = { &s->timestamp_for_s, &s->snapshot_for_s, &s->director_for_s };
 		uint64_t version = s->timestamp_version;
 		honest_for[0] = *for_s[i % 3];
 		*for_s[i % 3] = 0;
@@ -242,12 +241,10 @@ static void many_halts(void **state)
 	for (unsigned i = 0; i < 3 * 8; i++) {
 		bool welcome = i >= 8 || i == 0;
 		honest_withdraw(s);
-		honest_add_offer(s, &s->builds[i % 8], 3, PPM)->plan_version =
-			i / 8 == 1 ? 2 : 1;
+		honest_add_offer(s, &s->builds[i % 8], 3, PPM)->plan_version = i / 8 == 1 ? 2 : 1;
 		honest_publish(s);
 		phone_poll(p);
-		assert_int_equal(
-			phone_status(p).last_error, welcome ? 0 : ERR_BUILD_HALTED);
+		assert_int_equal(phone_status(p).last_error, welcome ? 0 : ERR_BUILD_HALTED);
 	}
 }
 

@@ -241,8 +241,7 @@ static void proving(void **state)
 	honest_publish(s);
 	phone_run(p, 5 * HOUR);
 	assert_string_equal(p->slot.build_id, "b2");
-	assert_string_equal(
-		phone_status(p).build_id, "b3"); /* its index 0 is allowed yet */
+	assert_string_equal(phone_status(p).build_id, "b3"); /* its index 0 is allowed yet */
 	p->sick = false;
 	assert_int_equal(huidu_boot_ok(p->h), 0);
 	assert_int_equal(huidu_boot_ok(p->h), 0);

@@ -85,8 +85,7 @@ static void what_is_asked(void **state)
 	assert_int_equal(s->asked.seq, 0);
 	assert_int_equal(s->asked.wish, HUIDU_DEV);
 	assert_int_equal(s->asked.enrol_wish, HUIDU_DEV);
-	honest_add_offer(s, honest_add_build(s, "b2", 2, 50000), 3, PPM)
-		->build->rollback_index = 3;
+	honest_add_offer(s, honest_add_build(s, "b2", 2, 50000), 3, PPM)->build->rollback_index = 3;
 	s->answer = PB__ANSWER__ANSWER_OFFER;
 	honest_publish(s);
 	p->sick = true;
@@ -123,8 +122,7 @@ static void many_builds(void **state)
 
 	s->answer = PB__ANSWER__ANSWER_OFFER;
 	for (unsigned i = 0; i < 7; i++) {
-		honest_add_offer(
-			s, honest_add_build(s, ids[i], i + 2, 3000 + i), 3, PPM);
+		honest_add_offer(s, honest_add_build(s, ids[i], i + 2, 3000 + i), 3, PPM);
 		honest_publish(s);
 		phone_run(p, 3 * HOUR);
 		assert_string_equal(p->slot.build_id, ids[i]);

@@ -90,8 +90,7 @@ static void rings(void **state)
 			s->always_full = true;
 			honest_tick(s);
 			phone_poll(p);
-			assert_int_equal(phone_status(p).last_error,
-				of < own ? ERR_WRONG_RING : 0);
+			assert_int_equal(phone_status(p).last_error, of < own ? ERR_WRONG_RING : 0);
 		}
 	}
 }
@@ -127,8 +126,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			same_version_other_content, phone_set_up, phone_tear_down),
 		cmocka_unit_test_setup_teardown(rings, phone_set_up, phone_tear_down),
-		cmocka_unit_test_setup_teardown(
-			clock_back, phone_set_up, phone_tear_down),
+		cmocka_unit_test_setup_teardown(clock_back, phone_set_up, phone_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

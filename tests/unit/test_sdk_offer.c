@@ -103,10 +103,9 @@ static void by_way_back_forward(struct honest *s, struct honest_offer *o)
 
 static void each_hold(void **state)
 {
-	static void (*const holds[])(struct honest *, struct honest_offer *) = {
-		by_bucket, by_lower, by_build, by_counter, by_name, by_action, by_halt,
-		by_no_way_back, by_index_changed, by_way_back_forward
-	};
+	static void (*const holds[])(struct honest *, struct honest_offer *) = { by_bucket,
+		by_lower, by_build, by_counter, by_name, by_action, by_halt, by_no_way_back,
+		by_index_changed, by_way_back_forward };
 
 	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
 		struct phone *p = start();
@@ -135,8 +134,7 @@ static void first_that_fits(void **state)
 	(void)state;
 	b4->rollback_index = 5;
 	honest_add_offer(s, new_build(s), 3, PPM);
-	honest_add_offer(s, honest_add_build(s, "b3", 3, 3000), 3, PPM)
-		->build->rollback_index = 5;
+	honest_add_offer(s, honest_add_build(s, "b3", 3, 3000), 3, PPM)->build->rollback_index = 5;
 	honest_add_offer(s, b4, 3, 0);
 	s->answer = PB__ANSWER__ANSWER_ADMISSION;
 	honest_publish(s);
@@ -151,8 +149,7 @@ static void own_bucket(void **state)
 	struct phone *p = start();
 	struct honest *s = p->server;
 	struct honest_offer *o = honest_add_offer(s, new_build(s), 3, PPM);
-	uint32_t bucket = bucket_of(
-		s->roles[ENVELOPE_ROOT].keyid[0], s->device_id, HONEST_PRODUCT);
+	uint32_t bucket = bucket_of(s->roles[ENVELOPE_ROOT].keyid[0], s->device_id, HONEST_PRODUCT);
 	const struct {
 		uint32_t lower, upper;
 		const char *want;

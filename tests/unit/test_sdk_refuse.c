@@ -31,25 +31,25 @@ static void on_type(struct honest *s, enum envelope_type type, void *message)
 }
 
 /* A change to a message before it is signed, to the offer, or to the reply. */
-#define ON(name, Type, change)                                                         \
-	static void name(struct honest *s, void *message)                              \
-	{                                                                              \
-		Type *m = message;                                                     \
-		(void)s;                                                               \
-		change;                                                                \
+#define ON(name, Type, change)                                                                     \
+	static void name(struct honest *s, void *message)                                          \
+	{                                                                                          \
+		Type *m = message;                                                                 \
+		(void)s;                                                                           \
+		change;                                                                            \
 	}
-#define ON_OFFER(name, change)                                                         \
-	static void name(struct honest *s, struct honest_offer *o)                     \
-	{                                                                              \
-		(void)s;                                                               \
-		(void)o;                                                               \
-		change;                                                                \
+#define ON_OFFER(name, change)                                                                     \
+	static void name(struct honest *s, struct honest_offer *o)                                 \
+	{                                                                                          \
+		(void)s;                                                                           \
+		(void)o;                                                                           \
+		change;                                                                            \
 	}
-#define ON_REPLY(name, change)                                                         \
-	static void name(struct honest *s, Pb__PollReply *r)                           \
-	{                                                                              \
-		(void)s;                                                               \
-		change;                                                                \
+#define ON_REPLY(name, change)                                                                     \
+	static void name(struct honest *s, Pb__PollReply *r)                                       \
+	{                                                                                          \
+		(void)s;                                                                           \
+		change;                                                                            \
 	}
 
 static uint8_t other_bytes[33];
@@ -67,8 +67,7 @@ ON_OFFER(one_signature, s->signatures[row->type] = 1)
 ON_OFFER(director_signs, s->signed_as[row->type] = ENVELOPE_DIRECTOR)
 ON_OFFER(typed, s->typed_as[row->type] = ENVELOPE_DIRECTOR)
 ON_OFFER(crosswise,
-	s->signed_as[row->type] = row->type == ENVELOPE_PLAN ? ENVELOPE_TARGETS
-							     : ENVELOPE_PLAN)
+	s->signed_as[row->type] = row->type == ENVELOPE_PLAN ? ENVELOPE_TARGETS : ENVELOPE_PLAN)
 
 ON(plan_rollout, Pb__RolloutPlan, m->rollout_id = wire_data(other_bytes, ID_LEN))
 ON(plan_seed, Pb__RolloutPlan, m->seed = wire_data(other_bytes, SEED_LEN))

@@ -31,29 +31,28 @@ static void on_type(struct honest *s, enum envelope_type type, void *message)
 }
 
 /* A change to a message before it is signed, to the signer, or to the reply. */
-#define ON(name, Type, change)                                                         \
-	static void name(struct honest *s, enum envelope_type type, void *message)     \
-	{                                                                              \
-		Type *m = message;                                                     \
-		(void)s;                                                               \
-		(void)type;                                                            \
-		(void)m;                                                               \
-		change;                                                                \
+#define ON(name, Type, change)                                                                     \
+	static void name(struct honest *s, enum envelope_type type, void *message)                 \
+	{                                                                                          \
+		Type *m = message;                                                                 \
+		(void)s;                                                                           \
+		(void)type;                                                                        \
+		(void)m;                                                                           \
+		change;                                                                            \
 	}
-#define ON_SIGNER(name, change)                                                        \
-	static void name(struct honest *s)                                             \
-	{                                                                              \
-		enum envelope_type other = row->type == ENVELOPE_TIMESTAMP             \
-			? ENVELOPE_SNAPSHOT                                            \
-			: ENVELOPE_TIMESTAMP;                                          \
-		(void)other;                                                           \
-		change;                                                                \
+#define ON_SIGNER(name, change)                                                                    \
+	static void name(struct honest *s)                                                         \
+	{                                                                                          \
+		enum envelope_type other =                                                         \
+			row->type == ENVELOPE_TIMESTAMP ? ENVELOPE_SNAPSHOT : ENVELOPE_TIMESTAMP;  \
+		(void)other;                                                                       \
+		change;                                                                            \
 	}
-#define ON_REPLY(name, change)                                                         \
-	static void name(struct honest *s, Pb__PollReply *r)                           \
-	{                                                                              \
-		(void)s;                                                               \
-		change;                                                                \
+#define ON_REPLY(name, change)                                                                     \
+	static void name(struct honest *s, Pb__PollReply *r)                                       \
+	{                                                                                          \
+		(void)s;                                                                           \
+		change;                                                                            \
 	}
 
 static uint8_t huge[2049];

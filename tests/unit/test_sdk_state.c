@@ -120,8 +120,7 @@ static void other_contents(void **state)
 	n = state_write(&s, blob);
 	memset(blob + n, 0x77, 100);
 	assert_int_equal(read_sealed(&back, blob, n + 100), 0);
-	assert_int_equal(
-		read_sealed(&back, blob, n - 1), 0); /* no list of events yet */
+	assert_int_equal(read_sealed(&back, blob, n - 1), 0); /* no list of events yet */
 	assert_int_equal(back.last_seq, UINT32_MAX);
 	put_be32(blob + 4, 2);
 	assert_int_equal(read_sealed(&back, blob, n), ERR_CORRUPT);
@@ -174,10 +173,8 @@ int main(void)
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(damage),
 		cmocka_unit_test(other_contents),
-		cmocka_unit_test_setup_teardown(
-			damaged_phone, phone_set_up, phone_tear_down),
-		cmocka_unit_test_setup_teardown(
-			other_product, phone_set_up, phone_tear_down),
+		cmocka_unit_test_setup_teardown(damaged_phone, phone_set_up, phone_tear_down),
+		cmocka_unit_test_setup_teardown(other_product, phone_set_up, phone_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

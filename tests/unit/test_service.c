@@ -9,7 +9,7 @@
 
 #include "deployment.h"
 
-#define HOUR 3600000ull
+#define HOUR  3600000ull
 #define FLEET 400
 
 static const char *const phone_a[] = { "phone-a" };
@@ -28,8 +28,9 @@ static void open_fleet(struct fleet_sim *f, const char *profile)
 
 	deployment_open(&f->d, &o);
 	for (size_t i = 0; i < FLEET; i++)
-		assert_int_equal(0, device_enrol(&f->d, &f->device[i], "phone-a",
-					    i < 300 ? RING_CORE : RING_STABLE));
+		assert_int_equal(0,
+			device_enrol(&f->d, &f->device[i], "phone-a",
+				i < 300 ? RING_CORE : RING_STABLE));
 	deployment_run(&f->d, 120000, 60000);
 }
 
@@ -50,12 +51,11 @@ static void live(struct fleet_sim *f, unsigned hours, const char *build, uint64_
 			bool on_it = strcmp(t->build_id, build) == 0;
 			assert_int_equal(0, device_poll(&f->d, t));
 			if (t->answer == ANSWER_OFFER)
-				assert_int_equal(0,
-					device_install(&f->d, t, build, counter));
+				assert_int_equal(0, device_install(&f->d, t, build, counter));
 			if (on_it && crash_every > 0 && (i + h) % crash_every == 0)
 				assert_int_equal(0,
-					device_report_one(&f->d, t, build,
-						PB__EVENT_KIND__EVENT_CRASH));
+					device_report_one(
+						&f->d, t, build, PB__EVENT_KIND__EVENT_CRASH));
 		}
 		deployment_run(&f->d, HOUR, 60000);
 	}
@@ -105,8 +105,9 @@ static void good_build_reaches_all(void **state)
 	(void)state;
 	open_fleet(&f, "team");
 	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.0", 1, "one"));
-	assert_int_equal(0, deployment_roll_out(&f.d, "1.0", phone_a, 1,
-				    plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	assert_int_equal(0,
+		deployment_roll_out(
+			&f.d, "1.0", phone_a, 1, plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
 	live(&f, 40, "1.0", 1, 0);
 	assert_int_equal(ROLLOUT_COMPLETE, deployment_rollout(&f.d, "1.0")->state);
 	assert_int_equal(FLEET, count_on(&f, "1.0"));
@@ -122,8 +123,9 @@ static void bad_build_is_halted(void **state)
 	(void)state;
 	open_fleet(&f, "solo");
 	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "2.0", 2, "two"));
-	assert_int_equal(0, deployment_roll_out(&f.d, "2.0", phone_a, 1,
-				    plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	assert_int_equal(0,
+		deployment_roll_out(
+			&f.d, "2.0", phone_a, 1, plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
 	live(&f, 40, "2.0", 2, 4);
 	r = deployment_rollout(&f.d, "2.0");
 	assert_int_equal(ROLLOUT_HALTED, r->state);
@@ -141,8 +143,9 @@ static void restart_goes_on(void **state)
 	(void)state;
 	open_fleet(&f, "solo");
 	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.0", 1, "one"));
-	assert_int_equal(0, deployment_roll_out(&f.d, "1.0", phone_a, 1,
-				    plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	assert_int_equal(0,
+		deployment_roll_out(
+			&f.d, "1.0", phone_a, 1, plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
 	live(&f, 5, "1.0", 1, 0);
 	step = deployment_rollout(&f.d, "1.0")->step;
 	assert_true(step > 0);

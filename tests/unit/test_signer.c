@@ -41,8 +41,8 @@ static int ask_timestamp(uint64_t version)
 /* One request, all four kinds; each envelope is what the root says it must be. */
 static void test_all_kinds(void **state)
 {
-	static const enum envelope_type types[] = { ENVELOPE_DIRECTOR,
-		ENVELOPE_SNAPSHOT, ENVELOPE_TIMESTAMP, ENVELOPE_DECISION };
+	static const enum envelope_type types[] = { ENVELOPE_DIRECTOR, ENVELOPE_SNAPSHOT,
+		ENVELOPE_TIMESTAMP, ENVELOPE_DECISION };
 	Pb__Timestamp timestamp = timestamp_of(1);
 	Pb__Snapshot snapshot = PB__SNAPSHOT__INIT;
 	Pb__Decision decision = PB__DECISION__INIT;
@@ -61,8 +61,8 @@ static void test_all_kinds(void **state)
 	assert_int_equal(signer_sign(w.signer, item, 4, out), 0);
 	for (size_t i = 0; i < 4; i++) {
 		struct bytes payload;
-		assert_int_equal(envelope_open(crypto_openssl(), buf_bytes(&out[i]),
-					 types[i], w.root->root, &w.arena, &payload),
+		assert_int_equal(envelope_open(crypto_openssl(), buf_bytes(&out[i]), types[i],
+					 w.root->root, &w.arena, &payload),
 			0);
 		assert_true(bytes_eq(payload, item[i].payload));
 		buf_release(&out[i]);
@@ -133,8 +133,7 @@ static void test_decisions_have_no_floor(void **state)
 /* One that is refused takes the others with it, and no floor has moved. */
 static void test_all_or_none(void **state)
 {
-	Pb__Timestamp good = timestamp_of(10), again = timestamp_of(10),
-		      foreign = timestamp_of(11);
+	Pb__Timestamp good = timestamp_of(10), again = timestamp_of(10), foreign = timestamp_of(11);
 	const Pb__Timestamp *second[] = { &again, &foreign };
 	static const int want[] = { ERR_FLOOR, ERR_WRONG_REPOSITORY };
 
@@ -165,8 +164,7 @@ static void test_floor_file(void **state)
 		{ "no version", "timestamp/phone-a\n", ERR_CORRUPT },
 		{ "cut in a line", "7 timestamp/phone-a\n9 snapsh", ERR_CORRUPT },
 		{ "something behind", "7 timestamp/phone-a x\n", ERR_CORRUPT },
-		{ "two in a line", "7 timestamp/phone-a 9 snapshot/phone-a\n",
-			ERR_CORRUPT },
+		{ "two in a line", "7 timestamp/phone-a 9 snapshot/phone-a\n", ERR_CORRUPT },
 		{ "rubbish", "\x01\x02\x03", ERR_CORRUPT },
 	};
 	struct stat st;
@@ -179,9 +177,8 @@ static void test_floor_file(void **state)
 		int err;
 		signer_stop(w.signer);
 		w.signer = NULL;
-		assert_int_equal(file_replace(tmpdir_path("floor"),
-					 bytes_str(row[i].text), 0600),
-			0);
+		assert_int_equal(
+			file_replace(tmpdir_path("floor"), bytes_str(row[i].text), 0600), 0);
 		err = signer_world_start();
 		if (err != row[i].want)
 			fail_msg("%s: %s", row[i].why, err_name(err));
@@ -226,16 +223,13 @@ static void test_start_refused(void **state)
 	w.root->envelope = bytes_of(damaged, good.n);
 	assert_int_not_equal(signer_world_start(), 0);
 	w.root->envelope = good;
-	assert_int_equal(
-		rename(tmpdir_path("online/director.pem"), tmpdir_path("online/d")), 0);
+	assert_int_equal(rename(tmpdir_path("online/director.pem"), tmpdir_path("online/d")), 0);
 	check_start_fails("no key", -ENOENT, "director.pem");
 	/* Another's key in its place. */
-	assert_int_equal(link(tmpdir_path("online/snapshot.pem"),
-				 tmpdir_path("online/director.pem")),
-		0);
-	check_start_fails("wrong key", ERR_NOT_AUTHORISED, "director.pem");
 	assert_int_equal(
-		rename(tmpdir_path("online/d"), tmpdir_path("online/director.pem")), 0);
+		link(tmpdir_path("online/snapshot.pem"), tmpdir_path("online/director.pem")), 0);
+	check_start_fails("wrong key", ERR_NOT_AUTHORISED, "director.pem");
+	assert_int_equal(rename(tmpdir_path("online/d"), tmpdir_path("online/director.pem")), 0);
 	assert_int_equal(signer_world_start(), 0);
 }
 
@@ -253,11 +247,10 @@ static void test_garbage(void **state)
 		int err;
 		rng_fill(&r, bytes, sizeof(bytes));
 		w.arena.used = 0;
-		assert_int_equal(
-			signer_write(signer_fd(w.signer), bytes_of(bytes, n)), 0);
+		assert_int_equal(signer_write(signer_fd(w.signer), bytes_of(bytes, n)), 0);
 		assert_int_equal(signer_read(signer_fd(w.signer), &reply), 0);
-		m = wire_read(&pb__signer_reply__descriptor, buf_bytes(&reply),
-			&wire_admin, &w.arena, &err);
+		m = wire_read(&pb__signer_reply__descriptor, buf_bytes(&reply), &wire_admin,
+			&w.arena, &err);
 		assert_non_null(m);
 		assert_int_equal(m->n_envelopes, 0);
 		if (n > 0)

@@ -41,10 +41,8 @@ static void one_release_key(void)
 
 static void targets_by_approvers(void)
 {
-	targets_envelope =
-		signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_APPROVER, 3);
-	signer_world_name(
-		&w.meta, "targets/phone-a/1.0", targets_envelope, w.targets_sha);
+	targets_envelope = signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_APPROVER, 3);
+	signer_world_name(&w.meta, "targets/phone-a/1.0", targets_envelope, w.targets_sha);
 	plan_envelope = signer_world_plan(2);
 }
 
@@ -62,8 +60,7 @@ static void plan_of_another_build(void)
 {
 	sign_both();
 	w.targets.build_id = "1.1";
-	targets_envelope =
-		signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_RELEASE, 2);
+	targets_envelope = signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_RELEASE, 2);
 }
 
 static void plan_of_another_product(void)
@@ -115,8 +112,7 @@ static const struct {
 	{ "the two swapped", swapped, ERR_WRONG_TYPE },
 	{ "another build than the plan's", plan_of_another_build, ERR_MISMATCH },
 	{ "another product's plan", plan_of_another_product, ERR_MISMATCH },
-	{ "another deployment's plan", plan_of_another_repository,
-		ERR_WRONG_REPOSITORY },
+	{ "another deployment's plan", plan_of_another_repository, ERR_WRONG_REPOSITORY },
 	{ "another deployment's build", targets_of_another_repository, ERR_MISMATCH },
 	{ "a plan with a bit turned", damaged_plan, 1 },
 	{ "no plan", no_bytes, ERR_MISSING_FIELD },
@@ -256,8 +252,7 @@ static const struct {
 	{ "another build", another_build, ERR_PLAN_EXCEEDED },
 	{ "another plan", another_plan, ERR_PLAN_EXCEEDED },
 	{ "another seed", another_seed, ERR_PLAN_EXCEEDED },
-	{ "another version of the build", another_version_of_the_build,
-		ERR_PLAN_EXCEEDED },
+	{ "another version of the build", another_version_of_the_build, ERR_PLAN_EXCEEDED },
 	{ "a fix that nobody approved", a_fix_nobody_approved, ERR_PLAN_EXCEEDED },
 };
 
@@ -270,8 +265,7 @@ static void test_offers(void **state)
 		int err;
 		signer_world_make();
 		sign_both();
-		assert_int_equal(
-			signer_admit(w.signer, plan_envelope, targets_envelope), 0);
+		assert_int_equal(signer_admit(w.signer, plan_envelope, targets_envelope), 0);
 		signer_world_offer();
 		offers[i].change();
 		w.director.version = version + 1;
@@ -305,15 +299,14 @@ static void test_time_passes(void **state)
 /* Only what the online keys are for. */
 static void test_types(void **state)
 {
-	static const enum envelope_type types[] = { ENVELOPE_ROOT, ENVELOPE_TARGETS,
-		ENVELOPE_PLAN, ENVELOPE_COMMAND, ENVELOPE_QUERY, ENVELOPE_UPLOAD,
-		ENVELOPE_REPLY, ENVELOPE__COUNT };
+	static const enum envelope_type types[] = { ENVELOPE_ROOT, ENVELOPE_TARGETS, ENVELOPE_PLAN,
+		ENVELOPE_COMMAND, ENVELOPE_QUERY, ENVELOPE_UPLOAD, ENVELOPE_REPLY,
+		ENVELOPE__COUNT };
 
 	(void)state;
 	w.director.version = 1;
 	for (size_t i = 0; i < COUNT(types); i++)
-		assert_int_equal(
-			signer_world_ask(types[i], &w.director), ERR_WRONG_TYPE);
+		assert_int_equal(signer_world_ask(types[i], &w.director), ERR_WRONG_TYPE);
 	/* Nor one kind under the name of another. */
 	assert_true(signer_world_ask(ENVELOPE_TIMESTAMP, &w.director) < 0);
 	assert_true(signer_world_ask(ENVELOPE_SNAPSHOT, &w.director) < 0);
@@ -331,8 +324,7 @@ static void test_admissions_end_with_it(void **state)
 	assert_int_equal(signer_world_start(), 0);
 	signer_world_offer();
 	w.director.version = 1;
-	assert_int_equal(
-		signer_world_ask(ENVELOPE_DIRECTOR, &w.director), ERR_PLAN_EXCEEDED);
+	assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director), ERR_PLAN_EXCEEDED);
 	assert_int_equal(signer_admit(w.signer, plan_envelope, targets_envelope), 0);
 	assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director), 0);
 }

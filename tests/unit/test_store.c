@@ -79,7 +79,7 @@ static void test_sticky_error(void **state)
 	assert_false(store_get(&t, STORE_ENVELOPE, bytes_str("a"), &v));
 	assert_false(store_last(&t, STORE_ENVELOPE, bytes_str("a"), &v));
 	assert_int_equal(store_count(&t, STORE_ENVELOPE), 0);
-	store_foreach (&c, &t, STORE_ENVELOPE, bytes_str(""))
+	store_foreach(&c, &t, STORE_ENVELOPE, bytes_str(""))
 		fail();
 	assert_int_equal(t.err, ERR_CORRUPT);
 	assert_int_equal(store_commit(&t), ERR_CORRUPT);
@@ -126,8 +126,7 @@ static void test_tables_are_apart(void **state)
 	store_close(s);
 }
 
-static const char *const keys[] = { "a", "ab", "ab/1", "ab/2", "ab0", "abc", "b",
-	"b/1" };
+static const char *const keys[] = { "a", "ab", "ab/1", "ab/2", "ab0", "abc", "b", "b/1" };
 
 static void fill(struct store *s)
 {
@@ -174,8 +173,7 @@ static void test_prefixes(void **state)
 		struct store_txn t;
 		char have[128] = "";
 		store_begin(s, &t, false);
-		store_seek_from(&c, &t, STORE_ENVELOPE, bytes_str(row[i].prefix),
-			bytes_str(from));
+		store_seek_from(&c, &t, STORE_ENVELOPE, bytes_str(row[i].prefix), bytes_str(from));
 		while (store_next(&c)) {
 			(void)strncat(have, (const char *)c.key.p, c.key.n);
 			(void)strcat(have, " ");
@@ -217,8 +215,7 @@ static void test_last(void **state)
 	fill(s);
 	store_begin(s, &t, false);
 	for (size_t i = 0; i < COUNT(row); i++) {
-		bool found =
-			store_last(&t, STORE_ENVELOPE, bytes_str(row[i].prefix), &key);
+		bool found = store_last(&t, STORE_ENVELOPE, bytes_str(row[i].prefix), &key);
 		if (found != (row[i].want != NULL) ||
 			(found && !bytes_eq(key, bytes_str(row[i].want))))
 			fail_msg("'%s': %.*s", row[i].prefix, found ? (int)key.n : 4,
@@ -240,7 +237,7 @@ static void test_leaving_a_cursor(void **state)
 	(void)state;
 	fill(s);
 	store_begin(s, &t, false);
-	store_foreach (&c, &t, STORE_ENVELOPE, bytes_str("a")) {
+	store_foreach(&c, &t, STORE_ENVELOPE, bytes_str("a")) {
 		store_cursor_close(&c);
 		break;
 	}
@@ -262,7 +259,7 @@ static void test_error_in_a_loop(void **state)
 	(void)state;
 	fill(s);
 	store_begin(s, &t, false);
-	store_foreach (&c, &t, STORE_ENVELOPE, bytes_str("a")) {
+	store_foreach(&c, &t, STORE_ENVELOPE, bytes_str("a")) {
 		t.err = ERR_CORRUPT;
 		n++;
 	}
@@ -290,8 +287,7 @@ static void test_random(void **state)
 			if (next[k] == 0)
 				store_delete(&t, STORE_KEY, bytes_of(&k, 1));
 			else
-				store_put(&t, STORE_KEY, bytes_of(&k, 1),
-					bytes_of(&next[k], 1));
+				store_put(&t, STORE_KEY, bytes_of(&k, 1), bytes_of(&next[k], 1));
 		}
 		if (rng_below(&r, 3) == 0) {
 			store_abort(&t);

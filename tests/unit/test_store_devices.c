@@ -62,7 +62,7 @@ static void test_devices(void **state)
 		d.id[0] ^= 1;
 		assert_false(device_get(&txn, d.id, &have));
 	}
-	store_foreach (&c, &txn, STORE_DEVICE, bytes_of(NULL, 0)) {
+	store_foreach(&c, &txn, STORE_DEVICE, bytes_of(NULL, 0)) {
 		struct device again;
 		assert_true(device_read(&c, &have));
 		assert_true(device_get(&txn, have.id, &again));
@@ -93,8 +93,7 @@ static void test_damaged_devices(void **state)
 		memset(record, 0, sizeof(record));
 		if (row[i].n > 0)
 			record[row[i].at] = 4;
-		store_put(&txn, STORE_DEVICE, bytes_of(id, ID_LEN),
-			bytes_of(record, row[i].n));
+		store_put(&txn, STORE_DEVICE, bytes_of(id, ID_LEN), bytes_of(record, row[i].n));
 		if (device_get(&txn, id, &d) || txn.err != ERR_CORRUPT)
 			fail_msg("%s", row[i].why);
 		assert_int_equal(store_commit(&txn), ERR_CORRUPT);
@@ -137,17 +136,17 @@ static void test_waiting(void **state)
 	waiting_delete(&txn, 2, id);
 	waiting_delete(&txn, 3, id);
 	turn();
-	store_foreach (&c, &txn, STORE_WAITING, waiting_prefix(2, key)) {
+	store_foreach(&c, &txn, STORE_WAITING, waiting_prefix(2, key)) {
 		assert_int_equal(waiting_read(&c, have), RING_HONOUR);
 		assert_int_equal(have[0], n++ == 0 ? 0 : 2);
 	}
 	assert_int_equal(n, 2);
 	n = 0;
-	store_foreach (&c, &txn, STORE_WAITING, waiting_prefix(UINT16_MAX, key))
+	store_foreach(&c, &txn, STORE_WAITING, waiting_prefix(UINT16_MAX, key))
 		n++;
 	assert_int_equal(n, 3);
 	waiting_put(&txn, 2, id, RING__COUNT);
-	store_foreach (&c, &txn, STORE_WAITING, waiting_prefix(2, key))
+	store_foreach(&c, &txn, STORE_WAITING, waiting_prefix(2, key))
 		(void)waiting_read(&c, have);
 	assert_int_equal(txn.err, ERR_CORRUPT);
 }

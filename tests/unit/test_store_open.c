@@ -21,8 +21,7 @@ static void test_other_format(void **state)
 			"store: written by another version (format 0, this is 1)" },
 		{ "too long", { 0, 0, 0, 1, 0 }, 5,
 			"store: written by another version (format 0, this is 1)" },
-		{ "empty", { 0 }, 0,
-			"store: written by another version (format 0, this is 1)" },
+		{ "empty", { 0 }, 0, "store: written by another version (format 0, this is 1)" },
 	};
 
 	(void)state;
@@ -31,12 +30,10 @@ static void test_other_format(void **state)
 		struct store_txn t;
 		char error[256] = "";
 		store_begin(s, &t, true);
-		store_put(&t, STORE_META, bytes_str("format"),
-			bytes_of(row[i].bytes, row[i].n));
+		store_put(&t, STORE_META, bytes_str("format"), bytes_of(row[i].bytes, row[i].n));
 		assert_int_equal(store_commit(&t), 0);
 		store_close(s);
-		assert_int_equal(
-			store_open(tmpdir_path("store"), MAP, &s, error), ERR_STORE);
+		assert_int_equal(store_open(tmpdir_path("store"), MAP, &s, error), ERR_STORE);
 		assert_string_equal(error, row[i].want);
 		assert_int_equal(tmpdir_drop(NULL), 0);
 		assert_int_equal(tmpdir_make(NULL), 0);
@@ -50,8 +47,7 @@ static void test_open_errors(void **state)
 	FILE *f;
 
 	(void)state;
-	assert_int_equal(
-		store_open(tmpdir_path("none/store"), MAP, &s, error), ERR_STORE);
+	assert_int_equal(store_open(tmpdir_path("none/store"), MAP, &s, error), ERR_STORE);
 	assert_non_null(strstr(error, "No such file or directory"));
 	/* Something else stands in its place. */
 	f = fopen(tmpdir_path("store"), "we");
@@ -86,8 +82,7 @@ static void test_map_full(void **state)
 		put(&t, "b", "two");
 		for (unsigned i = 0; i < 20; i++) {
 			(void)snprintf(key, sizeof(key), "big%u", i);
-			store_put(&t, STORE_ENVELOPE, bytes_str(key),
-				bytes_of(big, sizeof(big)));
+			store_put(&t, STORE_ENVELOPE, bytes_str(key), bytes_of(big, sizeof(big)));
 		}
 		assert_int_equal(store_commit(&t), -ENOSPC);
 		store_begin(s, &t, false);

@@ -38,8 +38,7 @@ static void test_arms(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct evidence_device d = random_arm(&r), have;
-		struct stage_key stage = { (uint32_t)rng_u64(&r),
-			(uint8_t)rng_u64(&r) };
+		struct stage_key stage = { (uint32_t)rng_u64(&r), (uint8_t)rng_u64(&r) };
 		uint8_t id[ID_LEN];
 		rng_fill(&r, id, sizeof(id));
 		assert_false(arm_get(&txn, stage, id, &have));
@@ -50,7 +49,7 @@ static void test_arms(void **state)
 		stage.step ^= 1;
 		assert_false(arm_get(&txn, stage, id, &have));
 	}
-	store_foreach (&c, &txn, STORE_ARM, bytes_of(NULL, 0)) {
+	store_foreach(&c, &txn, STORE_ARM, bytes_of(NULL, 0)) {
 		struct evidence_device have, again;
 		struct stage_key stage;
 		uint8_t id[ID_LEN];
@@ -67,19 +66,17 @@ static void test_damaged_arms(void **state)
 	static const struct {
 		size_t n;
 		uint8_t arm, group;
-	} row[] = { { 23, 0, 0 }, { 25, 0, 0 }, { 24, ARM__COUNT, 0 },
-		{ 24, 0, EVIDENCE_GROUPS }, { 24, 255, 255 } };
+	} row[] = { { 23, 0, 0 }, { 25, 0, 0 }, { 24, ARM__COUNT, 0 }, { 24, 0, EVIDENCE_GROUPS },
+		{ 24, 255, 255 } };
 	struct stage_key stage = { 1, 2 };
-	uint8_t id[ID_LEN] = { 0 }, key[5 + ID_LEN] = { 0, 0, 0, 1, 2 },
-		record[32] = { 0 };
+	uint8_t id[ID_LEN] = { 0 }, key[5 + ID_LEN] = { 0, 0, 0, 1, 2 }, record[32] = { 0 };
 	struct evidence_device d;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++) {
 		record[0] = row[i].arm;
 		record[1] = row[i].group;
-		store_put(&txn, STORE_ARM, bytes_of(key, sizeof(key)),
-			bytes_of(record, row[i].n));
+		store_put(&txn, STORE_ARM, bytes_of(key, sizeof(key)), bytes_of(record, row[i].n));
 		assert_false(arm_get(&txn, stage, id, &d));
 		assert_int_equal(store_commit(&txn), ERR_CORRUPT);
 		store_begin(store, &txn, true);
@@ -93,8 +90,7 @@ static void test_stages(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		static struct evidence e, have;
-		struct stage_key stage = { (uint32_t)rng_u64(&r),
-			(uint8_t)rng_u64(&r) };
+		struct stage_key stage = { (uint32_t)rng_u64(&r), (uint8_t)rng_u64(&r) };
 		uint16_t product = (uint16_t)rng_u64(&r);
 		rng_fill(&r, &e, sizeof(e));
 		memset(&have, 0, sizeof(have));
@@ -169,8 +165,8 @@ static void test_rows(void **state)
 		turn();
 		/* In the order in which they were closed, from anywhere on. */
 		n = 100;
-		store_seek_from(&c, &txn, STORE_ROW, bytes_of(key, 4),
-			row_key(rollouts[k], n, key));
+		store_seek_from(
+			&c, &txn, STORE_ROW, bytes_of(key, 4), row_key(rollouts[k], n, key));
 		while (store_next(&c)) {
 			struct stored_row have;
 			assert_true(row_read(&c, &number, &have));
@@ -197,7 +193,7 @@ static void test_rows_are_never_rewritten(void **state)
 	row_put(&txn, 0, &a); /* nor by itself */
 	assert_int_equal(store_commit(&txn), ERR_CORRUPT);
 	store_begin(store, &txn, true);
-	store_foreach (&c, &txn, STORE_ROW, bytes_of(NULL, 0)) {
+	store_foreach(&c, &txn, STORE_ROW, bytes_of(NULL, 0)) {
 		assert_true(row_read(&c, &number, &have));
 		check_row(&have, &a);
 	}

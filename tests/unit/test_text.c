@@ -59,8 +59,7 @@ static void test_durations(void **state)
 		uint64_t v = 1;
 		bool ok = text_duration(durations[i].in, &v);
 		if (ok != (durations[i].want != BAD) || (ok && v != durations[i].want))
-			fail_msg("'%s': %d, %llu", durations[i].in, ok,
-				(unsigned long long)v);
+			fail_msg("'%s': %d, %llu", durations[i].in, ok, (unsigned long long)v);
 	}
 }
 
@@ -140,8 +139,7 @@ static void test_sizes(void **state)
 		uint64_t v = 1;
 		bool ok = text_size(sizes[i].in, &v);
 		if (ok != (sizes[i].want != BAD) || (ok && v != sizes[i].want))
-			fail_msg("'%s': %d, %llu", sizes[i].in, ok,
-				(unsigned long long)v);
+			fail_msg("'%s': %d, %llu", sizes[i].in, ok, (unsigned long long)v);
 	}
 }
 
@@ -171,8 +169,7 @@ static void test_numbers(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++) {
 		uint64_t v = 1;
-		if (text_u64(row[i].in, &v) != row[i].ok ||
-			(row[i].ok && v != row[i].want))
+		if (text_u64(row[i].in, &v) != row[i].ok || (row[i].ok && v != row[i].want))
 			fail_msg("'%s'", row[i].in);
 	}
 }

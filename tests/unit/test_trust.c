@@ -113,8 +113,7 @@ static void test_root_bit_flips(void **state)
 	}
 	assert_int_equal(rootfile_parse(buf_bytes(&b), &r), 0);
 	rootfile_free(r);
-	assert_int_equal(
-		rootfile_parse(bytes_of(b.data, b.len - 1), &r), ERR_TRUNCATED);
+	assert_int_equal(rootfile_parse(bytes_of(b.data, b.len - 1), &r), ERR_TRUNCATED);
 	buf_release(&b);
 	assert_int_equal(rootfile_read(tmpdir_path("none"), &r), -ENOENT);
 }
@@ -179,8 +178,8 @@ static void no_repository(Pb__Root *r)
 static void test_root_check(void **state)
 {
 	static void (*const broken[])(Pb__Root *) = { no_threshold, high_threshold,
-		key_in_two_roles, unknown_key, one_key_twice, short_key,
-		log_key_is_director, no_repository };
+		key_in_two_roles, unknown_key, one_key_twice, short_key, log_key_is_director,
+		no_repository };
 	struct rootfile *r;
 
 	(void)state;
@@ -192,8 +191,8 @@ static void test_root_check(void **state)
 		int err;
 		assert_int_equal(rootfile_read(tmpdir_path("root.env"), &r), 0);
 		size_t n = wire_write(r->root, wire);
-		Pb__Root *copy = wire_read(&pb__root__descriptor, bytes_of(wire, n),
-			&wire_signed, &a, &err);
+		Pb__Root *copy =
+			wire_read(&pb__root__descriptor, bytes_of(wire, n), &wire_signed, &a, &err);
 		assert_non_null(copy);
 		assert_int_equal(rootfile_check(copy), 0);
 		broken[i](copy);
@@ -213,22 +212,18 @@ static void test_keys(void **state)
 	hold("team");
 	assert_int_equal(rootfile_read(tmpdir_path("root.env"), &r), 0);
 	assert_int_equal(
-		key_load(tmpdir_path("keys/bob.release.pem"), r->root, KEY_RELEASE, &k),
-		0);
+		key_load(tmpdir_path("keys/bob.release.pem"), r->root, KEY_RELEASE, &k), 0);
 	assert_string_equal(k.entry->name, "bob");
 	assert_true(key_is_in(&k, r->root, KEY_RELEASE));
 	assert_false(key_is_in(&k, r->root, KEY_APPROVER));
 	key_release(&k);
-	assert_int_equal(key_load(tmpdir_path("keys/bob.release.pem"), r->root,
-				 KEY_APPROVER, &k),
+	assert_int_equal(key_load(tmpdir_path("keys/bob.release.pem"), r->root, KEY_APPROVER, &k),
 		ERR_NOT_AUTHORISED);
 	assert_int_equal(crypto_key_generate(KEY_ED25519, &stranger), 0);
 	assert_int_equal(crypto_key_save(stranger, tmpdir_path("stranger.pem")), 0);
 	assert_int_equal(
-		key_load(tmpdir_path("stranger.pem"), r->root, KEY_RELEASE, &k),
-		ERR_NOT_FOUND);
-	assert_int_equal(key_load(tmpdir_path("root.env"), r->root, KEY_RELEASE, &k),
-		ERR_BAD_KEY);
+		key_load(tmpdir_path("stranger.pem"), r->root, KEY_RELEASE, &k), ERR_NOT_FOUND);
+	assert_int_equal(key_load(tmpdir_path("root.env"), r->root, KEY_RELEASE, &k), ERR_BAD_KEY);
 	crypto_key_free(stranger);
 	rootfile_free(r);
 }
@@ -237,8 +232,7 @@ static void test_online_keys(void **state)
 {
 	struct rootfile *r;
 	struct online_keys o;
-	char *failed = NULL,
-	     *director = key_path(tmpdir_path("online"), NULL, KEY_DIRECTOR);
+	char *failed = NULL, *director = key_path(tmpdir_path("online"), NULL, KEY_DIRECTOR);
 
 	(void)state;
 	hold("solo");
@@ -253,8 +247,8 @@ static void test_online_keys(void **state)
 	/* The snapshot's key in the director's place. */
 	assert_int_equal(unlink(director), 0);
 	assert_int_equal(link(tmpdir_path("online/snapshot.pem"), director), 0);
-	assert_int_equal(online_keys_load(tmpdir_path("online"), r->root, &o, &failed),
-		ERR_NOT_AUTHORISED);
+	assert_int_equal(
+		online_keys_load(tmpdir_path("online"), r->root, &o, &failed), ERR_NOT_AUTHORISED);
 	assert_string_equal(failed, director);
 	free(failed);
 	free(director);
@@ -271,8 +265,8 @@ static void test_device_secret(void **state)
 	hold("solo");
 	assert_int_equal(rootfile_read(tmpdir_path("root.env"), &r), 0);
 	assert_int_equal(truncate(tmpdir_path("online/device.key"), 31), 0);
-	assert_int_equal(online_keys_load(tmpdir_path("online"), r->root, &o, &failed),
-		ERR_BAD_KEY);
+	assert_int_equal(
+		online_keys_load(tmpdir_path("online"), r->root, &o, &failed), ERR_BAD_KEY);
 	assert_string_equal(failed, tmpdir_path("online/device.key"));
 	free(failed);
 	rootfile_free(r);
@@ -308,19 +302,16 @@ static int verify(X509 *x)
 
 static void test_tlscert(void **state)
 {
-	static const char *const names[] = { "localhost", "127.0.0.1", "::1",
-		"box.lan" };
+	static const char *const names[] = { "localhost", "127.0.0.1", "::1", "box.lan" };
 	struct crypto_key *key;
 	struct stat st;
 	int days, seconds;
 	X509 *x;
 
 	(void)state;
+	assert_int_equal(tlscert_write(tmpdir_path("c.pem"), tmpdir_path("k.pem"), names, 4), 0);
 	assert_int_equal(
-		tlscert_write(tmpdir_path("c.pem"), tmpdir_path("k.pem"), names, 4), 0);
-	assert_int_equal(
-		tlscert_write(tmpdir_path("c.pem"), tmpdir_path("k.pem"), names, 4),
-		-EEXIST);
+		tlscert_write(tmpdir_path("c.pem"), tmpdir_path("k.pem"), names, 4), -EEXIST);
 	assert_int_equal(stat(tmpdir_path("k.pem"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(crypto_key_load(tmpdir_path("k.pem"), &key), 0);
@@ -334,8 +325,7 @@ static void test_tlscert(void **state)
 	assert_int_equal(X509_check_ip_asc(x, "127.0.0.1", 0), 1);
 	assert_int_equal(X509_check_ip_asc(x, "::1", 0), 1);
 	assert_int_equal(X509_check_ca(x), 0);
-	assert_int_equal(
-		ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)), 1);
+	assert_int_equal(ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)), 1);
 	assert_int_equal(days, TLSCERT_DAYS - 1);
 	X509_free(x);
 }

@@ -17,9 +17,7 @@ static int open_with(void **state, uint64_t map_bytes)
 {
 	static char name[] = "default", product[] = "phone-a";
 	static char *products[] = { product };
-	static struct config_line line = {
-		.name = name, .products = products, .n_products = 1
-	};
+	static struct config_line line = { .name = name, .products = products, .n_products = 1 };
 	static const struct config config = { .lines = &line, .n_lines = 1 };
 	char error[256];
 
@@ -69,8 +67,7 @@ static void note_run(struct job *job, struct writer *w)
 	n->ran = ++ran;
 	job->err = n->fails;
 	if (n->fails == 0)
-		store_put(&w->txn, STORE_KEY, bytes_of(&n->number, 4),
-			bytes_of(big, n->size));
+		store_put(&w->txn, STORE_KEY, bytes_of(&n->number, 4), bytes_of(big, n->size));
 }
 
 static void note_done(struct job *job)
@@ -277,9 +274,7 @@ static void *call_many(void *arg)
 	struct caller *me = arg;
 
 	for (uint32_t i = 0; i < CALLS; i++) {
-		struct note n = {
-			.job = { .run = note_run }, .number = me->first + i, .size = 4
-		};
+		struct note n = { .job = { .run = note_run }, .number = me->first + i, .size = 4 };
 		me->failed += writer_call(&writer, &n.job) != 0;
 		/* It is there when the call returns. */
 		me->missing += !is_stored(n.number);
@@ -297,9 +292,7 @@ static void test_callers(void **state)
 	assert_int_equal(writer_start(&writer), 0);
 	for (uint32_t t = 0; t < CALLERS; t++) {
 		caller[t].first = 1 + t * CALLS;
-		assert_int_equal(
-			pthread_create(&caller[t].thread, NULL, call_many, &caller[t]),
-			0);
+		assert_int_equal(pthread_create(&caller[t].thread, NULL, call_many, &caller[t]), 0);
 	}
 	for (unsigned t = 0; t < CALLERS; t++) {
 		assert_int_equal(pthread_join(caller[t].thread, NULL), 0);
@@ -326,8 +319,7 @@ static void test_stop_commits(void **state)
 	writer_stop(&writer);
 	assert_int_equal(done, COUNT(n));
 	for (size_t i = 0; i < COUNT(n); i++)
-		assert_true(n[i].job.err == 0 && n[i].ran == i + 1 &&
-			is_stored(n[i].number));
+		assert_true(n[i].job.err == 0 && n[i].ran == i + 1 && is_stored(n[i].number));
 }
 
 /* And what was taken when no thread ran, when it is closed. */
@@ -351,8 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_group_commit),
 		TEST(test_one_is_refused),
-		cmocka_unit_test_setup_teardown(
-			test_failed_commit, open_small, close_all),
+		cmocka_unit_test_setup_teardown(test_failed_commit, open_small, close_all),
 		TEST(test_sticky_error),
 		TEST(test_busy),
 		TEST(test_call),

@@ -69,8 +69,7 @@ static const struct yaml_field doc_fields[] = {
 	{ .key = "words",  .type = YAML_LIST,     .at = AT(doc, words),  .count_at = AT(doc, n_words), .def = "" },
 };
 /* clang-format on */
-static const struct yaml_schema schema = { doc_fields, COUNT(doc_fields),
-	sizeof(struct doc) };
+static const struct yaml_schema schema = { doc_fields, COUNT(doc_fields), sizeof(struct doc) };
 
 static int load(const char *text, struct doc *out, char error[YAML_ERROR_MAX])
 {
@@ -166,69 +165,52 @@ static const struct {
 	{ "a word", "hello\n", ":1: is a map of keys and values" },
 	{ "a list", "- a\n", ":1: is a map of keys and values" },
 	{ "not YAML", N "inner: [1\n", ":3: did not find expected ',' or ']'" },
-	{ "tab", "name: n\n\tcount: 3\n",
-		":2: found a tab character that violates indentation" },
-	{ "a second document", N "---\ncount: 3\n",
-		":3: a second document begins here" },
+	{ "tab", "name: n\n\tcount: 3\n", ":2: found a tab character that violates indentation" },
+	{ "a second document", N "---\ncount: 3\n", ":3: a second document begins here" },
 	{ "something behind the end", N "...\n- a\n",
 		":3: did not find expected <document start>" },
-	{ "rubbish behind the end", N "---\n]\n",
-		":3: did not find expected node content" },
+	{ "rubbish behind the end", N "---\n]\n", ":3: did not find expected node content" },
 	{ "missing", "count: 3\n", ":1: name: is missing" },
-	{ "missing in an item", N "items:\n- weight: 3\n",
-		":3: items[1].name: is missing" },
-	{ "missing in the second", N "items:\n- name: a\n- {}\n",
-		":4: items[2].name: is missing" },
+	{ "missing in an item", N "items:\n- weight: 3\n", ":3: items[1].name: is missing" },
+	{ "missing in the second", N "items:\n- name: a\n- {}\n", ":4: items[2].name: is missing" },
 	{ "unknown", N "xyzzy: 1\n", ":2: xyzzy: unknown key" },
 	{ "misspelt", N "cuont: 1\n", ":2: cuont: unknown key; did you mean 'count'?" },
 	{ "misspelt inside", N "\ninner:\n  depp: {}\n",
 		":4: inner.depp: unknown key; did you mean 'deep'?" },
 	{ "misspelt in an item", N "items:\n- name: a\n  wieght: 1\n",
 		":4: items[1].wieght: unknown key; did you mean 'weight'?" },
-	{ "unknown before missing", "nmae: n\n",
-		":1: nmae: unknown key; did you mean 'name'?" },
+	{ "unknown before missing", "nmae: n\n", ":1: nmae: unknown key; did you mean 'name'?" },
 	{ "twice", N "count: 1\ncount: 2\n", ":3: count: stands here twice" },
-	{ "twice inside", N "inner:\n  x: 1\n  x: 1\n",
-		":4: inner.x: stands here twice" },
+	{ "twice inside", N "inner:\n  x: 1\n  x: 1\n", ":4: inner.x: stands here twice" },
 	{ "a key that is a list", N "[a, b]: 1\n", ":2: a key is one word" },
 	{ "no number", N "count: many\n", ":2: count: 'many' is a whole number" },
 	{ "no whole number", N "count: 1.5\n", ":2: count: '1.5' is a whole number" },
 	{ "negative", N "count: -1\n", ":2: count: '-1' is a whole number" },
 	{ "nothing", N "count:\n", ":2: count: '' is a whole number" },
-	{ "beyond 32 bits", N "count: 4294967297\n",
-		":2: count: '4294967297' is a whole number" },
+	{ "beyond 32 bits", N "count: 4294967297\n", ":2: count: '4294967297' is a whole number" },
 	{ "below the range", N "count: 0\n", ":2: count: '0' is not within 1 to 10" },
 	{ "above the range", N "count: 11\n", ":2: count: '11' is not within 1 to 10" },
 	{ "no truth", N "on: yes\n", ":2: on: 'yes' is true or false" },
 	{ "no duration", N "every: 5\n",
 		":2: every: '5' is a duration such as 30s, 15m, 4h or 7d" },
-	{ "too short", N "every: 99ms\n",
-		":2: every: '99ms' is not within 100 to 3600000 ms" },
-	{ "too long", N "every: 61m\n",
-		":2: every: '61m' is not within 100 to 3600000 ms" },
+	{ "too short", N "every: 99ms\n", ":2: every: '99ms' is not within 100 to 3600000 ms" },
+	{ "too long", N "every: 61m\n", ":2: every: '61m' is not within 100 to 3600000 ms" },
 	{ "no share", N "share: half\n",
 		":2: share: 'half' is a share such as 1 %, or parts per million" },
-	{ "more than all", N "share: 101 %\n",
-		":2: share: '101 %' is not within 0 to 1000000" },
-	{ "no ratio", N "ratio: some\n",
-		":2: ratio: 'some' is a ratio such as 1.5, or none" },
+	{ "more than all", N "share: 101 %\n", ":2: share: '101 %' is not within 0 to 1000000" },
+	{ "no ratio", N "ratio: some\n", ":2: ratio: 'some' is a ratio such as 1.5, or none" },
 	{ "ratio 0", N "ratio: 0\n", ":2: ratio: '0' is a ratio such as 1.5, or none" },
 	{ "ratio in percent", N "ratio: 150 %\n",
 		":2: ratio: '150 %' is a ratio such as 1.5, or none" },
-	{ "a huge ratio", N "ratio: 4295\n",
-		":2: ratio: '4295' is a ratio such as 1.5, or none" },
+	{ "a huge ratio", N "ratio: 4295\n", ":2: ratio: '4295' is a ratio such as 1.5, or none" },
 	{ "no such word", N "colour: pink\n",
 		":2: colour: 'pink' is none of the words known here" },
 	{ "a word in capitals", N "colour: Red\n",
 		":2: colour: 'Red' is none of the words known here" },
-	{ "no size", N "size: 3 apples\n",
-		":2: size: '3 apples' is a size such as 64 MiB" },
-	{ "a list for a value", N "count: [1]\n",
-		":2: count: is one value, not a list or a map" },
-	{ "a map for a value", "name: {a: b}\n",
-		":1: name: is one value, not a list or a map" },
-	{ "a value for a map", N "inner: 5\n",
-		":2: inner: is a map of keys and values" },
+	{ "no size", N "size: 3 apples\n", ":2: size: '3 apples' is a size such as 64 MiB" },
+	{ "a list for a value", N "count: [1]\n", ":2: count: is one value, not a list or a map" },
+	{ "a map for a value", "name: {a: b}\n", ":1: name: is one value, not a list or a map" },
+	{ "a value for a map", N "inner: 5\n", ":2: inner: is a map of keys and values" },
 	{ "a value for a list", N "words: one\n", ":2: words: is a list" },
 	{ "a map for a list", N "items: {name: a}\n", ":2: items: is a list" },
 	{ "a value for an item", N "items:\n- name: a\n- b\n",
@@ -249,8 +231,7 @@ static void test_errors(void **state)
 		size_t n = strlen(tmpdir_path("f.yaml"));
 		struct doc d;
 		int err = load(errors[i].text, &d, error);
-		if (err != ERR_CONFIG ||
-			strncmp(error, tmpdir_path("f.yaml"), n) != 0 ||
+		if (err != ERR_CONFIG || strncmp(error, tmpdir_path("f.yaml"), n) != 0 ||
 			strcmp(error + n, errors[i].want) != 0)
 			fail_msg("%s: %s, %s", errors[i].why, err_name(err), error);
 	}
@@ -282,10 +263,9 @@ static void test_no_file(void **state)
 	struct doc d;
 
 	(void)state;
-	assert_int_equal(
-		yaml_read_file(tmpdir_path("none.yaml"), &schema, &d, error), -ENOENT);
-	(void)snprintf(want, sizeof(want), "%s: No such file or directory",
-		tmpdir_path("none.yaml"));
+	assert_int_equal(yaml_read_file(tmpdir_path("none.yaml"), &schema, &d, error), -ENOENT);
+	(void)snprintf(
+		want, sizeof(want), "%s: No such file or directory", tmpdir_path("none.yaml"));
 	assert_string_equal(error, want);
 }
 
@@ -296,8 +276,7 @@ static void test_aliases(void **state)
 	struct doc d;
 
 	(void)state;
-	assert_int_equal(
-		load("name: &n same\ntitle: *n\nwords: [*n, *n]\n", &d, error), 0);
+	assert_int_equal(load("name: &n same\ntitle: *n\nwords: [*n, *n]\n", &d, error), 0);
 	assert_string_equal(d.title, "same");
 	assert_string_equal(d.words[1], "same");
 	yaml_release(&schema, &d);

@@ -99,7 +99,7 @@ enum huidu_ring_why {
 
 enum huidu_phase {
 	HUIDU_ENROLLING,
-	HUIDU_IDLE,       /* next poll at next_ms */
+	HUIDU_IDLE, /* next poll at next_ms */
 	HUIDU_FETCHING,
 	HUIDU_APPLYING,   /* waits for huidu_applied() */
 	HUIDU_CONFIRMING, /* polls once more before the switch */
@@ -119,9 +119,9 @@ enum huidu_event {
 
 /* A request to send.  Valid until it is answered. */
 struct huidu_request {
-	const char *method;  /* "POST" or "GET" */
-	const char *path;    /* "/v1/poll"; to be put behind the server's address */
-	const void *body;    /* application/x-protobuf; NULL for GET */
+	const char *method; /* "POST" or "GET" */
+	const char *path;   /* "/v1/poll"; to be put behind the server's address */
+	const void *body;   /* application/x-protobuf; NULL for GET */
 	size_t body_len;
 	uint64_t range_from; /* GET: ask for bytes from here on (Range: bytes=N-) when > 0 */
 	size_t max_response; /* answer HUIDU_ETOOBIG, as if the network had failed, beyond it */
@@ -203,10 +203,10 @@ struct huidu_config {
 	const char *build_id;   /* what runs now; at most 63 */
 	uint64_t release_counter;
 	uint64_t rollback_index;
-	const void *root;       /* Envelope of the Root this device was made with; must stay valid */
+	const void *root; /* Envelope of the Root this device was made with; must stay valid */
 	size_t root_len;
-	enum huidu_ring wish;   /* innermost ring the user opted in to */
-	int reports;            /* 0: poll without an id, report nothing */
+	enum huidu_ring wish; /* innermost ring the user opted in to */
+	int reports;          /* 0: poll without an id, report nothing */
 	/* The server's interval is held within these; 0: 60 s and 24 h; 30 days at most. */
 	uint32_t poll_min_s;
 	uint32_t poll_max_s;
@@ -223,11 +223,11 @@ struct huidu_status {
 	int last_error;         /* of the last request or check; 0: fine */
 	uint64_t last_fresh_ms; /* when metadata was last shown to be fresh; 0: never */
 	int stale;
-	uint64_t next_ms;       /* when huidu_step() is due */
+	uint64_t next_ms;         /* when huidu_step() is due */
 	uint64_t fetched, length; /* bytes of the build under way */
-	char build_id[64];      /* of the build under way; "" when none is */
-	uint32_t unsent;        /* events not yet acknowledged by the server */
-	uint32_t acknowledged;  /* number of the last event before those */
+	char build_id[64];        /* of the build under way; "" when none is */
+	uint32_t unsent;          /* events not yet acknowledged by the server */
+	uint32_t acknowledged;    /* number of the last event before those */
 };
 
 /*
