@@ -76,11 +76,11 @@ struct shown show_age(uint64_t ms)
 			continue;
 		if (unit[i].small != NULL && small > 0)
 			(void)snprintf(out.s, sizeof(out.s), "%llu%s%llu%s",
-				(unsigned long long)big, unit[i].big,
-				(unsigned long long)small, unit[i].small);
+				(unsigned long long)big, unit[i].big, (unsigned long long)small,
+				unit[i].small);
 		else
-			(void)snprintf(out.s, sizeof(out.s), "%llu%s",
-				(unsigned long long)big, unit[i].big);
+			(void)snprintf(out.s, sizeof(out.s), "%llu%s", (unsigned long long)big,
+				unit[i].big);
 		return out;
 	}
 	(void)snprintf(out.s, sizeof(out.s), "%llus", (unsigned long long)s);

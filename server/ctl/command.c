@@ -38,7 +38,7 @@ const struct command commands[] = {
 	{ "rollout", "pause", "pause", "NAME", "take in no more devices",
 		"huiductl rollout pause 2.4.1 --reason 'looking at heat on phone-c'",
 		cmd_rollout_pause, ARG(REASON) | ARG(KEY), 1, 1 },
-	{ "rollout", "halt", "halt", "NAME", "stop offering it, at once; never asks",
+	{ "rollout", "halt", "halt", "NAME", "stop offering it, at once; asks only why",
 		"huiductl rollout halt 2.4.1 --reason 'modem crashes on phone-c'",
 		cmd_rollout_halt, ARG(REASON) | ARG(KEY), 1, 1 },
 	{ "rollout", "get", "get", "[NAME]", "how it goes: stages, counts, evidence",

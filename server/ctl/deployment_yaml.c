@@ -27,7 +27,7 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"workers: 0                # event loops; 0: one per core\n"
 		"\n"
 		"admin: admin.sock         # huiductl talks to this\n"
-		"metrics: 127.0.0.1:9464   # OpenMetrics and the status page\n"
+		"metrics: 127.0.0.1:9464   # OpenMetrics\n"
 		"\n"
 		"root: root.env            # who may sign what\n"
 		"online: online            # the server's own keys; nobody else's\n"

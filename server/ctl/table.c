@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/mem.h"
 
@@ -68,18 +69,53 @@ static void measure(const struct table *t, size_t width[COLUMNS_MAX])
 	}
 }
 
-/* A last column of prose takes what the others leave. */
-static void cut_last(const struct table *t, const struct term *term, size_t *width)
+/* The longest beginning of `s` of whole words that fits, in bytes; a long word is cut. */
+static size_t words_fit(const char *s, size_t width)
 {
-	size_t last = t->n_columns - 1, before = 0, room;
+	size_t n = text_fit(s, width), end = n;
 
-	if (t->columns[last].right || !term->tty)
-		return;
-	for (size_t c = 0; c < last; c++)
+	if (s[n] == '\0')
+		return n;
+	while (end > 0 && s[end] != ' ')
+		end--;
+	return end > 0 ? end : n > 0 ? n : strlen(s);
+}
+
+/* What does not fit behind its row stands below it, from where the column before begins. */
+static void print_below(const struct term *term, struct buf *out, size_t indent, struct cell *cell)
+{
+	size_t room = (size_t)term->width > indent + 8 ? (size_t)term->width - indent : 8;
+	const char *s = cell->text;
+
+	while (*s != '\0') {
+		size_t n = words_fit(s, room);
+		char *line = mem_printf("%.*s", (int)n, s);
+		spaces(out, indent);
+		put_text(out, term, cell->style, line);
+		buf_str(out, "\n");
+		free(line);
+		for (s += n; *s == ' ';)
+			s++;
+	}
+}
+
+static void print_last(const struct table *t, const struct term *term, struct buf *out,
+	const size_t *width, struct cell *cell)
+{
+	const struct cell none = { (char[]){ "" }, STYLE_PLAIN };
+	size_t last = t->n_columns - 1, before = 0, indent = 0;
+
+	for (size_t c = 0; c < last; c++) {
+		indent = before;
 		before += width[c] + GAP;
-	room = (size_t)term->width > before + 8 ? (size_t)term->width - before : 8;
-	for (size_t i = last; i < t->n_cells; i += t->n_columns)
-		t->cells[i].text[text_fit(t->cells[i].text, room)] = '\0';
+	}
+	if (!term->tty || t->columns[last].right ||
+		before + text_width(cell->text) <= (size_t)term->width) {
+		print_cell(t, term, out, last, width[last], cell);
+		return;
+	}
+	print_cell(t, term, out, last, width[last], &none);
+	print_below(term, out, indent, cell);
 }
 
 void table_print(struct table *t, const struct term *term, struct buf *out)
@@ -88,7 +124,6 @@ void table_print(struct table *t, const struct term *term, struct buf *out)
 
 	assert(t->n_columns <= COLUMNS_MAX && t->n_cells % t->n_columns == 0);
 	measure(t, width);
-	cut_last(t, term, width);
 	for (size_t c = 0; c < t->n_columns; c++) {
 		char *head = mem_strdup(t->columns[c].head);
 		struct cell cell = { head, STYLE_DIM };
@@ -97,7 +132,10 @@ void table_print(struct table *t, const struct term *term, struct buf *out)
 	}
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t c = i % t->n_columns;
-		print_cell(t, term, out, c, width[c], &t->cells[i]);
+		if (c + 1 == t->n_columns)
+			print_last(t, term, out, width, &t->cells[i]);
+		else
+			print_cell(t, term, out, c, width[c], &t->cells[i]);
 		free(t->cells[i].text);
 	}
 	free(t->cells);

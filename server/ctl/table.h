@@ -20,7 +20,7 @@ struct table {
 void table_cell(struct table *t, enum style style, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /*
- * Adds the table to `out`, its last column cut to the terminal's width if it must be,
- * and gives its memory back.  The last row must be whole.
+ * Adds the table to `out` and gives its memory back.  On a terminal, prose of the last column
+ * that does not fit goes below its row.  The last row must be whole.
  */
 void table_print(struct table *t, const struct term *term, struct buf *out);

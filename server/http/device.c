@@ -378,6 +378,7 @@ static const struct {
 	{ HTTP_TLS_FAILED, METRIC_REFUSED_TLS },
 	{ HTTP_CONNECTIONS_MAX, METRIC_REFUSED_CONNECTIONS },
 	{ HTTP_EMFILE, METRIC_REFUSED_CONNECTIONS },
+	{ HTTP_FILE_BYTES, METRIC_ARTIFACT_BYTES },
 };
 
 void device_front_count(const struct device_front *f)

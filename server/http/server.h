@@ -61,11 +61,16 @@ struct http_server {
 };
 
 /* One writer: the server's thread. */
-static inline void server_count(struct http_server *s, enum http_count which)
+static inline void server_add(struct http_server *s, enum http_count which, uint64_t more)
 {
 	uint64_t n = atomic_load_explicit(&s->count[which], memory_order_relaxed);
 
-	atomic_store_explicit(&s->count[which], n + 1, memory_order_relaxed);
+	atomic_store_explicit(&s->count[which], n + more, memory_order_relaxed);
+}
+
+static inline void server_count(struct http_server *s, enum http_count which)
+{
+	server_add(s, which, 1);
 }
 
 /* Defaults for those that are zero. */

@@ -284,6 +284,7 @@ static bool step_file(struct conn *c)
 			return left(c);
 		c->file_left -= (size_t)n;
 		c->file_sent += (size_t)n;
+		server_add(c->server, HTTP_FILE_BYTES, (uint64_t)n);
 	}
 	conn_close_file(c);
 	return finish(c);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """huidud, the real daemon: what it refuses, what survives a kill -9, and a whole update by the
 real agent."""
+import hashlib
 import http.client
 import json
 import os
@@ -318,6 +319,32 @@ def test_wrong_paths(deployment_running):
         r = c.getresponse()
         r.read()
         assert r.status == status, path
+
+
+def test_artifact(deployment):
+    """A published build's file: whole, by pieces, its head alone; and every byte is counted."""
+    content = bytes(range(256)) * 1000
+    (deployment.folder / 'file').write_bytes(content)
+    deployment.start()
+    deployment.must('build', 'publish', 'file', '--product', 'phone-a', '--build', '1')
+    path = '/v1/artifact/' + hashlib.sha256(content).hexdigest()
+    sent = 0
+    for method, wanted, status, body in (
+            ('GET', None, 200, content), ('HEAD', None, 200, b''),
+            ('GET', 'bytes=1000-1999', 206, content[1000:2000]),
+            ('GET', 'bytes=255999-', 206, content[-1:]),
+            ('GET', 'bytes=-10', 206, content[-10:]),
+            ('HEAD', 'bytes=0-9', 200, b''),  # Range is for GET
+            ('GET', 'bytes=256000-', 416, None)):
+        c = deployment.connect()
+        c.request(method, path, headers={'Range': wanted} if wanted else {})
+        r = c.getresponse()
+        got = r.read()
+        assert (r.status, got if status < 300 else None) == (status, body), wanted
+        sent += len(got) if status < 300 else 0
+        c.close()
+    assert deployment.metric('huidu_artifact_requests_total') == 7
+    wait_until(lambda: deployment.metric('huidu_artifact_bytes_total') == sent, 'bytes counted')
 
 
 # ---- the story

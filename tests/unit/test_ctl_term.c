@@ -145,10 +145,12 @@ static void test_table(void **state)
 		"NAME        N  WHY\n"
 		"├─ core  1000  because it is so\n"
 		"x           7\n");
-	/* On a terminal the last column of prose is cut, not wrapped. */
+	/* On a terminal prose of the last column goes below its row when it does not fit. */
 	check(&narrow,
 		"NAME        N  WHY\n"
-		"├─ core  1000  because i\n"
+		"├─ core  1000\n"
+		"         because it is\n"
+		"         so\n"
 		"x           7\n");
 	check(&color,
 		"\033[2mNAME\033[0m        \033[2mN\033[0m  \033[2mWHY\033[0m\n"
