@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/metrics/metrics.h"
 
@@ -146,21 +147,16 @@ static void test_formats(void **state)
 	check_page(true);
 }
 
-/* Prometheus's own opinion, where it is installed. */
-static void test_promtool(void **state)
+/* For promtool: Prometheus's own opinion. */
+static int print_page(void)
 {
 	struct buf b = { 0 };
-	FILE *f;
+	bool whole;
 
-	(void)state;
-	if (system("command -v promtool >/dev/null") != 0)
-		skip();
 	metrics_write(&b, false);
-	f = popen("promtool check metrics 1>&2", "we");
-	assert_non_null(f);
-	assert_int_equal(fwrite(b.data, 1, b.len, f), b.len);
-	assert_int_equal(pclose(f), 0);
+	whole = fwrite(b.data, 1, b.len, stdout) == b.len;
 	buf_release(&b);
+	return whole ? 0 : 1;
 }
 
 static void check_line(const char *want)
@@ -221,14 +217,15 @@ static void test_threads(void **state)
 		metric_get(METRIC_ARTIFACT_BYTES), (uint64_t)THREADS * ADDS * (ADDS - 1) / 2);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_promtool),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_threads),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "--print") == 0)
+		return print_page();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
