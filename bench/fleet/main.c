@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet: N simulated phones in one process, each with its own SDK, against a real server. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,21 +7,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "bench/fleet/phone.h"
+#include "bench/fleet/run.h"
 
 #define ROOT_MAX 65536
 #define STEP_MS  10
-
-struct run {
-	struct fleet fleet;
-	struct net_options net;
-	struct phone *phones;
-	unsigned n, spread_ms;
-	unsigned wish[3]; /* phones that opt in to core, honour, dev */
-	const char *root_path, *status_path, *dump_path;
-	struct event_base *base;
-	uint64_t started_ms, next_status_ms, end_ms;
-};
 
 /* ---- what happened ---- */
 
@@ -223,210 +211,11 @@ static void run(struct run *r)
 	free(r->fleet.scratch);
 }
 
-/* ---- options ---- */
-
-static const char usage_text[] =
-	"usage: fleet --server HOST:PORT --root FILE --repository NAME --product NAME [options]\n"
-	"  --ca FILE          the server's certificate; without it plain HTTP\n"
-	"  --phones N         how many (1000)\n"
-	"  --core N --honour N --dev N   how many of them opt in to a ring (0)\n"
-	"  --seed N           of all that is drawn (1)\n"
-	"  --day SECONDS      how long a simulated day lasts (86400)\n"
-	"  --crashes RATE     first-order crash rate of a phone and day (0.01)\n"
-	"  --build ID:crash=RATIO,boot_fail=SHARE,brick=SHARE   what a build does\n"
-	"  --poll-min SECONDS the SDK's lower bound of the poll interval (1)\n"
-	"  --spread MS        over which phones are switched on (1000)\n"
-	"  --connections N    at one time (64); --reconnect: a new one each request\n"
-	"  --status FILE      written every second; the same goes to stdout at the end\n"
-	"  --dump FILE        at the end: a line a phone, its id and last acknowledged event\n"
-	"  --save-poll FILE   the body of the newest poll, for a load generator\n"
-	"  --seconds N        end after so long; SIGTERM ends it too\n"
-	"  --verbose          say what the SDK refused\n";
-
-enum fleet_option {
-	OPT_SERVER,
-	OPT_CA,
-	OPT_ROOT,
-	OPT_REPOSITORY,
-	OPT_PRODUCT,
-	OPT_PHONES,
-	OPT_CORE,
-	OPT_HONOUR,
-	OPT_DEV,
-	OPT_SEED,
-	OPT_DAY,
-	OPT_CRASHES,
-	OPT_BUILD,
-	OPT_POLL_MIN,
-	OPT_SPREAD,
-	OPT_CONNECTIONS,
-	OPT_RECONNECT,
-	OPT_STATUS,
-	OPT_DUMP,
-	OPT_SAVE_POLL,
-	OPT_SECONDS,
-	OPT_VERBOSE,
-	OPT_HELP
-};
-
-static const struct option options[] = {
-	[OPT_SERVER] = { "server", required_argument, NULL, OPT_SERVER },
-	[OPT_CA] = { "ca", required_argument, NULL, OPT_CA },
-	[OPT_ROOT] = { "root", required_argument, NULL, OPT_ROOT },
-	[OPT_REPOSITORY] = { "repository", required_argument, NULL, OPT_REPOSITORY },
-	[OPT_PRODUCT] = { "product", required_argument, NULL, OPT_PRODUCT },
-	[OPT_PHONES] = { "phones", required_argument, NULL, OPT_PHONES },
-	[OPT_CORE] = { "core", required_argument, NULL, OPT_CORE },
-	[OPT_HONOUR] = { "honour", required_argument, NULL, OPT_HONOUR },
-	[OPT_DEV] = { "dev", required_argument, NULL, OPT_DEV },
-	[OPT_SEED] = { "seed", required_argument, NULL, OPT_SEED },
-	[OPT_DAY] = { "day", required_argument, NULL, OPT_DAY },
-	[OPT_CRASHES] = { "crashes", required_argument, NULL, OPT_CRASHES },
-	[OPT_BUILD] = { "build", required_argument, NULL, OPT_BUILD },
-	[OPT_POLL_MIN] = { "poll-min", required_argument, NULL, OPT_POLL_MIN },
-	[OPT_SPREAD] = { "spread", required_argument, NULL, OPT_SPREAD },
-	[OPT_CONNECTIONS] = { "connections", required_argument, NULL, OPT_CONNECTIONS },
-	[OPT_RECONNECT] = { "reconnect", no_argument, NULL, OPT_RECONNECT },
-	[OPT_STATUS] = { "status", required_argument, NULL, OPT_STATUS },
-	[OPT_DUMP] = { "dump", required_argument, NULL, OPT_DUMP },
-	[OPT_SAVE_POLL] = { "save-poll", required_argument, NULL, OPT_SAVE_POLL },
-	[OPT_SECONDS] = { "seconds", required_argument, NULL, OPT_SECONDS },
-	[OPT_VERBOSE] = { "verbose", no_argument, NULL, OPT_VERBOSE },
-	[OPT_HELP] = { "help", no_argument, NULL, OPT_HELP },
-	{ NULL, 0, NULL, 0 },
-};
-
-static unsigned number(const char *s)
-{
-	char *end;
-	unsigned long v = strtoul(s, &end, 10);
-
-	if (*end != '\0' || end == s || v > 100000000) {
-		(void)fprintf(stderr, "fleet: '%s' is no number\n", s);
-		exit(2);
-	}
-	return (unsigned)v;
-}
-
-static void set_server(struct run *r, char *s)
-{
-	char *colon = strrchr(s, ':');
-
-	if (colon == NULL) {
-		(void)fputs(usage_text, stderr);
-		exit(2);
-	}
-	*colon = '\0';
-	r->net.host = s;
-	r->net.port = number(colon + 1);
-}
-
-static void set_build(struct run *r, const char *s)
-{
-	if (!model_parse(&r->fleet.model, s)) {
-		(void)fprintf(stderr, "fleet: '%s' is not ID:crash=RATIO,...\n", s);
-		exit(2);
-	}
-}
-
-static void set(struct run *r, int option, char *arg)
-{
-	switch (option) {
-	case OPT_SERVER:
-		set_server(r, arg);
-		break;
-	case OPT_CA:
-		r->net.ca = arg;
-		break;
-	case OPT_ROOT:
-		r->root_path = arg;
-		break;
-	case OPT_REPOSITORY:
-		r->fleet.repository = arg;
-		break;
-	case OPT_PRODUCT:
-		r->fleet.product = arg;
-		break;
-	case OPT_PHONES:
-		r->n = number(arg);
-		break;
-	case OPT_CORE:
-		r->wish[0] = number(arg);
-		break;
-	case OPT_HONOUR:
-		r->wish[1] = number(arg);
-		break;
-	case OPT_DEV:
-		r->wish[2] = number(arg);
-		break;
-	case OPT_SEED:
-		r->fleet.model.state = 88172645463325252ull + number(arg);
-		break;
-	case OPT_DAY:
-		r->fleet.model.day_ms = 1000.0 * number(arg);
-		break;
-	case OPT_CRASHES:
-		r->fleet.model.crashes_per_day = strtod(arg, NULL);
-		break;
-	case OPT_BUILD:
-		set_build(r, arg);
-		break;
-	case OPT_POLL_MIN:
-		r->fleet.poll_min_s = number(arg);
-		break;
-	case OPT_SPREAD:
-		r->spread_ms = number(arg);
-		break;
-	case OPT_CONNECTIONS:
-		r->net.connections = number(arg);
-		break;
-	case OPT_RECONNECT:
-		r->net.reconnect = 1;
-		break;
-	case OPT_STATUS:
-		r->status_path = arg;
-		break;
-	case OPT_DUMP:
-		r->dump_path = arg;
-		break;
-	case OPT_SAVE_POLL:
-		r->fleet.save_poll = arg;
-		break;
-	case OPT_SECONDS:
-		r->end_ms = 1000ull * number(arg);
-		break;
-	case OPT_VERBOSE:
-		r->fleet.verbose = 1;
-		break;
-	case OPT_HELP:
-		(void)fputs(usage_text, stdout);
-		exit(0);
-	default:
-		(void)fputs(usage_text, stderr);
-		exit(2);
-	}
-}
-
 int main(int argc, char **argv)
 {
-	static struct run r = {
-		.n = 1000,
-		.spread_ms = 1000,
-		.net = { .connections = 64 },
-		.fleet = { .poll_min_s = 1,
-			.model = { .state = 88172645463325253ull,
-				.day_ms = 86400e3,
-				.crashes_per_day = 0.01 } },
-	};
-	int option;
+	static struct run r = RUN_DEFAULTS;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-		set(&r, option, optarg);
-	if (r.net.host == NULL || r.root_path == NULL || r.fleet.repository == NULL ||
-		r.fleet.product == NULL || r.n == 0 || r.net.connections == 0) {
-		(void)fputs(usage_text, stderr);
-		return 2;
-	}
+	run_options(&r, argc, argv);
 	(void)signal(SIGPIPE, SIG_IGN);
 	read_root(&r);
 	run(&r);

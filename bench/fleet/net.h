@@ -11,7 +11,7 @@
 struct net;
 
 struct net_options {
-	const char *host;
+	char *host;
 	unsigned port;
 	const char *ca;       /* file; NULL: plain HTTP */
 	unsigned connections; /* at one time */

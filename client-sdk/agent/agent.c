@@ -90,6 +90,16 @@ void agent_close(struct agent *a)
 	files_close(&a->files);
 }
 
+/* What `huiductl device why` asks for. */
+static void show_id(const uint8_t id[16])
+{
+	char hex[33];
+
+	for (size_t i = 0; i < 16; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", id[i]);
+	(void)fprintf(stderr, "huidu-agent: device %s\n", hex);
+}
+
 /* Tells of every change once. */
 static void show(struct agent *a)
 {
@@ -102,6 +112,8 @@ static void show(struct agent *a)
 	struct huidu_status s;
 
 	huidu_status(a->h, &s);
+	if (s.enrolled && !a->shown.enrolled)
+		show_id(s.device_id);
 	if (s.phase != a->shown.phase || s.answer != a->shown.answer || s.ring != a->shown.ring ||
 		strcmp(s.build_id, a->shown.build_id) != 0)
 		(void)fprintf(stderr, "huidu-agent: build %s, ring %s, %s%s%s: %s\n", a->build.id,

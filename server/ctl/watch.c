@@ -26,10 +26,10 @@ static void on_signal(int number)
 	interrupted = 1;
 }
 
-/* Without SA_RESTART: a wait for the server ends too. */
+/* Half a picture is not left behind: writes go on, only poll and nanosleep end. */
 static void catch_signals(void)
 {
-	struct sigaction a = { .sa_handler = on_signal };
+	struct sigaction a = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
 	(void)sigemptyset(&a.sa_mask);
 	(void)sigaction(SIGINT, &a, NULL); /* valid arguments: cannot fail */

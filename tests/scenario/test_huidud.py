@@ -366,6 +366,8 @@ def test_agent_updates(deployment):
     content = os.urandom(300000)
     done = agent()
     assert done.returncode == 0 and 'up to date' in done.stderr, done.stderr
+    device = re.search(r'device ([0-9a-f]{32})', done.stderr).group(1)
+    assert 'phone-a' in d.must('why', device)
     d.release('2.0', STABLE, content)
     tries = []
     wait_until(lambda: tries.append(agent()) or tries[-1].returncode == 10, 'installed')
