@@ -253,6 +253,32 @@ double eproc_safe_log(double x, double n, double q0)
 	return log_sum_exp(v, 3);
 }
 
+void eproc_signature_add(struct eproc_signature *e, const struct batch *b)
+{
+	if (!says_something(b))
+		return;
+	for (size_t j = 0; j < EPROC_SIGNATURE_POINTS; j++)
+		e->l[j] += two_sample(b, 1, signature_g[j]);
+}
+
+double eproc_signature_value(const struct eproc_signature *e)
+{
+	double v[EPROC_SIGNATURE_POINTS];
+
+	for (size_t j = 0; j < EPROC_SIGNATURE_POINTS; j++)
+		v[j] = log(signature_p[j]) + e->l[j];
+	return log_sum_exp(v, EPROC_SIGNATURE_POINTS);
+}
+
+double eproc_split_log(const struct batch *b)
+{
+	double ll[EPROC_CS_POINTS];
+
+	for (int j = 0; j < EPROC_CS_POINTS; j++)
+		ll[j] = says_something(b) ? loglik_at(b, grid_theta(j - 64)) : 0;
+	return log_mix(ll);
+}
+
 double eproc_signature_log(const struct batch *b)
 {
 	double v[4];

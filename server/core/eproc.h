@@ -61,6 +61,8 @@ struct eproc_interval {
 	double mle, lower, upper; /* ratios; exp(-12) and exp(12) mean open */
 	double log_mix;
 };
+/* Log evidence against the ratio 1, of one batch: the sample-ratio check. */
+double eproc_split_log(const struct batch *b);
 /* For people and tests: by bisection, from the whole list of batches. */
 struct eproc_interval eproc_cs_interval(const struct batch *b, size_t n, double alpha);
 /* Log likelihood of the ratio exp(theta), relative to ratio 1. */
@@ -75,6 +77,15 @@ double eproc_safe_log(double x, double n, double q0);
 
 /* ---- (e) one signature, and the stream of all in order of first sighting ---- */
 
+#define EPROC_SIGNATURE_POINTS 4
+
+/* One signature over many batches; { 0 } is no evidence. */
+struct eproc_signature {
+	double l[EPROC_SIGNATURE_POINTS];
+};
+void eproc_signature_add(struct eproc_signature *e, const struct batch *b);
+double eproc_signature_value(const struct eproc_signature *e);
+/* Of a single batch. */
 double eproc_signature_log(const struct batch *b);
 double eproc_signatures_log(const double *loges, size_t n);
 /* How many are discoveries at false discovery rate `delta`: those at least *threshold. */
