@@ -455,7 +455,7 @@ int device_poll(struct deployment *d, struct test_device *t)
 	m.wish = (Pb__Ring)t->wish;
 	d->arena.used = 0;
 	(void)desk_refresh(&d->desk);
-	err = request_open(&d->desk, REQUEST_POLL, seal(d, t, "/v1/poll", &m), &r);
+	err = request_open(&d->desk, REQUEST_POLL, seal(d, t, "/v1/poll", &m), d->now_ms, &r);
 	if (err == 0)
 		err = poll_ask_of(&r, &ask);
 	if (err != 0)
@@ -486,7 +486,7 @@ int device_report(struct deployment *d, struct test_device *t, const char *build
 	m.events = list;
 	m.n_events = n;
 	d->arena.used = 0;
-	err = request_open(&d->desk, REQUEST_REPORT, seal(d, t, "/v1/report", &m), &r);
+	err = request_open(&d->desk, REQUEST_REPORT, seal(d, t, "/v1/report", &m), d->now_ms, &r);
 	if (err == 0)
 		err = report_of(&d->desk, &r, d->now_ms, &report);
 	if (err != 0)
