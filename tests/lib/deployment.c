@@ -537,6 +537,10 @@ const Pb__PlanSpec *plan_of(struct test_plan *p, const struct plan_stage *stages
 	p->spec.watch_ms = soak_ms;
 	p->spec.batch_ms = 60000;
 	p->spec.holdback_ppm = holdback_ppm;
+	p->spec.restart_ms = 86400000;
+	p->spec.s1_ms = 6 * 3600000ull;
+	p->spec.silence_ms = 2 * 3600000ull;
+	p->spec.silence_polls = 3;
 	for (size_t i = 0; i < n; i++) {
 		Pb__StageSpec *s = &p->stage[i];
 		*s = (Pb__StageSpec)PB__STAGE_SPEC__INIT;
