@@ -541,6 +541,8 @@ const Pb__PlanSpec *plan_of(struct test_plan *p, const struct plan_stage *stages
 	p->spec.s1_ms = 6 * 3600000ull;
 	p->spec.silence_ms = 2 * 3600000ull;
 	p->spec.silence_polls = 3;
+	p->spec.has_no_crash_reports = 1;
+	p->spec.no_crash_reports = 1;
 	for (size_t i = 0; i < n; i++) {
 		Pb__StageSpec *s = &p->stage[i];
 		*s = (Pb__StageSpec)PB__STAGE_SPEC__INIT;
