@@ -8,10 +8,13 @@
 struct admit admit_next(const struct admit_facts *f)
 {
 	uint32_t window = f->boot_ok > ADMIT_WINDOW ? f->boot_ok : ADMIT_WINDOW;
+	uint32_t young = f->heard > ADMIT_YOUNG / 4 ? 4 * f->heard : ADMIT_YOUNG;
 	struct admit a = { f->resolved + window, f->admit_ppm };
 	uint64_t share;
 
 	assert(f->expected > 0);
+	if (a.allowed > f->judged + young)
+		a.allowed = f->judged + young;
 	if (f->cap > 0 && a.allowed > f->cap)
 		a.allowed = f->cap;
 	if (a.allowed < f->granted)

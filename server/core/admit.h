@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slow start: how many devices of an open share are taken in, like TCP's window.  Bricks are not
- * found by statistics but by not handing out more than came back.
+ * Slow start on two levels: how many devices of an open share are taken in, like TCP's window.
+ * Bricks are not found by statistics but by not handing out more than came back: offers without an
+ * outcome are at most max(20, those that booted), and devices whose silence has not been judged at
+ * most max(500, four times those that were heard of).
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ADMIT_WINDOW 20u /* unresolved offers a stage starts with */
+#define ADMIT_WINDOW 20u  /* unresolved offers a stage starts with */
+#define ADMIT_YOUNG  500u /* devices before the first milestone */
 
 struct admit_facts {
 	uint32_t granted;   /* offers handed out so far, in this stage */
 	uint32_t resolved;  /* of these, with an outcome */
 	uint32_t boot_ok;   /* of these, good ones */
+	uint32_t judged;    /* of those granted, silence was judged */
+	uint32_t heard;     /* of these, not silent */
 	uint32_t expected;  /* devices in the share, as far as known; >= 1 */
 	uint32_t cap;       /* the plan's `devices`; 0: none */
 	uint32_t admit_ppm; /* as it is */

@@ -357,3 +357,12 @@ void plan_steps(const Pb__PlanSpec *spec, uint64_t proposed_at_s,
 			proposed_at_s + soaked_ms / 1000, -1 };
 	}
 }
+
+#define CONTROL_TIMES 99u
+
+uint32_t plan_control_from(const struct plan_step *step)
+{
+	uint64_t most = (uint64_t)(step->upper - step->lower) * CONTROL_TIMES;
+
+	return most < PPM - step->upper ? PPM - (uint32_t)most : step->upper;
+}

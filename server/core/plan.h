@@ -45,6 +45,9 @@ struct plan_step {
 	int stage;             /* from 0; -1: a holdback is opened */
 };
 
+/* Where the step's control begins: as large as it can be, up to 99 times the canary, from the top. */
+uint32_t plan_control_from(const struct plan_step *step);
+
 /*
  * The steps of a plan that plan_check() passed: its stages in order, then the holdback
  * of each ring that is opened as far as it.  A step opens after the soaks of the stages

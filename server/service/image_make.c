@@ -6,8 +6,6 @@
 #include "server/service/control_private.h"
 #include "server/store/device.h"
 
-#define CONTROL_TIMES 99u /* a control is at most so many times its canary */
-
 static const char *const *copy_strings(const char *const *list, size_t n)
 {
 	char **copy = mem_alloc(n * sizeof(*copy));
@@ -58,14 +56,6 @@ static void make_rule(
 	rule->n_from_builds = r->spec->n_fixes;
 }
 
-/* Where control begins: as many as there are, from the top, which opens last. */
-static uint32_t control_from(const struct plan_step *step)
-{
-	uint64_t most = (uint64_t)(step->upper - step->lower) * CONTROL_TIMES;
-
-	return most < PPM - step->upper ? PPM - (uint32_t)most : step->upper;
-}
-
 static void make_stage(struct control *c, const struct chosen *o, size_t offer, enum ring ring,
 	struct image_ring *out)
 {
@@ -81,7 +71,7 @@ static void make_stage(struct control *c, const struct chosen *o, size_t offer, 
 	out->rules.stage = (struct offer_stage){
 		.offer = offer,
 		.lower = step->lower,
-		.control_from = control_from(step),
+		.control_from = plan_control_from(step),
 	};
 	for (size_t i = o->step + 1; i < r->n_steps; i++)
 		if (r->steps[i].ring == step->ring && out->rules.stage.n_groups < EVIDENCE_GROUPS)

@@ -126,7 +126,7 @@ static Pb__StageView *view_stage(struct query *q, const struct rollout *r, size_
 	v->tolerance_ppm = (uint32_t)lround(rules.tolerance * 1e6);
 	v->ring_devices = line == NULL ? 0 : atomic_load(&line->devices[v->ring]);
 	v->holdback = r->steps[step].stage < 0;
-	v->log_e = gate_stage_log(&g->stage[step], &rules, streams);
+	v->log_e = gate_stage_log(&g->capital->stage[step], &rules, streams);
 	if (v->opened_ms == 0)
 		return v;
 	count(q, r, step, v);

@@ -9,8 +9,7 @@
 #include "proto/envelope.h"
 #include "proto/merkle.h"
 #include "server/base/buf.h"
-#include "server/core/gate.h"
-#include "server/core/plan.h"
+#include "server/core/capital.h"
 #include "server/core/ring.h"
 #include "server/core/rollout.h"
 

@@ -23,7 +23,7 @@ static void close_batch(struct fixture *f)
 static void open_fixture(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	evidence_start(&f->e, NOW);
+	evidence_start(&f->e, 0, NOW);
 	for (unsigned i = 0; i < 2; i++) {
 		evidence_enter(&f->e, &f->canary[i], ARM_CANARY, 0, 10, NOW);
 		evidence_enter(&f->e, &f->control[i], ARM_CONTROL, i, 10, NOW);
@@ -59,7 +59,7 @@ static void test_start(void **state)
 
 	(void)state;
 	memset(&e, 0xff, sizeof(e));
-	evidence_start(&e, NOW);
+	evidence_start(&e, 0, NOW);
 	assert_int_equal(e.batch, 0);
 	assert_int_equal(e.opened_ms, NOW);
 	for (unsigned s = 0; s < STREAM__COUNT; s++) {
@@ -265,7 +265,7 @@ static void test_due_by_time(void **state)
 	struct evidence e;
 
 	(void)state;
-	evidence_start(&e, NOW);
+	evidence_start(&e, 0, NOW);
 	assert_false(evidence_due(&e, NOW, 600000));
 	assert_false(evidence_due(&e, NOW + 599999, 600000));
 	assert_true(evidence_due(&e, NOW + 600000, 600000));
@@ -280,7 +280,7 @@ static void test_due_by_events(void **state)
 	struct evidence e;
 
 	(void)state;
-	evidence_start(&e, NOW);
+	evidence_start(&e, 0, NOW);
 	for (size_t i = 0; i < EVIDENCE_MAX_EVENTS; i++)
 		evidence_enter(&e, &d[i], ARM_CANARY, 0, 0, NOW);
 	/* Entering is no event, nor is one that is not compared. */

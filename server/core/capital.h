@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The build's capital: what all stages of a rollout say together.  K = sum of budget * E over the
+ * stages, one that has not begun has E = 1: suspicion carries over, innocence costs a stage its own
+ * share and no more.
+ */
+#pragma once
+
+#include "server/core/gate.h"
+#include "server/core/plan.h"
+
+/* All closed rows of a rollout; { 0 } at its start.  About half a megabyte. */
+struct capital {
+	struct gate_stage stage[LADDER_STEPS_MAX];
+};
+
+/* What the plan says of the gate of one of its plan_steps(). */
+struct gate_rules capital_rules(const Pb__PlanSpec *spec, const struct plan_step *step);
+
+/* Natural log of K; `rules` of each of the n steps. */
+double capital_log(const struct capital *c, const struct gate_rules *rules, size_t n);
+/* The build was resumed by people: K starts anew. */
+void capital_forget(struct capital *c, size_t n);
