@@ -19,7 +19,7 @@ static double log_sum_exp(const double *v, size_t n)
 	double max = -INFINITY, sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		max = fmax(max, v[i]);
+		max = v[i] > max ? v[i] : max;
 	if (max == -INFINITY)
 		return max;
 	for (size_t i = 0; i < n; i++)

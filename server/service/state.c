@@ -31,6 +31,7 @@ static void rollout_free(struct rollout *r)
 	free(r->builds);
 	buf_release(&r->spec_bytes);
 	free(r->spec_arena.base);
+	free(r->resumes);
 	free(r->release);
 	free(r->line);
 	free(r->proposer);

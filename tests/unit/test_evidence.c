@@ -11,7 +11,7 @@
 struct fixture {
 	struct evidence e;
 	struct evidence_device canary[2], control[2];
-	struct evidence_row rows[STREAM__COUNT];
+	struct evidence_row rows[EVIDENCE_ROWS];
 	size_t n;
 };
 
@@ -126,7 +126,7 @@ static void test_event_in_the_batch_of_entering(void **state)
 	} row[] = {
 		{ STREAM_CRASH, true },
 		{ STREAM_CRASH_LOOP, true },
-		{ STREAM_SILENT, true },
+		{ STREAM_SILENT, false },
 		{ STREAM_SYMPTOM, true },
 		{ STREAM_SYMPTOM + 7, true },
 		{ STREAM_BOOT, false },
@@ -276,7 +276,7 @@ static void test_due_by_time(void **state)
 static void test_due_by_events(void **state)
 {
 	static struct evidence_device d[EVIDENCE_MAX_EVENTS];
-	struct evidence_row rows[STREAM__COUNT];
+	struct evidence_row rows[EVIDENCE_ROWS];
 	struct evidence e;
 
 	(void)state;
