@@ -8,6 +8,7 @@
 #include "bench/gate/streams.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,8 +190,10 @@ void novelty_bug(unsigned runs)
 		hours[run] = halted ? s.now * 24 : INFINITY;
 	}
 	if (affected && hours) {
-		figure_at_most("T10_affected_by_new_signature", figure_median(affected, runs),
-			"devices at the halt, median", 4);
+		char unit[64];
+		(void)snprintf(unit, sizeof(unit), "devices at the halt, median of %u runs", runs);
+		figure_at_most(
+			"T10_affected_by_new_signature", figure_median(affected, runs), unit, 4);
 		figure_shown("T10_hours_to_halt", figure_median(hours, runs), "h, median");
 	}
 	free(hours);

@@ -19,7 +19,7 @@ static const struct {
 	{ "T1", delay_good_builds, 2000, 40000 },
 	{ "T2", delay_over_sprt, 1000, 10000 },
 	{ "T5", dispersion_good_builds, 1000, 20000 },
-	{ "T6", delay_confidence, 1000, 10000 },
+	{ "T6", delay_confidence, 600, 10000 },
 	{ "T7", delay_promotion, 500, 10000 },
 	{ "T9", habits_good_builds, 1000, 20000 },
 	{ "T9", habits_bad_builds, 300, 2000 },
