@@ -217,10 +217,10 @@ void habits_good_builds(unsigned runs)
 
 void habits_bad_builds(unsigned runs)
 {
-	double *plain = calloc(runs, sizeof(*plain)), *settled = calloc(runs, sizeof(*settled));
+	double *plain = figure_values(runs), *settled = figure_values(runs);
 	const struct world *w = bad_builds;
 
-	for (; w < bad_builds + sizeof(bad_builds) / sizeof(*w) && plain && settled; w++) {
+	for (; w < bad_builds + sizeof(bad_builds) / sizeof(*w); w++) {
 		for (unsigned run = 0; run < runs; run++) {
 			struct halts h = one_run(w, run);
 			plain[run] = h.plain;
