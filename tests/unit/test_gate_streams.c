@@ -5,7 +5,8 @@
 #include "gate_world.h"
 #include "rng.h"
 
-#define DAY (24 * HOUR)
+#define DAY   (24 * HOUR)
+#define FIRST (20000 * DAY + 17 * HOUR) /* days begin with the stage, not at midnight */
 
 static bool same(double a, double b)
 {
@@ -46,7 +47,7 @@ static void check_days(uint64_t seed, size_t days, bool quiet)
 			struct batch b = { (double)rng_below(&rng, day < 3 ? 2 : 9),
 				(double)rng_below(&rng, 40), 1000, 9000 };
 			struct evidence_row row = { .stream = STREAM_CRASH,
-				.closed_ms = 777 + day * DAY + k * (DAY / 3),
+				.closed_ms = FIRST + day * DAY + k * (DAY / 3),
 				.xc = (uint32_t)b.xc,
 				.xk = (uint32_t)b.xk,
 				.ec = 1000,
@@ -157,6 +158,18 @@ static void test_ages(void **state)
 	}
 }
 
+/* Where nothing is compared the ratio is not looked at, nor spoilt. */
+static void test_no_tolerance(void **state)
+{
+	struct fixture f = { .rules = rules };
+
+	(void)state;
+	f.rules.tolerance = 0;
+	add(&f, STREAM_CRASH, 0, 9, 3);
+	assert_true(fabs(eproc_cs_log(&f.stage.ratio)) < 1e-9);
+	assert_true(f.stage.crashed == 9);
+}
+
 static void test_silent(void **state)
 {
 	double stream[GATE_STREAM__COUNT];
@@ -254,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_days),
 		cmocka_unit_test(test_turns_bad_late),
 		cmocka_unit_test(test_ages),
+		cmocka_unit_test(test_no_tolerance),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_signatures),
 		cmocka_unit_test(test_split),
