@@ -104,14 +104,15 @@ static void test_who_counts(void **state)
 	crash(2, 1, START);
 	check_counts(
 		1, "three", (struct novel){ .number = 0, .open = { 2, 1 }, .total = { 2, 1 } });
-	/* Another signature is another number, in order of first sighting in either arm. */
-	crash(3, 2, START);
+	/* Another is another number, in the order in which a second device of either arm had them. */
 	crash(0, 3, START);
+	crash(3, 2, START);
+	crash(0, 3, START + 1);
 	crash(0, 2, START);
 	check_counts(
 		2, "second", (struct novel){ .number = 1, .open = { 1, 1 }, .total = { 1, 1 } });
-	check_counts(
-		3, "third", (struct novel){ .number = 2, .open = { 1, 0 }, .total = { 1, 0 } });
+	check_counts(3, "third",
+		(struct novel){ .number = NOVEL_ONCE, .open = { 1, 0 }, .total = { 1, 0 } });
 	/* It entered in the open batch: not now, and not lost. */
 	enter(8, ARM_CANARY, 0, START);
 	crash(8, 1, START);
@@ -131,6 +132,10 @@ static void test_who_counts(void **state)
 	stages_close_batch(stage, &txn, START + HOUR);
 	crash(8, 1, START + HOUR);
 	check_counts(1, "next batch", (struct novel){ .open = { 1, 0 }, .total = { 3, 1 } });
+	/* What happened once waits for a second one, and is told with it. */
+	crash(8, 3, START + HOUR);
+	check_counts(
+		3, "twice", (struct novel){ .number = 2, .open = { 2, 0 }, .total = { 2, 0 } });
 	close_stage();
 }
 
@@ -161,6 +166,22 @@ static size_t rows_from(size_t from, struct stored_row *out, size_t max)
 	return found;
 }
 
+static void check_row(const struct stored_row *r, struct evidence_row want)
+{
+	assert_int_equal(r->stage.rollout, KEY.rollout);
+	assert_int_equal(r->stage.step, KEY.step);
+	assert_int_equal(r->product, PRODUCT);
+	assert_int_equal(r->row.signature, want.signature);
+	assert_int_equal(r->row.batch, want.batch);
+	assert_int_equal(r->row.age, AGE_STEADY);
+	assert_true(r->row.closed_ms == want.closed_ms);
+	assert_int_equal(r->row.xc, want.xc);
+	assert_int_equal(r->row.xk, want.xk);
+	/* Of both strata together. */
+	assert_int_equal(r->row.ec, want.ec);
+	assert_int_equal(r->row.ek, want.ek);
+}
+
 static void test_rows(void **state)
 {
 	struct stored_row rows[8];
@@ -175,22 +196,14 @@ static void test_rows(void **state)
 	crash(3, 2, START);
 	enter(12, ARM_CANARY, 0, START); /* was not at risk when the batch opened */
 	stages_close_batch(stage, &txn, START + HOUR);
-	assert_int_equal(rows_from(before, rows, COUNT(rows)), 2);
-	for (unsigned i = 0; i < 2; i++) {
-		const struct evidence_row *r = &rows[i].row;
-		assert_int_equal(rows[i].stage.rollout, KEY.rollout);
-		assert_int_equal(rows[i].stage.step, KEY.step);
-		assert_int_equal(rows[i].product, PRODUCT);
-		assert_int_equal(r->batch, 1);
-		assert_int_equal(r->age, AGE_STEADY);
-		assert_true(r->closed_ms == START + HOUR);
-		assert_int_equal(r->xc, r->signature == 0 ? 2 : 0);
-		assert_int_equal(r->xk, 1);
-		/* Of both strata together. */
-		assert_int_equal(r->ec, 6);
-		assert_int_equal(r->ek, 6);
-	}
-	assert_int_equal(rows[0].row.signature + rows[1].row.signature, 1);
+	assert_int_equal(rows_from(before, rows, COUNT(rows)), 1);
+	check_row(&rows[0],
+		(struct evidence_row){ .batch = 1,
+			.closed_ms = START + HOUR,
+			.xc = 2,
+			.xk = 1,
+			.ec = 6,
+			.ek = 6 });
 	/* What is told is told: nothing is open, and none makes a row. */
 	check_counts(1, "told", (struct novel){ .number = 0, .total = { 2, 1 } });
 	before = row_count(&txn, KEY.rollout);
@@ -200,34 +213,49 @@ static void test_rows(void **state)
 	crash(4, 2, START + 2 * HOUR);
 	stages_close_batch(stage, &txn, START + 3 * HOUR);
 	assert_int_equal(rows_from(before, rows, COUNT(rows)), 1);
-	assert_int_equal(rows[0].row.signature, 1);
-	assert_int_equal(rows[0].row.ec, 7);
-	assert_int_equal(rows[0].row.batch, 3);
+	check_row(&rows[0],
+		(struct evidence_row){ .batch = 3,
+			.signature = 1,
+			.closed_ms = START + 3 * HOUR,
+			.xc = 1,
+			.xk = 1,
+			.ec = 7,
+			.ek = 6 });
 	assert_int_equal(txn.err, 0);
 	close_stage();
 }
 
-/* No more than the gate follows; those that came first, for ever. */
+/* The gate follows those that were first; and a stage keeps no more than so many at all. */
 static void test_too_many(void **state)
 {
-	struct stored_row rows[GATE_SIGNATURES];
+	static struct stored_row rows[GATE_SIGNATURES];
 	bool found[GATE_SIGNATURES] = { false };
-	struct novel n;
+	struct novel n = { .number = NOVEL_ONCE };
 
 	open_with(state, 4);
 	for (uint32_t i = 0; i < GATE_SIGNATURES + 5; i++) {
-		crash(i % 2, i, START);
-		assert_int_equal(is_novel(i, &n), i < GATE_SIGNATURES);
+		crash(0, i, START);
+		crash(3, i, START);
+		check_counts(i, "in order",
+			(struct novel){
+				.number = (uint16_t)i, .open = { 1, 1 }, .total = { 1, 1 } });
 	}
-	crash(2, 3, START);
-	check_counts(3, "one of the first",
-		(struct novel){ .number = 3, .open = { 1, 1 }, .total = { 1, 1 } });
 	stages_close_batch(stage, &txn, START + HOUR);
 	assert_int_equal(rows_from(0, rows, COUNT(rows)), GATE_SIGNATURES);
 	for (size_t i = 0; i < GATE_SIGNATURES; i++) {
 		assert_false(found[rows[i].row.signature]);
 		found[rows[i].row.signature] = true;
 	}
+	for (uint32_t i = GATE_SIGNATURES + 5; i < NOVEL_MAX - 1; i++)
+		novel_put(&txn, KEY, signature(i), &n);
+	crash(0, NOVEL_MAX, START);
+	assert_true(is_novel(NOVEL_MAX, &n));
+	crash(0, NOVEL_MAX + 1, START);
+	assert_false(is_novel(NOVEL_MAX + 1, &n));
+	crash(1, NOVEL_MAX, START); /* those that are there go on */
+	check_counts(NOVEL_MAX, "goes on",
+		(struct novel){
+			.number = GATE_SIGNATURES + 5, .open = { 2, 0 }, .total = { 2, 0 } });
 	close_stage();
 }
 

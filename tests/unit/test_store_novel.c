@@ -123,24 +123,27 @@ static void test_hits(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct stage_key stage = { (uint32_t)rng_u64(&r), (uint8_t)rng_u64(&r) }, other;
-		uint16_t number = (uint16_t)rng_u64(&r);
-		uint8_t id[ID_LEN];
+		uint8_t id[ID_LEN], signature[SIGNATURE_LEN], near[SIGNATURE_LEN];
 		rng_fill(&r, id, sizeof(id));
-		assert_true(hit_put(&txn, stage, number, id));
-		assert_false(hit_put(&txn, stage, number, id));
-		assert_true(hit_put(&txn, stage, (uint16_t)(number ^ 1), id));
-		assert_true(hit_put(&txn, stage, (uint16_t)(number ^ 0x100), id));
+		rng_fill(&r, signature, sizeof(signature));
+		assert_true(hit_put(&txn, stage, signature, id));
+		assert_false(hit_put(&txn, stage, signature, id));
+		for (unsigned k = 0; k < 8; k++) {
+			memcpy(near, signature, sizeof(near));
+			near[k] ^= 1;
+			assert_true(hit_put(&txn, stage, near, id));
+		}
 		other = stage;
 		other.step ^= 1;
-		assert_true(hit_put(&txn, other, number, id));
+		assert_true(hit_put(&txn, other, signature, id));
 		other = stage;
 		other.rollout ^= 0x1000000;
-		assert_true(hit_put(&txn, other, number, id));
+		assert_true(hit_put(&txn, other, signature, id));
 		id[ID_LEN - 1] ^= 1;
-		assert_true(hit_put(&txn, stage, number, id));
+		assert_true(hit_put(&txn, stage, signature, id));
 		if (i % 50 == 0)
 			turn();
-		assert_false(hit_put(&txn, stage, number, id));
+		assert_false(hit_put(&txn, stage, signature, id));
 	}
 	assert_int_equal(txn.err, 0);
 }
