@@ -222,6 +222,7 @@ int main(int argc, char **argv)
 	json_t *file = argc == 2 ? json_load_file(argv[1], 0, &error) : NULL;
 	const json_t *cases = json_object_get(file, "cases");
 	size_t passed = 0, n = json_array_size(cases);
+	double most = 0;
 
 	if (n == 0) {
 		(void)fprintf(stderr, "usage: check-vectors FILE (with a list \"cases\")\n");
@@ -233,9 +234,11 @@ int main(int argc, char **argv)
 		const char *name = json_string_value(json_object_get(c, "name"));
 		run(c);
 		passed += worst <= TOLERANCE;
+		most = fmax(most, worst);
 		printf("%s %-64s %.2g\n", worst <= TOLERANCE ? "ok  " : "FAIL",
 			name != NULL ? name : "?", worst);
 	}
+	printf("worst error %.2g\n", most);
 	printf("%zu passed, %zu failed\n", passed, n - passed);
 	json_decref(file);
 	return passed == n ? 0 : 1;

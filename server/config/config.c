@@ -25,12 +25,23 @@ static const struct yaml_schema rings = { ring_fields, COUNT(ring_fields), 12 };
 
 static const char *const fills[] = { "hash", "invite", NULL };
 
+static const struct yaml_field component_fields[] = {
+	{ .type = YAML_LINE, .at = offsetof(struct config_component, line) },
+	{ .key = "name",     .type = YAML_STRING, .at = offsetof(struct config_component, name) },
+	{ .key = "products", .type = YAML_LIST, .at = offsetof(struct config_component, products),
+	  .count_at = offsetof(struct config_component, n_products) },
+};
+static const struct yaml_schema components = {
+	component_fields, COUNT(component_fields), sizeof(struct config_component) };
+
 static const struct yaml_field line_fields[] = {
 	{ .type = YAML_LINE, .at = LINE_AT(line) },
 	{ .key = "name",       .type = YAML_STRING, .at = LINE_AT(name), .def = "default" },
 	{ .key = "products",   .type = YAML_LIST,   .at = LINE_AT(products),
 	  .count_at = LINE_AT(n_products) },
 	{ .key = "rings",      .type = YAML_MAP,    .at = LINE_AT(rings), .of = &rings, .def = "" },
+	{ .key = "components", .type = YAML_LIST,   .at = LINE_AT(components), .of = &components,
+	  .count_at = LINE_AT(n_components), .def = "" },
 	{ .key = "fill",       .type = YAML_WORD,   .at = LINE_AT(fill), .words = fills,
 	  .def = "hash" },
 	{ .key = "fill_every", .type = YAML_DURATION, .at = LINE_AT(fill_every_ms), .def = "10m",
@@ -67,6 +78,8 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
 	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "0s",
 	  .max = 365 * DAY },
+	{ .key = "symptoms",   .type = YAML_LIST,     .at = AT(symptoms), .def = "",
+	  .count_at = AT(n_symptoms) },
 	{ .key = "lines",      .type = YAML_LIST,     .at = AT(lines),   .of = &lines,
 	  .count_at = AT(n_lines) },
 };
@@ -192,4 +205,14 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 void config_release(struct config *c)
 {
 	yaml_release(&schema, c);
+}
+
+const char *config_symptom(const struct config *c, size_t code)
+{
+	static const char *const usual[] = { "battery", "heat", "calls", "unlock", "no service",
+		"storage" };
+
+	if (c->n_symptoms > 0)
+		return code < c->n_symptoms ? c->symptoms[code] : NULL;
+	return code < COUNT(usual) ? usual[code] : NULL;
 }

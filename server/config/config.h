@@ -7,6 +7,14 @@
 
 enum config_fill { FILL_HASH, FILL_INVITE };
 
+/* Products that share a part, a chipset say: looked at together, besides each alone. */
+struct config_component {
+	char *name;
+	char **products;
+	size_t n_products;
+	uint32_t line; /* of the file */
+};
+
 struct config_line {
 	char *name;
 	char **products;
@@ -14,6 +22,8 @@ struct config_line {
 	struct {
 		uint32_t seats[RING_STABLE]; /* core, honour, dev */
 	} rings;
+	struct config_component *components;
+	size_t n_components;
 	uint32_t fill; /* enum config_fill */
 	uint64_t fill_every_ms;
 	uint32_t line; /* of the file */
@@ -38,6 +48,8 @@ struct config {
 		uint32_t jitter_ppm;
 	} poll;
 	uint64_t min_id_age_ms;
+	char **symptoms; /* names of the codes devices report, from 0; see config_symptom() */
+	size_t n_symptoms;
 	struct config_line *lines;
 	size_t n_lines;
 };
@@ -45,3 +57,5 @@ struct config {
 /* On failure `error` is the line for a person: "huidud.yaml:12: lines[1].rings.core: ...". */
 WARN_UNUSED int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]);
 void config_release(struct config *c);
+/* What a symptom's code means here, NULL when it has no meaning. */
+const char *config_symptom(const struct config *c, size_t code);

@@ -5,22 +5,21 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "server/core/eproc_grid.inc"
+
 #define MIX_MAX 160
 
-static const double halt_g[EPROC_HALT_POINTS] = { 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0,
-	20.0, 50.0, 200.0 };
-static const double halt_p[EPROC_HALT_POINTS] = { .12, .15, .22, .10, .09, .08, .07, .06, .05, .03,
-	.02, .01 };
-
-static const double signature_g[] = { 5.0, 20.0, 100.0, 1000.0 };
-static const double signature_p[] = { .2, .3, .3, .2 };
+_Static_assert(sizeof(halt_point) / sizeof(halt_point[0]) == EPROC_HALT_POINTS, "halt points");
+_Static_assert(sizeof(signature_point) / sizeof(signature_point[0]) == EPROC_SIGNATURE_POINTS,
+	"signature points");
+_Static_assert(sizeof(grid) / sizeof(grid[0]) == EPROC_CS_POINTS, "grid points");
 
 static double log_sum_exp(const double *v, size_t n)
 {
 	double max = -INFINITY, sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		max = fmax(max, v[i]);
+		max = v[i] > max ? v[i] : max;
 	if (max == -INFINITY)
 		return max;
 	for (size_t i = 0; i < n; i++)
@@ -33,29 +32,39 @@ static bool says_something(const struct batch *b)
 	return b->ec > 0 && b->ek > 0 && b->xc + b->xk > 0;
 }
 
-/* Log likelihood ratio of "the ratio is r0 * g" to "the ratio is r0". */
-static double two_sample(const struct batch *b, double r0, double g)
+/* Adds the log likelihood ratios of "the ratio is r0 * g" to "the ratio is r0". */
+static void add_points(
+	double *l, const struct point *point, size_t n, const struct batch *b, double r0)
 {
-	double w = b->ec / b->ek;
+	double w, base;
 
-	return b->xc * log(g) - (b->xc + b->xk) * (log1p(r0 * g * w) - log1p(r0 * w));
+	if (!says_something(b))
+		return;
+	w = b->ec / b->ek;
+	base = log1p(r0 * w);
+	for (size_t j = 0; j < n; j++)
+		l[j] += b->xc * point[j].log_g -
+			(b->xc + b->xk) * (log1p(r0 * point[j].g * w) - base);
+}
+
+static double mix_points(const double *l, const struct point *point, size_t n)
+{
+	double v[EPROC_HALT_POINTS];
+
+	assert(n <= EPROC_HALT_POINTS);
+	for (size_t j = 0; j < n; j++)
+		v[j] = point[j].log_p + l[j];
+	return log_sum_exp(v, n);
 }
 
 void eproc_halt_add(struct eproc_halt *e, const struct batch *b, double r0)
 {
-	if (!says_something(b))
-		return;
-	for (size_t j = 0; j < EPROC_HALT_POINTS; j++)
-		e->l[j] += two_sample(b, r0, halt_g[j]);
+	add_points(e->l, halt_point, EPROC_HALT_POINTS, b, r0);
 }
 
 double eproc_halt_log(const struct eproc_halt *e)
 {
-	double v[EPROC_HALT_POINTS];
-
-	for (size_t j = 0; j < EPROC_HALT_POINTS; j++)
-		v[j] = log(halt_p[j]) + e->l[j];
-	return log_sum_exp(v, EPROC_HALT_POINTS);
+	return mix_points(e->l, halt_point, EPROC_HALT_POINTS);
 }
 
 double eproc_restart_log(
@@ -77,39 +86,27 @@ double eproc_restart_log(
 	return spent < 1 ? log_sum_exp(pair, 2) : sum;
 }
 
-/* theta_j = 0.02 sinh(j ln2 / 8), j = -64..64: fine near ratio 1, wide at the ends. */
-struct grid {
-	double theta[EPROC_CS_POINTS], log_prior[EPROC_CS_POINTS];
-};
-
-static double grid_theta(int j)
-{
-	return 0.02 * sinh(j * log(2.0) / 8);
-}
-
-static double grid_prior(int j)
-{
-	double t = grid_theta(j) / 0.2;
-
-	return cosh(j * log(2.0) / 8) / (1 + t * t);
-}
-
-static double log_prior_sum(void)
-{
-	double sum = 0;
-
-	for (int j = -64; j <= 64; j++)
-		sum += grid_prior(j);
-	return log(sum);
-}
-
 static double log_mix(const double ll[EPROC_CS_POINTS])
 {
-	double v[EPROC_CS_POINTS], norm = log_prior_sum();
+	double v[EPROC_CS_POINTS];
 
 	for (int j = 0; j < EPROC_CS_POINTS; j++)
-		v[j] = log(grid_prior(j - 64)) - norm + ll[j];
+		v[j] = grid[j].log_prior + ll[j];
 	return log_sum_exp(v, EPROC_CS_POINTS);
+}
+
+/* Adds the log likelihood at every grid point, relative to ratio 1. */
+static void add_grid(double ll[EPROC_CS_POINTS], const struct batch *b)
+{
+	double w, base;
+
+	if (!says_something(b))
+		return;
+	w = b->ec / b->ek;
+	base = log1p(w);
+	for (int j = 0; j < EPROC_CS_POINTS; j++)
+		ll[j] +=
+			b->xc * grid[j].theta - (b->xc + b->xk) * (log1p(grid[j].ratio * w) - base);
 }
 
 static double loglik_at(const struct batch *b, double theta)
@@ -130,8 +127,7 @@ void eproc_cs_add(struct eproc_cs *cs, const struct batch *b, double tolerance)
 {
 	if (!says_something(b))
 		return;
-	for (int j = 0; j < EPROC_CS_POINTS; j++)
-		cs->ll[j] += loglik_at(b, grid_theta(j - 64));
+	add_grid(cs->ll, b);
 	cs->tol_ll += loglik_at(b, log(tolerance));
 	cs->tol_score += score_at(b, log(tolerance));
 }
@@ -145,6 +141,14 @@ double eproc_cs_log(const struct eproc_cs *cs)
 bool eproc_cs_below(const struct eproc_cs *cs)
 {
 	return cs->tol_score < 0;
+}
+
+double eproc_split_log(const struct batch *b)
+{
+	double ll[EPROC_CS_POINTS] = { 0 };
+
+	add_grid(ll, b);
+	return log_mix(ll);
 }
 
 double eproc_loglik(const struct batch *b, size_t n, double theta)
@@ -207,11 +211,11 @@ static double crossing(const struct batch *b, size_t n, double floor, double pea
 
 struct eproc_interval eproc_cs_interval(const struct batch *b, size_t n, double alpha)
 {
-	double ll[EPROC_CS_POINTS], peak, floor;
+	double ll[EPROC_CS_POINTS] = { 0 }, peak, floor;
 	struct eproc_interval r;
 
-	for (int j = 0; j < EPROC_CS_POINTS; j++)
-		ll[j] = eproc_loglik(b, n, grid_theta(j - 64));
+	for (size_t i = 0; i < n; i++)
+		add_grid(ll, &b[i]);
 	r.log_mix = log_mix(ll);
 	peak = mle_theta(b, n);
 	floor = r.log_mix - log(1 / alpha);
@@ -255,38 +259,20 @@ double eproc_safe_log(double x, double n, double q0)
 
 void eproc_signature_add(struct eproc_signature *e, const struct batch *b)
 {
-	if (!says_something(b))
-		return;
-	for (size_t j = 0; j < EPROC_SIGNATURE_POINTS; j++)
-		e->l[j] += two_sample(b, 1, signature_g[j]);
+	add_points(e->l, signature_point, EPROC_SIGNATURE_POINTS, b, 1);
 }
 
 double eproc_signature_value(const struct eproc_signature *e)
 {
-	double v[EPROC_SIGNATURE_POINTS];
-
-	for (size_t j = 0; j < EPROC_SIGNATURE_POINTS; j++)
-		v[j] = log(signature_p[j]) + e->l[j];
-	return log_sum_exp(v, EPROC_SIGNATURE_POINTS);
-}
-
-double eproc_split_log(const struct batch *b)
-{
-	double ll[EPROC_CS_POINTS];
-
-	for (int j = 0; j < EPROC_CS_POINTS; j++)
-		ll[j] = says_something(b) ? loglik_at(b, grid_theta(j - 64)) : 0;
-	return log_mix(ll);
+	return mix_points(e->l, signature_point, EPROC_SIGNATURE_POINTS);
 }
 
 double eproc_signature_log(const struct batch *b)
 {
-	double v[4];
+	struct eproc_signature e = { 0 };
 
-	for (size_t j = 0; j < 4; j++)
-		v[j] = log(signature_p[j]) +
-			(says_something(b) ? two_sample(b, 1, signature_g[j]) : 0);
-	return log_sum_exp(v, 4);
+	eproc_signature_add(&e, b);
+	return eproc_signature_value(&e);
 }
 
 double eproc_signatures_log(const double *loges, size_t n)

@@ -61,12 +61,15 @@ struct eproc_interval {
 	double mle, lower, upper; /* ratios; exp(-12) and exp(12) mean open */
 	double log_mix;
 };
-/* Log evidence against the ratio 1, of one batch: the sample-ratio check. */
-double eproc_split_log(const struct batch *b);
 /* For people and tests: by bisection, from the whole list of batches. */
 struct eproc_interval eproc_cs_interval(const struct batch *b, size_t n, double alpha);
 /* Log likelihood of the ratio exp(theta), relative to ratio 1. */
 double eproc_loglik(const struct batch *b, size_t n, double theta);
+/*
+ * Log evidence against "the ratio is 1", of one batch.  With devices that enrolled as events and
+ * the shares of the hash as the numbers at risk this is the sample-ratio check.
+ */
+double eproc_split_log(const struct batch *b);
 
 /* ---- (c) x failures in n attempts against a limit q0 ---- */
 
@@ -75,7 +78,7 @@ double eproc_limit_log(double x, double n, double q0);
 /* The other side: evidence that the rate is below q0 in (0, 1). */
 double eproc_safe_log(double x, double n, double q0);
 
-/* ---- (e) one signature, and the stream of all in order of first sighting ---- */
+/* ---- (e) new signatures ---- */
 
 #define EPROC_SIGNATURE_POINTS 4
 
@@ -83,10 +86,12 @@ double eproc_safe_log(double x, double n, double q0);
 struct eproc_signature {
 	double l[EPROC_SIGNATURE_POINTS];
 };
+
 void eproc_signature_add(struct eproc_signature *e, const struct batch *b);
-double eproc_signature_value(const struct eproc_signature *e);
-/* Of a single batch. */
+double eproc_signature_value(const struct eproc_signature *e); /* natural log */
+/* The same of a single batch. */
 double eproc_signature_log(const struct batch *b);
+/* Of all, in order of first sighting in either arm. */
 double eproc_signatures_log(const double *loges, size_t n);
 /* How many are discoveries at false discovery rate `delta`: those at least *threshold. */
 size_t eproc_ebh(const double *loges, size_t n, double delta, double *threshold);

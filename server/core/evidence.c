@@ -42,7 +42,7 @@ static uint32_t slot_at(const struct evidence *e, uint64_t now_ms)
 {
 	uint64_t slot_ms = e->settle_ms / (EVIDENCE_SLOTS - 1);
 
-	return slot_ms == 0 ? 0 : (uint32_t)((now_ms - e->started_ms) / slot_ms);
+	return (uint32_t)((now_ms - e->started_ms) / (slot_ms > 0 ? slot_ms : 1));
 }
 
 static bool is_young(const struct evidence *e, const struct evidence_device *d)

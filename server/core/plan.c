@@ -102,7 +102,44 @@ static bool too_long(uint64_t ms)
 static bool bad_long(const Pb__PlanSpec *spec, size_t i)
 {
 	(void)i;
-	return too_long(spec->settle_ms) || too_long(spec->watch_ms) || too_long(spec->batch_ms);
+	return too_long(spec->settle_ms) || too_long(spec->watch_ms) || too_long(spec->batch_ms) ||
+		too_long(spec->restart_ms);
+}
+
+static bool bad_watch(const Pb__PlanSpec *spec, size_t i)
+{
+	(void)i;
+	return spec->watch_ms == 0 && spec->holdback_ppm > 0;
+}
+
+static bool bad_restart(const Pb__PlanSpec *spec, size_t i)
+{
+	(void)i;
+	return spec->restart_ms < spec->batch_ms;
+}
+
+static bool bad_s1(const Pb__PlanSpec *spec, size_t i)
+{
+	(void)i;
+	return spec->s1_ms == 0;
+}
+
+static bool bad_silence(const Pb__PlanSpec *spec, size_t i)
+{
+	(void)i;
+	return spec->silence_ms == 0;
+}
+
+static bool bad_polls(const Pb__PlanSpec *spec, size_t i)
+{
+	(void)i;
+	return spec->silence_polls == 0 || spec->silence_polls > PLAN_POLLS_MAX;
+}
+
+static bool bad_silence_long(const Pb__PlanSpec *spec, size_t i)
+{
+	(void)i;
+	return too_long(spec->s1_ms) || too_long(spec->silence_ms);
 }
 
 static bool bad_ring(const Pb__PlanSpec *spec, size_t i)
@@ -146,6 +183,11 @@ static bool bad_max_soak(const Pb__PlanSpec *spec, size_t i)
 	return spec->stages[i]->max_soak_ms == 0;
 }
 
+static bool bad_no_soak(const Pb__PlanSpec *spec, size_t i)
+{
+	return spec->stages[i]->soak_ms == 0;
+}
+
 static bool bad_soak(const Pb__PlanSpec *spec, size_t i)
 {
 	return spec->stages[i]->soak_ms > spec->stages[i]->max_soak_ms;
@@ -171,6 +213,17 @@ static bool bad_small_control(const Pb__PlanSpec *spec, size_t i)
 	uint32_t upper = upper_of(spec, i);
 
 	return spec->stages[i]->tolerance_ppm > 0 && PPM - upper < upper - lower_of(spec, i);
+}
+
+static bool bad_no_reports(const Pb__PlanSpec *spec, size_t i)
+{
+	return spec->stages[i]->tolerance_ppm > 0 && spec->no_crash_reports;
+}
+
+static bool bad_settling(const Pb__PlanSpec *spec, size_t i)
+{
+	return spec->stages[i]->tolerance_ppm > 0 &&
+		spec->settle_ms >= spec->stages[i]->max_soak_ms;
 }
 
 static bool bad_limit_boot(const Pb__PlanSpec *spec, size_t i)
@@ -228,6 +281,12 @@ static const struct rule plan_rules[] = {
 	{ PLAN_BATCH, bad_batch },
 	{ PLAN_HOLDBACK, bad_holdback },
 	{ PLAN_LONG, bad_long },
+	{ PLAN_WATCH, bad_watch },
+	{ PLAN_RESTART, bad_restart },
+	{ PLAN_S1, bad_s1 },
+	{ PLAN_SILENCE, bad_silence },
+	{ PLAN_POLLS, bad_polls },
+	{ PLAN_SILENCE_LONG, bad_silence_long },
 };
 
 static const struct rule stage_rules[] = {
@@ -238,11 +297,14 @@ static const struct rule stage_rules[] = {
 	{ PLAN_SHARE_ORDER, bad_share_order },
 	{ PLAN_DEVICES, bad_devices },
 	{ PLAN_MAX_SOAK, bad_max_soak },
+	{ PLAN_NO_SOAK, bad_no_soak },
 	{ PLAN_SOAK, bad_soak },
 	{ PLAN_SOAK_LONG, bad_soak_long },
 	{ PLAN_TOLERANCE, bad_tolerance },
 	{ PLAN_NO_CONTROL, bad_no_control },
 	{ PLAN_SMALL_CONTROL, bad_small_control },
+	{ PLAN_NO_REPORTS, bad_no_reports },
+	{ PLAN_SETTLING, bad_settling },
 	{ PLAN_LIMIT_BOOT, bad_limit_boot },
 	{ PLAN_LIMIT_INSTALL, bad_limit_install },
 	{ PLAN_LIMIT_ROLLBACK, bad_limit_rollback },

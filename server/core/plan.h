@@ -15,6 +15,7 @@
 #define PLAN_STAGES_MAX      24u
 #define PLAN_RING_STAGES_MAX 6u
 #define PLAN_FIXES_MAX       16u
+#define PLAN_POLLS_MAX       100u
 #define PLAN_LIFE_S          (180ull * 86400) /* a signed plan expires this long after it was made */
 
 enum plan_fault {

@@ -140,6 +140,8 @@ int cmd_rollout_create(struct ctl *c)
 		planfile_spec(plan)->line);
 	buf_str(&text, "\n");
 	ladder_show(&text, &c->term, planfile_spec(plan), 0);
+	if (planfile_trade(plan) != NULL)
+		ladder_show_trade(&text, &c->term, planfile_spec(plan), planfile_trade(plan));
 	err = ctl_print(&text);
 	if (err == 0 && c->args.dry_run != FLAG_YES)
 		err = propose(c, planfile_spec(plan));

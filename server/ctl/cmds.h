@@ -18,6 +18,8 @@ int cmd_rollout_watch(struct ctl *c);
 int cmd_rollout_status(struct ctl *c);
 int cmd_rollout_list(struct ctl *c);
 int cmd_rollout_history(struct ctl *c);
+int cmd_gate_explain(struct ctl *c);
+int cmd_gate_replay(struct ctl *c);
 int cmd_device_why(struct ctl *c);
 int cmd_ring_show(struct ctl *c);
 int cmd_log_checkpoint(struct ctl *c);

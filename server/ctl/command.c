@@ -53,6 +53,11 @@ const struct command commands[] = {
 	{ "rollout", "history", "history", "[NAME]", "who did what, and why",
 		"huiductl history 2.4.1", cmd_rollout_history, ARG(OUTPUT), 0, 1 },
 
+	{ "gate", "explain", "explain", "NAME", "what speaks for and against it, and until when",
+		"huiductl explain 2.4.1", cmd_gate_explain, ARG(OUTPUT), 1, 1 },
+	{ "gate", "replay", NULL, "NAME", "recompute every verdict from the evidence",
+		"huiductl gate replay 2.4.1", cmd_gate_replay, ARG(OUTPUT), 1, 1 },
+
 	{ "device", "why", "why", "ID", "why a device has an update, or none",
 		"huiductl why 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_why, ARG(OUTPUT), 1, 1 },
 

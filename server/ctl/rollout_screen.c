@@ -7,10 +7,7 @@
 #include "server/ctl/rollout_view.h"
 #include "server/ctl/table.h"
 
-/* As the gate has them: build capital at which it pauses, and stops. */
-#define ODDS_TEXT  "pause at 20 : 1, halt at 100 : 1"
-#define WIDE       100               /* columns from which there is room for one more */
-#define CAUTION_LN 2.995732273553991 /* ln 20 */
+#define WIDE 100 /* columns from which there is room for one more */
 
 struct screen {
 	struct buf *out;
@@ -89,11 +86,11 @@ static void head_ratio(const struct screen *s, const Pb__StageView *stage)
 static void head_evidence(const struct screen *s)
 {
 	const Pb__StageView *stage = current(s->v);
-	enum style style = s->v->log_k >= CAUTION_LN ? STYLE_BAD : STYLE_BOLD;
+	enum style style = s->v->log_k >= ROLLOUT_CAUTION_LN ? STYLE_BAD : STYLE_BOLD;
 
 	label(s, "Evidence");
 	put(s->out, s->t, style, "%s", show_odds(s->v->log_k).s);
-	buf_str(s->out, ", " ODDS_TEXT "\n");
+	buf_str(s->out, ", " ROLLOUT_ODDS_TEXT "\n");
 	if (stage == NULL || stage->opened_ms == 0 || stage->control == 0)
 		return;
 	label(s, "Crashes");

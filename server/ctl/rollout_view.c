@@ -148,9 +148,10 @@ static void json_stage(struct json *j, const Pb__StageView *s)
 	json_end_object(j);
 }
 
-static void json_rollout(struct json *j, const Pb__RolloutView *v, const char *gate)
+static void json_rollout(
+	struct json *j, const char *key, const Pb__RolloutView *v, const char *gate)
 {
-	json_object(j, NULL);
+	json_object(j, key);
 	json_str(j, "release", v->release);
 	json_hex(j, "rollout_id", wire_bytes(v->rollout_id));
 	json_str(j, "state", rollout_look(v->state)->word);
@@ -171,6 +172,11 @@ static void json_rollout(struct json *j, const Pb__RolloutView *v, const char *g
 	json_end_object(j);
 }
 
+void rollout_json_one(struct json *j, const char *key, const Pb__RolloutView *v)
+{
+	json_rollout(j, key, v, v->gate != NULL ? v->gate : "");
+}
+
 void rollout_json(struct buf *out, const Pb__AdminReply *m)
 {
 	struct json j = { out, false };
@@ -180,10 +186,8 @@ void rollout_json(struct buf *out, const Pb__AdminReply *m)
 	json_str(&j, "repository", m->checkpoint->repository);
 	json_time(&j, "time", m->checkpoint->time_ms);
 	json_array(&j, "rollouts");
-	for (size_t i = 0; i < m->n_rollouts; i++) {
-		const char *gate = m->rollouts[i]->gate;
-		json_rollout(&j, m->rollouts[i], gate != NULL ? gate : "");
-	}
+	for (size_t i = 0; i < m->n_rollouts; i++)
+		rollout_json_one(&j, NULL, m->rollouts[i]);
 	json_end_array(&j);
 	json_end_object(&j);
 	buf_str(out, "\n");
@@ -207,7 +211,7 @@ void rollout_shape(struct buf *out, const Pb__AdminReply *m)
 		gate.len = 0;
 		if (m->rollouts[i]->gate != NULL)
 			put_letters(&gate, m->rollouts[i]->gate);
-		json_rollout(&j, m->rollouts[i], buf_text(&gate));
+		json_rollout(&j, NULL, m->rollouts[i], buf_text(&gate));
 	}
 	buf_release(&gate);
 }

@@ -5,6 +5,10 @@
 #include "server/base/json.h"
 #include "server/ctl/ctl.h"
 
+/* As the gate has them: build capital at which it pauses, and stops. */
+#define ROLLOUT_ODDS_TEXT  "pause at 20 : 1, halt at 100 : 1"
+#define ROLLOUT_CAUTION_LN 2.995732273553991 /* ln 20 */
+
 struct state_look {
 	const char *word;
 	enum icon icon;
@@ -30,5 +34,7 @@ void rollout_line(struct buf *out, const Pb__RolloutView *v);
 void rollout_table(struct buf *out, const struct term *t, const Pb__AdminReply *m);
 /* One document. */
 void rollout_json(struct buf *out, const Pb__AdminReply *m);
+/* One of them, within another document. */
+void rollout_json_one(struct json *j, const char *key, const Pb__RolloutView *v);
 /* The same document as long as nothing but times has moved on. */
 void rollout_shape(struct buf *out, const Pb__AdminReply *m);

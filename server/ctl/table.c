@@ -81,17 +81,17 @@ static size_t words_fit(const char *s, size_t width)
 	return end > 0 ? end : n > 0 ? n : strlen(s);
 }
 
-/* What does not fit behind its row stands below it, from where the column before begins. */
-static void print_below(const struct term *term, struct buf *out, size_t indent, struct cell *cell)
+void text_wrap(
+	struct buf *out, const struct term *term, enum style style, size_t indent, const char *text)
 {
 	size_t room = (size_t)term->width > indent + 8 ? (size_t)term->width - indent : 8;
-	const char *s = cell->text;
+	const char *s = text;
 
 	while (*s != '\0') {
-		size_t n = words_fit(s, room);
+		size_t n = term->tty ? words_fit(s, room) : strlen(s);
 		char *line = mem_printf("%.*s", (int)n, s);
 		spaces(out, indent);
-		put_text(out, term, cell->style, line);
+		put_text(out, term, style, line);
 		buf_str(out, "\n");
 		free(line);
 		for (s += n; *s == ' ';)
@@ -114,8 +114,9 @@ static void print_last(const struct table *t, const struct term *term, struct bu
 		print_cell(t, term, out, last, width[last], cell);
 		return;
 	}
+	/* What does not fit behind its row stands below it, from where the column before begins. */
 	print_cell(t, term, out, last, width[last], &none);
-	print_below(term, out, indent, cell);
+	text_wrap(out, term, cell->style, indent, cell->text);
 }
 
 void table_print(struct table *t, const struct term *term, struct buf *out)

@@ -24,3 +24,6 @@ void table_cell(struct table *t, enum style style, const char *format, ...)
  * that does not fit goes below its row.  The last row must be whole.
  */
 void table_print(struct table *t, const struct term *term, struct buf *out);
+/* Prose in lines of whole words, where there is a terminal whose width matters. */
+void text_wrap(struct buf *out, const struct term *term, enum style style, size_t indent,
+	const char *text);

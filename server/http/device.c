@@ -149,7 +149,7 @@ static void poll(struct http_call *call)
 {
 	struct request r;
 	struct poll_ask ask;
-	int err = request_open(desk_of(call), REQUEST_POLL, call->body, &r);
+	int err = request_open(desk_of(call), REQUEST_POLL, call->body, clock_ms(), &r);
 
 	if (err == 0)
 		err = poll_ask_of(&r, &ask);
@@ -164,7 +164,7 @@ static void poll(struct http_call *call)
 static void report(struct http_call *call)
 {
 	struct request r;
-	int err = request_open(desk_of(call), REQUEST_REPORT, call->body, &r);
+	int err = request_open(desk_of(call), REQUEST_REPORT, call->body, clock_ms(), &r);
 
 	if (err != 0)
 		refuse(call, err);

@@ -80,6 +80,8 @@ static const struct {
 	{ PB__QUERY_KIND__QUERY_RINGS, query_rings },
 	{ PB__QUERY_KIND__QUERY_BUILDS, query_builds },
 	{ PB__QUERY_KIND__QUERY_ARTIFACT, ask_artifact },
+	{ PB__QUERY_KIND__QUERY_GATE, query_gate },
+	{ PB__QUERY_KIND__QUERY_REPLAY, query_replay },
 };
 
 static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *reply)

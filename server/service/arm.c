@@ -20,6 +20,7 @@ static void run(struct job *job, struct writer *w)
 		return;
 	evidence_enter(&stratum->evidence, &d, e->arm, e->group, e->seq, job->now_ms);
 	arm_put(&w->txn, e->stage, e->id, &d);
+	silence_entered(&stage->silence, e->product, e->id, job->now_ms);
 	stratum->dirty = true;
 }
 

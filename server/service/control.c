@@ -198,7 +198,7 @@ void control_close(struct server *s)
 		free(c->lives[i]);
 	free(c->lives);
 	free(c->follows);
-	free(c->gates);
+	gates_release(c);
 	free(c->next_fill_ms);
 	free(c->arena.base);
 	free(c);

@@ -40,9 +40,9 @@ struct follow {
 /* The gate of one rollout: all its closed rows, added up. */
 struct gate_run {
 	uint32_t rollout;
-	uint64_t rows; /* read so far */
-	bool forgot;   /* the evidence from before it was resumed */
-	struct gate_stage stage[LADDER_STEPS_MAX];
+	uint64_t rows;      /* read so far */
+	uint64_t forgot_ms; /* rows from before do not count any more: it was resumed */
+	struct capital *capital;
 	struct gate_judgement last;
 	double log_k;
 };
@@ -58,7 +58,7 @@ struct control {
 	size_t n_follows;
 	struct stage_live **lives; /* all there ever were: workers may hold one until the end */
 	size_t n_lives;
-	struct gate_run *gates;
+	struct gate_run **gates;
 	size_t n_gates;
 	uint64_t next_timestamp_ms;
 	uint64_t *next_fill_ms; /* by line */
@@ -126,3 +126,6 @@ struct gate_run *gates_of(struct control *c, const struct rollout *r);
 /* What it would say now, of the rows read so far. */
 struct gate_judgement gates_judge(const struct control *c, const struct gate_run *g,
 	const struct rollout *r, uint64_t now_ms);
+void gates_release(struct control *c);
+/* Devices of the rollout's products have reported crashes, ever. */
+bool gates_crash_reports(const struct control *c, const struct rollout *r);

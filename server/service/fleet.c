@@ -17,6 +17,9 @@
 #define WISH_AT      29u
 #define LEFT_AT      31u
 #define DAY_AT       32u
+#define HEARD_AT     48u
+#define HEARD_MASK   (0xffffull << HEARD_AT)
+#define HEARD_MS     16000u
 
 /* Ids are random, so their first half identifies them: 170 million collide once in a thousand. */
 struct device_entry {
@@ -188,8 +191,32 @@ void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep)
 {
 	uint64_t next = fleet_pack(d) & ~(uint64_t)UINT8_MAX, old = atomic_load(w);
 
-	while (!atomic_compare_exchange_weak(w, &old, next | (old & keep)))
+	while (!atomic_compare_exchange_weak(w, &old, next | (old & (keep | HEARD_MASK))))
 		;
+}
+
+/* Never 0, which says that nothing was heard. */
+static uint64_t heard_at(uint64_t now_ms)
+{
+	uint64_t t = now_ms / HEARD_MS & UINT16_MAX;
+
+	return t == 0 ? 1 : t;
+}
+
+void fleet_hear(fleet_word *w, uint64_t now_ms)
+{
+	uint64_t old = atomic_load_explicit(w, memory_order_relaxed), at = heard_at(now_ms);
+
+	while (old >> HEARD_AT != at &&
+		!atomic_compare_exchange_weak(w, &old, (old & ~HEARD_MASK) | at << HEARD_AT))
+		;
+}
+
+bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms)
+{
+	uint64_t heard = word >> HEARD_AT, ago = (heard_at(now_ms) - heard) & UINT16_MAX;
+
+	return heard != 0 && ago * HEARD_MS <= window_ms + HEARD_MS;
 }
 
 void fleet_clear_slot(

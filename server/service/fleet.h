@@ -41,10 +41,15 @@ fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN]);
 bool fleet_add(struct fleet *f, const uint8_t id[ID_LEN], const struct fleet_device *d);
 uint64_t fleet_count(const struct fleet *f);
 
+/* The device was heard of.  Kept in 16 s, and in memory only. */
+void fleet_hear(fleet_word *w, uint64_t now_ms);
+/* It was, within the last `window_ms` (at most 12 days, beyond which it is not known). */
+bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms);
+
 /* Sets or clears the slot's bit; true when that changed it. */
 bool fleet_enter(fleet_word *w, unsigned slot);
 void fleet_leave(fleet_word *w, unsigned slot);
-/* Replaces everything but the entered bits in `keep`. */
+/* Replaces everything but when it was heard of and the entered bits in `keep`. */
 void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep);
 /* Clears the slot's bit in the devices of a ring whose product is in the set (a bit each). */
 #define FLEET_PRODUCTS 2048u

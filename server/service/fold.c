@@ -166,6 +166,8 @@ static int come_into_force(struct state *s, struct rollout *r, const struct entr
 			return 0;
 		}
 		r->resumed_ms = e->time_ms;
+		r->resumes = mem_resize(r->resumes, r->n_resumes + 1, sizeof(*r->resumes));
+		r->resumes[r->n_resumes++] = s->log.size;
 	}
 	return rollout_next(&r->state, event) ? 0 : ERR_CORRUPT;
 }

@@ -134,6 +134,20 @@ static struct stage_live *live_new(struct control *c)
 	return live;
 }
 
+/* Devices were told the interval with its jitter, and may keep to the longest. */
+static struct silence_rules silence_rules(const struct config *c, const Pb__PlanSpec *spec)
+{
+	uint64_t longest_ms =
+		c->poll.interval_ms + c->poll.interval_ms * c->poll.jitter_ppm / 1000000;
+	uint64_t window_ms = spec->silence_polls * longest_ms;
+
+	return (struct silence_rules){
+		.milestone_ms = spec->silence_ms + window_ms,
+		.window_ms = window_ms,
+		.s1_ms = spec->s1_ms,
+	};
+}
+
 static struct stage *stage_new(
 	const struct control *c, const struct rollout *r, const struct follow *f)
 {
@@ -145,6 +159,10 @@ static struct stage *stage_new(
 	g->slot = f->slot;
 	g->live = f->live;
 	g->batch_ms = r->spec->batch_ms;
+	g->settle_ms = r->spec->settle_ms;
+	g->novel_ms = r->opened_ms[0];
+	g->line_number = c->server->registry.lines[f->line].number;
+	g->silence.rules = silence_rules(c->server->config, r->spec);
 	for (size_t i = 0; i < r->n_builds; i++) {
 		const struct build *b = r->builds[i].build;
 		const struct product *p = registry_product(&c->server->registry, b->product);
@@ -178,7 +196,7 @@ static int open_follow(
 	j.stage = stage_new(c, r, &f);
 	err = writer_call(&c->server->writer, &j.job);
 	if (err != 0) {
-		free(j.stage);
+		stage_free(j.stage);
 		return err;
 	}
 	c->follows = mem_resize(c->follows, c->n_follows + 1, sizeof(*c->follows));
@@ -293,6 +311,8 @@ static void admit(struct control *c, const struct rollout *r, struct follow *f, 
 		.granted = atomic_load(&f->live->granted),
 		.resolved = atomic_load(&f->live->resolved),
 		.boot_ok = atomic_load(&f->live->boot_ok),
+		.judged = atomic_load(&f->live->judged),
+		.heard = atomic_load(&f->live->heard),
 		.expected = expected > 0 ? (uint32_t)expected : 1,
 		.admit_ppm = atomic_load(&f->live->admit_ppm),
 	};

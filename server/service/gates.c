@@ -11,12 +11,46 @@
 
 struct gate_run *gates_of(struct control *c, const struct rollout *r)
 {
+	struct gate_run *g;
+
 	for (size_t i = 0; i < c->n_gates; i++)
-		if (c->gates[i].rollout == r->no)
-			return &c->gates[i];
-	c->gates = mem_resize(c->gates, c->n_gates + 1, sizeof(*c->gates));
-	c->gates[c->n_gates] = (struct gate_run){ .rollout = r->no };
-	return &c->gates[c->n_gates++];
+		if (c->gates[i]->rollout == r->no)
+			return c->gates[i];
+	g = mem_zalloc(sizeof(*g));
+	g->rollout = r->no;
+	g->capital = mem_zalloc(sizeof(*g->capital));
+	c->gates = mem_resize(c->gates, c->n_gates + 1, sizeof(struct gate_run *));
+	c->gates[c->n_gates++] = g;
+	return g;
+}
+
+void gates_release(struct control *c)
+{
+	for (size_t i = 0; i < c->n_gates; i++) {
+		free(c->gates[i]->capital);
+		free(c->gates[i]);
+	}
+	free(c->gates);
+}
+
+bool gates_crash_reports(const struct control *c, const struct rollout *r)
+{
+	for (size_t i = 0; i < r->n_builds; i++) {
+		const struct product *p =
+			registry_product(&c->server->registry, r->builds[i].build->product);
+		if (p != NULL && atomic_load(&c->server->registry.crashes[p->number]))
+			return true;
+	}
+	return false;
+}
+
+/* People looked at what was there and let it go on. */
+static void forget(struct gate_run *g, const struct rollout *r)
+{
+	if (g->forgot_ms == r->resumed_ms)
+		return;
+	capital_forget(g->capital, r->n_steps);
+	g->forgot_ms = r->resumed_ms;
 }
 
 static void add_row(struct gate_run *g, const struct rollout *r, const struct stored_row *row)
@@ -25,14 +59,10 @@ static void add_row(struct gate_run *g, const struct rollout *r, const struct st
 
 	if (row->stage.step >= r->n_steps)
 		return;
-	/* People looked at what was there and let it go on. */
-	if (!g->forgot && r->resumed_ms != 0 && row->row.closed_ms > r->resumed_ms) {
-		for (size_t i = 0; i < r->n_steps; i++)
-			gate_forget(&g->stage[i]);
-		g->forgot = true;
-	}
+	if (row->row.closed_ms > r->resumed_ms)
+		forget(g, r);
 	rules = rollout_rules(r, row->stage.step);
-	gate_add(&g->stage[row->stage.step], &rules, &row->row);
+	gate_add(&g->capital->stage[row->stage.step], &rules, &row->row);
 }
 
 static void read_rows(struct control *c, struct gate_run *g, const struct rollout *r)
@@ -57,18 +87,13 @@ static void read_rows(struct control *c, struct gate_run *g, const struct rollou
 	store_abort(&t);
 }
 
-/* K = sum of budget * E over the stages; one that has not begun has E = 1. */
 static double capital(const struct gate_run *g, const struct rollout *r)
 {
-	double log_e[LADDER_STEPS_MAX], budget[LADDER_STEPS_MAX];
-	double streams[GATE_STREAM__COUNT];
+	struct gate_rules rules[LADDER_STEPS_MAX];
 
-	for (size_t i = 0; i < r->n_steps; i++) {
-		struct gate_rules rules = rollout_rules(r, i);
-		log_e[i] = gate_stage_log(&g->stage[i], &rules, streams);
-		budget[i] = rules.budget;
-	}
-	return eproc_average_log(log_e, budget, r->n_steps);
+	for (size_t i = 0; i < r->n_steps; i++)
+		rules[i] = rollout_rules(r, i);
+	return capital_log(g->capital, rules, r->n_steps);
 }
 
 struct gate_judgement gates_judge(
@@ -83,9 +108,11 @@ struct gate_judgement gates_judge(
 		.expected = follow_expected(c, r, r->step),
 		.log_k = g->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
+		.waived = r->resumed_ms >= r->opened_ms[r->step],
+		.crash_reports = gates_crash_reports(c, r),
 	};
 
-	return gate_judge(&g->stage[r->step], &rules, &facts);
+	return gate_judge(&g->capital->stage[r->step], &rules, &facts);
 }
 
 /* Binds the decision to the rows it rests on: a hash chain over all of them, in their order. */
@@ -132,6 +159,10 @@ static int decide(struct control *c, struct rollout *r, struct gate_run *g, Pb__
 	d.rows = g->rows;
 	d.has_log_k = 1;
 	d.log_k = g->log_k;
+	d.has_expected = 1;
+	d.expected = follow_expected(c, r, r->step);
+	d.has_crash_reports = 1;
+	d.crash_reports = gates_crash_reports(c, r);
 	d.why = why;
 	return control_decide(c, &d, now_ms);
 }
@@ -169,6 +200,7 @@ static bool run(struct control *c, struct rollout *r, uint64_t now_ms)
 	struct gate_run *g = gates_of(c, r);
 
 	read_rows(c, g, r);
+	forget(g, r);
 	g->log_k = capital(g, r);
 	if (r->state == ROLLOUT_COMPLETE) {
 		/* Still watched: it can be halted, there is nothing left to open. */

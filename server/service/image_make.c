@@ -6,7 +6,6 @@
 #include "server/service/control_private.h"
 #include "server/store/device.h"
 
-
 static const char *const *copy_strings(const char *const *list, size_t n)
 {
 	char **copy = mem_alloc(n * sizeof(*copy));

@@ -23,6 +23,12 @@ WARN_UNUSED int query_history(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_device(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_rings(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_builds(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_gate(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_replay(struct query *q, Pb__AdminReply *reply);
+
+/* The rollout that is asked for by its name. */
+WARN_UNUSED int query_find(struct query *q, const struct rollout **out);
+Pb__RolloutView *query_rollout_view(struct query *q, const struct rollout *r);
 
 /* The names of those keys. */
 size_t query_names(struct query *q, const struct signers *who, const char ***out);

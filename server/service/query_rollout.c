@@ -55,7 +55,7 @@ static void read_crashes(
 		struct stored_row row;
 		uint64_t number;
 		if (!row_read(&c, &number, &row) || row.stage.step != step ||
-			row.row.stream != STREAM_CRASH)
+			row.row.stream != STREAM_CRASH || row.row.age != AGE_STEADY)
 			continue;
 		if (out->n == out->cap) {
 			out->cap = out->cap > 0 ? 2 * out->cap : 64;
@@ -126,7 +126,7 @@ static Pb__StageView *view_stage(struct query *q, const struct rollout *r, size_
 	v->tolerance_ppm = (uint32_t)lround(rules.tolerance * 1e6);
 	v->ring_devices = line == NULL ? 0 : atomic_load(&line->devices[v->ring]);
 	v->holdback = r->steps[step].stage < 0;
-	v->log_e = gate_stage_log(&g->stage[step], &rules, streams);
+	v->log_e = gate_stage_log(&g->capital->stage[step], &rules, streams);
 	if (v->opened_ms == 0)
 		return v;
 	count(q, r, step, v);
@@ -187,7 +187,18 @@ static const char *gate_text(struct query *q, const struct rollout *r)
 	return text;
 }
 
-static Pb__RolloutView *view_rollout(struct query *q, const struct rollout *r)
+int query_find(struct query *q, const struct rollout **out)
+{
+	const char *name = q->ask->name != NULL ? q->ask->name : "";
+
+	*out = state_rollout(control_state(q->server), name);
+	if (*out != NULL)
+		return 0;
+	q->text = query_printf(q, "rollout %s: there is none of this name", name);
+	return ERR_NOT_FOUND;
+}
+
+Pb__RolloutView *query_rollout_view(struct query *q, const struct rollout *r)
 {
 	Pb__RolloutView *v = query_alloc(q, sizeof(*v));
 
@@ -212,18 +223,18 @@ static Pb__RolloutView *view_rollout(struct query *q, const struct rollout *r)
 int query_rollouts(struct query *q, Pb__AdminReply *reply)
 {
 	const struct state *s = control_state(q->server);
-	const char *name = q->ask->name != NULL ? q->ask->name : "";
-	const struct rollout *one = name[0] != '\0' ? state_rollout(s, name) : NULL;
+	const struct rollout *one = NULL;
+	bool named = q->ask->name != NULL && q->ask->name[0] != '\0';
+	int err = named ? query_find(q, &one) : 0;
 
-	if (name[0] != '\0' && one == NULL) {
-		q->text = query_printf(q, "rollout %s: there is none of this name", name);
-		return ERR_NOT_FOUND;
-	}
+	if (err != 0)
+		return err;
 	reply->rollouts = query_alloc(q, (s->n_rollouts + 1) * sizeof(*reply->rollouts));
 	/* Newest first: what somebody looks for at three in the morning. */
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		if (one == NULL || one == s->rollouts[i - 1])
-			reply->rollouts[reply->n_rollouts++] = view_rollout(q, s->rollouts[i - 1]);
+			reply->rollouts[reply->n_rollouts++] =
+				query_rollout_view(q, s->rollouts[i - 1]);
 	return 0;
 }
 
@@ -244,15 +255,13 @@ static Pb__ProposalBuild *view_proposed(struct query *q, const struct rollout_bu
 int query_proposal(struct query *q, Pb__AdminReply *reply)
 {
 	const struct state *s = control_state(q->server);
-	const char *name = q->ask->name != NULL ? q->ask->name : "";
-	const struct rollout *r = state_rollout(s, name);
+	const struct rollout *r;
 	Pb__Proposal *p;
 	struct signers who;
+	int err = query_find(q, &r);
 
-	if (r == NULL) {
-		q->text = query_printf(q, "rollout %s: there is none of this name", name);
-		return ERR_NOT_FOUND;
-	}
+	if (err != 0)
+		return err;
 	if (!rollout_is_pending(r)) {
 		q->text = query_printf(q, "rollout %s: is %s; there is nothing to approve",
 			r->release, rollout_str(r->state));

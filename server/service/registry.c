@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/service/registry.h"
 
+#include <stdio.h>
+
 #include "server/base/mem.h"
 #include "server/store/entry.h"
 
@@ -29,16 +31,39 @@ static void add_line(struct registry *r, struct store_txn *t, const struct confi
 	r->n_lines++;
 }
 
+static struct bytes crash_key(uint16_t product, char key[16])
+{
+	return bytes_of(key, (size_t)snprintf(key, 16, "crashes/%u", product));
+}
+
+void registry_crashed(struct store_txn *t, uint16_t product)
+{
+	char key[16];
+
+	store_put(t, STORE_META, crash_key(product, key), bytes_of("", 1));
+}
+
+static void read_crashes(struct registry *r, struct store_txn *t)
+{
+	for (size_t i = 0; i < r->n_products; i++) {
+		uint16_t number = r->products[i].number;
+		struct bytes v;
+		char key[16];
+		r->crashes[number] = store_get(t, STORE_META, crash_key(number, key), &v);
+	}
+}
+
 int registry_open(struct store *s, const struct config *config, struct registry *out)
 {
 	struct store_txn t;
 	int err;
 
-	*out = (struct registry){ 0 };
+	memset(out, 0, sizeof(*out));
 	out->lines = mem_zalloc(config->n_lines * sizeof(*out->lines));
 	store_begin(s, &t, true);
 	for (size_t l = 0; l < config->n_lines; l++)
 		add_line(out, &t, &config->lines[l]);
+	read_crashes(out, &t);
 	err = store_commit(&t);
 	if (err != 0)
 		registry_release(out);
@@ -51,7 +76,7 @@ void registry_release(struct registry *r)
 {
 	free(r->products);
 	free(r->lines);
-	*r = (struct registry){ 0 };
+	memset(r, 0, sizeof(*r));
 }
 
 const struct product *registry_product(const struct registry *r, const char *name)

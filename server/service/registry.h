@@ -26,11 +26,15 @@ struct registry {
 	size_t n_products;
 	struct line *lines;
 	size_t n_lines;
+	/* By a product's number: some device of it has reported a crash, ever. */
+	_Atomic bool crashes[FLEET_PRODUCTS];
 };
 
 /* Names new in the configuration get their numbers now.  `config` must outlive the registry. */
 WARN_UNUSED int registry_open(struct store *s, const struct config *config, struct registry *out);
 void registry_release(struct registry *r);
+/* Remembers, in the store, that a device of the product has reported a crash. */
+void registry_crashed(struct store_txn *t, uint16_t product);
 
 /* NULL when the configuration has none of this name, or number. */
 const struct product *registry_product(const struct registry *r, const char *name);

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "server/metrics/metrics.h"
+#include "server/service/novelty.h"
 #include "server/store/device.h"
 
 /* What each kind of event means. */
@@ -21,7 +22,7 @@ static const struct {
 	[PB__EVENT_KIND__EVENT_BOOT_FAILED] = { true, true, STREAM_BOOT, true },
 	[PB__EVENT_KIND__EVENT_ROLLED_BACK] = { true, true, STREAM_ROLLBACK, true },
 	[PB__EVENT_KIND__EVENT_CRASH] = { true, false, STREAM_CRASH, false },
-	[PB__EVENT_KIND__EVENT_SYMPTOM] = { true, false, -1, false },
+	[PB__EVENT_KIND__EVENT_SYMPTOM] = { true, false, STREAM_SYMPTOM, false },
 	[PB__EVENT_KIND__EVENT_ALIVE] = { true, false, -1, false },
 	[PB__EVENT_KIND__EVENT_DEFERRED] = { true, false, -1, false },
 	[PB__EVENT_KIND__EVENT_LEAVE] = { true, false, -1, false },
@@ -41,6 +42,7 @@ static void count_in_stage(struct report *r, struct writer *w, struct stage *sta
 	uint16_t product, const struct report_event *e, uint32_t seq)
 {
 	struct stratum *stratum = stage_stratum(stage, product);
+	int stream = kinds[e->kind].stream + e->symptom;
 	struct evidence_device d;
 
 	if (stratum == NULL || kinds[e->kind].stream < 0 ||
@@ -48,8 +50,14 @@ static void count_in_stage(struct report *r, struct writer *w, struct stage *sta
 		return;
 	if (!arm_get(&w->txn, stage->key, r->id, &d))
 		return;
-	if (!evidence_event(&stratum->evidence, &d, (enum stream)kinds[e->kind].stream, seq))
+	if (e->kind == PB__EVENT_KIND__EVENT_CRASH && e->has_signature && seq > d.seq)
+		novelty_crash(stage, &w->txn, product, r->id, e->signature, r->job.now_ms);
+	if (!evidence_event(&stratum->evidence, &d, (enum stream)stream, seq))
 		return;
+	if (stream == STREAM_INSTALLING) {
+		d.installing_ms = r->job.now_ms;
+		silence_installing(&stage->silence, product, r->id, r->job.now_ms);
+	}
 	arm_put(&w->txn, stage->key, r->id, &d);
 	stratum->dirty = true;
 }
@@ -66,12 +74,28 @@ static void leave_stage(struct report *r, struct writer *w, struct stage *stage,
 	stratum->dirty = true;
 }
 
+/* Known before it is counted: what nobody saw before the rollout is new in it. */
+static void take_crash(
+	struct report *r, struct writer *w, const struct product *p, const struct report_event *e)
+{
+	uint16_t line = w->registry->lines[p->line].number;
+
+	if (!atomic_load(&w->registry->crashes[p->number])) {
+		registry_crashed(&w->txn, p->number);
+		r->first_crash = true;
+	}
+	if (e->has_signature)
+		novelty_seen(&w->txn, line, e->signature, r->job.now_ms);
+}
+
 static void take_event(struct report *r, struct writer *w, struct device *d,
 	const struct report_event *e, uint32_t seq)
 {
 	const struct product *p = registry_number(w->registry, d->product);
 	bool leaves = e->kind == PB__EVENT_KIND__EVENT_LEAVE;
 
+	if (e->kind == PB__EVENT_KIND__EVENT_CRASH && p != NULL)
+		take_crash(r, w, p, e);
 	/* The product may have been taken out of the configuration: there are no stages then. */
 	for (struct stage *g = p == NULL ? NULL : w->stages.list; g != NULL; g = g->next) {
 		if (g->line != p->line || g->ring != d->ring)
@@ -96,7 +120,7 @@ static void run(struct job *job, struct writer *w)
 	struct report *r = (struct report *)job;
 	struct device d;
 
-	r->changed = r->stopped_waiting = false;
+	r->changed = r->stopped_waiting = r->first_crash = false;
 	r->taken = 0;
 	if (!device_get(&w->txn, r->id, &d)) {
 		job->err = w->txn.err != 0 ? w->txn.err : ERR_BAD_MAC;
@@ -127,6 +151,22 @@ static void run(struct job *job, struct writer *w)
 
 /* ---- before and after ---- */
 
+static void take_in(const struct request *r, const Pb__Event *e, struct report_event *out)
+{
+	uint64_t hash = device_build_hash(e->build_id);
+
+	*out = (struct report_event){
+		.kind = (uint8_t)e->kind,
+		.build = hash,
+		.tag = r->product != NULL ? image_tag(r->product, hash) : 0,
+		.has_signature = e->has_signature,
+	};
+	if (e->has_signature)
+		memcpy(out->signature, e->signature.data, SIGNATURE_LEN);
+	if (e->kind == PB__EVENT_KIND__EVENT_SYMPTOM && e->has_code)
+		out->symptom = (uint8_t)e->code;
+}
+
 int report_of(struct desk *d, const struct request *r, uint64_t now_ms, struct report *out)
 {
 	const Pb__ReportRequest *m = r->report;
@@ -145,14 +185,11 @@ int report_of(struct desk *d, const struct request *r, uint64_t now_ms, struct r
 	for (size_t i = 0; i < m->n_events; i++) {
 		const Pb__Event *e = m->events[i];
 		if ((size_t)e->kind >= KINDS || !kinds[e->kind].known ||
-			(e->has_signature && e->signature.len != SHA256_LEN))
+			(e->has_signature && e->signature.len != SHA256_LEN) ||
+			(e->kind == PB__EVENT_KIND__EVENT_SYMPTOM && e->has_code &&
+				e->code >= SYMPTOMS))
 			return ERR_BAD_RANGE;
-		uint64_t hash = device_build_hash(e->build_id);
-		out->events[i] = (struct report_event){
-			.kind = (uint8_t)e->kind,
-			.build = hash,
-			.tag = r->product != NULL ? image_tag(r->product, hash) : 0,
-		};
+		take_in(r, e, &out->events[i]);
 	}
 	return 0;
 }
@@ -167,6 +204,8 @@ void report_taken(struct report *r)
 	if (r->changed)
 		fleet_update(r->word, &r->device, r->keep);
 	p = registry_number(&r->server->registry, r->device.product);
+	if (r->first_crash)
+		atomic_store(&r->server->registry.crashes[r->device.product], true);
 	if (r->stopped_waiting && p != NULL)
 		r->server->registry.lines[p->line].waiting--;
 }

@@ -3,13 +3,17 @@
 #pragma once
 
 #include "server/service/request.h"
+#include "server/store/novel.h"
 
 #define REPORT_EVENTS_MAX 32u
 
 struct report_event {
-	uint8_t kind;   /* EventKind */
-	uint8_t tag;    /* of the build it is about; 0: not known here */
-	uint64_t build; /* device_build_hash() */
+	uint8_t kind; /* EventKind */
+	uint8_t tag;  /* of the build it is about; 0: not known here */
+	bool has_signature;
+	uint8_t symptom; /* its place in the configuration's table */
+	uint64_t build;  /* device_build_hash() */
+	uint8_t signature[SIGNATURE_LEN];
 };
 
 /*
@@ -26,7 +30,7 @@ struct report {
 	struct report_event events[REPORT_EVENTS_MAX];
 	/* Set when it was run: what to tell the fleet after the commit. */
 	bool changed;
-	bool stopped_waiting;
+	bool stopped_waiting, first_crash;
 	uint8_t keep; /* entered bits that stay */
 	struct fleet_device device;
 	size_t taken; /* events that were not known before */

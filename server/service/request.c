@@ -79,7 +79,8 @@ static int open_report(struct desk *d, const Pb__Sealed *m, struct request *out)
 	return err;
 }
 
-int request_open(struct desk *d, enum request_kind kind, struct bytes body, struct request *out)
+int request_open(struct desk *d, enum request_kind kind, struct bytes body, uint64_t now_ms,
+	struct request *out)
 {
 	int err;
 	const Pb__Sealed *m;
@@ -92,5 +93,7 @@ int request_open(struct desk *d, enum request_kind kind, struct bytes body, stru
 	err = identify(d, kind, m, out);
 	if (err != 0)
 		return err;
+	if (out->word != NULL)
+		fleet_hear(out->word, now_ms);
 	return kind == REQUEST_POLL ? open_poll(d, m, out) : open_report(d, m, out);
 }

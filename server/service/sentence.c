@@ -20,7 +20,7 @@ static size_t loudest(const struct rollout *r, const struct gate_run *g)
 
 	for (size_t i = 0; i < r->n_steps; i++) {
 		struct gate_rules rules = rollout_rules(r, i);
-		double log_e = gate_stage_log(&g->stage[i], &rules, streams) +
+		double log_e = gate_stage_log(&g->capital->stage[i], &rules, streams) +
 			log(rules.budget > 0 ? rules.budget : 1e-300);
 		if (log_e > best) {
 			best = log_e;
@@ -30,26 +30,19 @@ static size_t loudest(const struct rollout *r, const struct gate_run *g)
 	return at;
 }
 
-static const char *const stream_what[GATE_STREAM__COUNT] = {
-	[GATE_STREAM_CRASH] = "crashes",
-	[GATE_STREAM_BOOT] = "failed boots",
-	[GATE_STREAM_INSTALL] = "failed installs",
-	[GATE_STREAM_ROLLBACK] = "rollbacks",
-};
-
 static const char *loudest_stream(const struct rollout *r, const struct gate_run *g, size_t step)
 {
 	struct gate_rules rules = rollout_rules(r, step);
 	double streams[GATE_STREAM__COUNT], best = -INFINITY;
 	unsigned at = 0;
 
-	(void)gate_stage_log(&g->stage[step], &rules, streams);
+	(void)gate_stage_log(&g->capital->stage[step], &rules, streams);
 	for (unsigned i = 0; i < GATE_STREAM__COUNT; i++)
-		if (streams[i] + log(gate_weight[i]) > best) {
-			best = streams[i] + log(gate_weight[i]);
+		if (streams[i] + log(gate_weight(i)) > best) {
+			best = streams[i] + log(gate_weight(i));
 			at = i;
 		}
-	return stream_what[at];
+	return gate_stream_str(at);
 }
 
 static void stopped(const struct rollout *r, const struct gate_run *g, const char *verb,
@@ -62,26 +55,14 @@ static void stopped(const struct rollout *r, const struct gate_run *g, const cha
 		show_odds(g->log_k).s, verb, line);
 }
 
-void sentence_decision(const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT])
-{
-	const struct gate_stage *s = &g->stage[r->step];
-
-	if (g->last.verdict == GATE_DO_HALT)
-		stopped(r, g, "halt", GATE_HALT, out);
-	else if (g->last.verdict == GATE_DO_PAUSE)
-		stopped(r, g, "pause", GATE_PAUSE, out);
-	else
-		(void)snprintf(out, STATE_TEXT, "%u of %u offers resolved, evidence %s",
-			s->resolved, s->offered, show_odds(g->log_k).s);
-}
-
-void sentence_gate(const struct rollout *r, const struct gate_run *g,
-	const struct gate_judgement *j, char out[STATE_TEXT])
+/* What is said of a judgement, with its numbers; `out` has room for STATE_TEXT. */
+static void reason_text(const struct gate_judgement *j, char *out)
 {
 	switch (j->reason) {
-	case GATE_EVIDENCE:
-	case GATE_PAUSED:
-		stopped(r, g, "pause", GATE_PAUSE, out);
+	case GATE_SPLIT_BAD:
+		(void)snprintf(out, STATE_TEXT,
+			"the arms are not split as they should be (%s): nothing can be compared",
+			show_odds(log(j->have)).s);
 		return;
 	case GATE_SOAK:
 		(void)snprintf(out, STATE_TEXT, "soaking: %s of %s", duration(j->have).s,
@@ -102,21 +83,61 @@ void sentence_gate(const struct rollout *r, const struct gate_run *g,
 		(void)snprintf(out, STATE_TEXT, "failures %.2f %% are above the limit of %.2f %%",
 			j->have * 100, j->need * 100);
 		return;
+	case GATE_UNSHOWN:
+		(void)snprintf(out, STATE_TEXT,
+			"failures not yet shown to be below their limit: %.1f of %.1f nats",
+			j->have, j->need);
+		return;
 	case GATE_TOLERANCE:
 		(void)snprintf(out, STATE_TEXT,
 			"not yet shown to be within the tolerance: %.1f of %.1f nats", j->have,
 			j->need);
 		return;
-	case GATE_UNDECIDED:
-		(void)snprintf(out, STATE_TEXT,
-			"cannot tell: the longest soak is over; a person must decide");
+	case GATE_NO_CRASHES:
+		(void)snprintf(out, STATE_TEXT, "these devices have never sent a crash report");
 		return;
 	case GATE_NOT_BEFORE:
 		(void)snprintf(out, STATE_TEXT, "the approved plan opens the next step in %s",
 			duration(j->need - j->have).s);
 		return;
+	case GATE_EVIDENCE:
+	case GATE_PAUSED:
 	case GATE_PASSED:
 		out[0] = '\0';
 		return;
 	}
+}
+
+static void ask_person(const struct gate_judgement *j, char out[STATE_TEXT])
+{
+	char why[STATE_TEXT];
+
+	reason_text(j, why);
+	(void)snprintf(out, STATE_TEXT, "a person must decide: %.150s", why);
+}
+
+void sentence_decision(const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT])
+{
+	const struct gate_stage *s = &g->capital->stage[r->step];
+
+	if (g->last.verdict == GATE_DO_HALT)
+		stopped(r, g, "halt", GATE_HALT, out);
+	else if (g->last.verdict == GATE_DO_PAUSE && g->last.reason == GATE_EVIDENCE)
+		stopped(r, g, "pause", GATE_PAUSE, out);
+	else if (g->last.verdict == GATE_DO_PAUSE)
+		ask_person(&g->last, out);
+	else
+		(void)snprintf(out, STATE_TEXT, "%u of %u offers resolved, evidence %s",
+			s->resolved, s->offered, show_odds(g->log_k).s);
+}
+
+void sentence_gate(const struct rollout *r, const struct gate_run *g,
+	const struct gate_judgement *j, char out[STATE_TEXT])
+{
+	if (j->reason == GATE_PAUSED && r->why[0] != '\0')
+		(void)snprintf(out, STATE_TEXT, "%s", r->why);
+	else if (j->reason == GATE_EVIDENCE || j->reason == GATE_PAUSED)
+		stopped(r, g, "pause", GATE_PAUSE, out);
+	else
+		reason_text(j, out);
 }

@@ -5,6 +5,7 @@
 
 #include "server/base/log.h"
 #include "server/base/mem.h"
+#include "server/service/novelty.h"
 
 bool stage_take_token(struct stage_live *live)
 {
@@ -47,15 +48,25 @@ void stages_add(struct stages *s, struct stage *stage, struct store_txn *t, uint
 	for (size_t i = 0; i < stage->n_strata; i++) {
 		struct stratum *u = &stage->strata[i];
 		if (!stage_get(t, stage->key, u->product, &u->evidence)) {
-			evidence_start(&u->evidence, now_ms);
+			evidence_start(&u->evidence, stage->settle_ms, now_ms);
 			u->dirty = true;
 		}
 		granted += u->evidence.entered[ARM_CANARY];
 	}
+	stage->silence.listening_ms = now_ms;
+	silence_load(stage, t, s->fleet);
 	atomic_store(&stage->live->granted, granted);
 	stage->next = s->list;
 	s->list = stage;
 	stages_show(s);
+}
+
+void stage_free(struct stage *stage)
+{
+	if (stage == NULL)
+		return;
+	silence_release(&stage->silence);
+	free(stage);
 }
 
 void stages_remove(struct stages *s, struct stage_key key)
@@ -65,7 +76,7 @@ void stages_remove(struct stages *s, struct stage_key key)
 		if (g->key.rollout != key.rollout || g->key.step != key.step)
 			continue;
 		*p = g->next;
-		free(g);
+		stage_free(g);
 		return;
 	}
 }
@@ -84,9 +95,10 @@ void stages_close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
 	uint64_t number = row_count(t, g->key.rollout);
 	uint32_t held = atomic_exchange(&g->live->held, 0);
 
+	number += novelty_close(g, t, number, now_ms);
 	for (size_t i = 0; i < g->n_strata; i++) {
 		struct stratum *u = &g->strata[i];
-		struct evidence_row rows[STREAM__COUNT];
+		struct evidence_row rows[EVIDENCE_ROWS];
 		size_t n = evidence_close(&u->evidence, now_ms, i == 0 ? held : 0, rows);
 		u->dirty = true;
 		for (size_t r = 0; r < n; r++) {
@@ -98,9 +110,11 @@ void stages_close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
 
 void stages_close_due(struct stages *s, struct store_txn *t, uint64_t now_ms)
 {
-	for (struct stage *g = s->list; g != NULL; g = g->next)
+	for (struct stage *g = s->list; g != NULL; g = g->next) {
+		silence_judge(g, t, s->fleet, now_ms);
 		if (is_due(g, now_ms))
 			stages_close_batch(g, t, now_ms);
+	}
 }
 
 void stages_save(struct stages *s, struct store_txn *t)
@@ -116,16 +130,21 @@ void stages_save(struct stages *s, struct store_txn *t)
 void stages_show(struct stages *s)
 {
 	for (struct stage *g = s->list; g != NULL; g = g->next) {
-		uint32_t resolved = 0, boot_ok = 0, arm[ARM__COUNT] = { 0 };
+		uint32_t resolved = 0, boot_ok = 0, judged = 0, silent = 0;
+		uint32_t arm[ARM__COUNT] = { 0 };
 		for (size_t i = 0; i < g->n_strata; i++) {
 			const struct evidence *e = &g->strata[i].evidence;
 			resolved += e->total[ARM_CANARY][STREAM_RESOLVED];
 			boot_ok += e->total[ARM_CANARY][STREAM_BOOT_OK];
+			judged += e->total[ARM_CANARY][STREAM_JUDGED];
+			silent += e->total[ARM_CANARY][STREAM_SILENT];
 			arm[ARM_CANARY] += e->entered[ARM_CANARY];
 			arm[ARM_CONTROL] += e->entered[ARM_CONTROL];
 		}
 		atomic_store(&g->live->resolved, resolved);
 		atomic_store(&g->live->boot_ok, boot_ok);
+		atomic_store(&g->live->judged, judged);
+		atomic_store(&g->live->heard, judged - silent);
 		atomic_store(&g->live->enrolled[ARM_CANARY], arm[ARM_CANARY]);
 		atomic_store(&g->live->enrolled[ARM_CONTROL], arm[ARM_CONTROL]);
 	}
@@ -136,16 +155,18 @@ void stages_reload(struct stages *s, struct store *store)
 	struct store_txn t;
 
 	store_begin(store, &t, false);
-	for (struct stage *g = s->list; g != NULL; g = g->next)
+	for (struct stage *g = s->list; g != NULL; g = g->next) {
 		for (size_t i = 0; i < g->n_strata; i++) {
 			struct stratum *u = &g->strata[i];
 			u->dirty = false;
 			/* One that never reached the store begins again as it began. */
 			if (!stage_get(&t, g->key, u->product, &u->evidence)) {
-				evidence_start(&u->evidence, u->evidence.opened_ms);
+				evidence_start(&u->evidence, g->settle_ms, u->evidence.opened_ms);
 				u->dirty = true;
 			}
 		}
+		silence_load(g, &t, s->fleet);
+	}
 	if (t.err != 0)
 		log_error("store: evidence cannot be read: %s", err_str(t.err));
 	store_abort(&t);
@@ -156,6 +177,6 @@ void stages_release(struct stages *s)
 	while (s->list != NULL) {
 		struct stage *g = s->list;
 		s->list = g->next;
-		free(g);
+		stage_free(g);
 	}
 }

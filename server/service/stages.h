@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 #include "server/service/fleet.h"
-#include "server/store/stage.h"
+#include "server/service/silence.h"
 
 /*
  * What workers and the writer share of a stage without a lock.  Lives until the server ends.
@@ -19,6 +19,7 @@ struct stage_live {
 	_Atomic uint32_t admit_ppm;
 	_Atomic uint32_t held;              /* polls made to wait since the batch opened */
 	_Atomic uint32_t resolved, boot_ok; /* canaries, as committed */
+	_Atomic uint32_t judged, heard;     /* of them, after the first milestone of silence */
 	_Atomic uint32_t enrolled[ARM__COUNT];
 };
 
@@ -38,7 +39,10 @@ struct stage {
 	size_t line;
 	enum ring ring;
 	unsigned slot;
-	uint64_t batch_ms;
+	uint64_t batch_ms, settle_ms;
+	uint64_t novel_ms;    /* a signature first seen from here on is new */
+	uint16_t line_number; /* in the store */
+	struct silence silence;
 	struct stage_live *live;
 	size_t n_strata;
 	struct stratum strata[];
@@ -46,6 +50,7 @@ struct stage {
 
 struct stages {
 	struct stage *list;
+	const struct fleet *fleet;
 };
 
 struct stage *stages_find(const struct stages *s, struct stage_key key);
@@ -57,9 +62,10 @@ struct stratum *stage_stratum(struct stage *s, uint16_t product);
 void stages_add(struct stages *s, struct stage *stage, struct store_txn *t, uint64_t now_ms);
 /* Stops following; what was collected stays in the store. */
 void stages_remove(struct stages *s, struct stage_key key);
+void stage_free(struct stage *stage);
 /* Closes the stage's open batch. */
 void stages_close_batch(struct stage *stage, struct store_txn *t, uint64_t now_ms);
-/* Closes the batches that are due. */
+/* Judges silence, and closes the batches that are due. */
 void stages_close_due(struct stages *s, struct store_txn *t, uint64_t now_ms);
 /* Writes what changed; goes into every commit. */
 void stages_save(struct stages *s, struct store_txn *t);

@@ -31,6 +31,7 @@ static void rollout_free(struct rollout *r)
 	free(r->builds);
 	buf_release(&r->spec_bytes);
 	free(r->spec_arena.base);
+	free(r->resumes);
 	free(r->release);
 	free(r->line);
 	free(r->proposer);
@@ -113,49 +114,7 @@ uint64_t rollout_watch_ms(const struct rollout *r)
 	return r->spec->watch_ms;
 }
 
-/* Stages without a share of their own divide what is left in equal parts. */
-static double budget_of(const Pb__PlanSpec *spec, size_t stage)
-{
-	double left = 1;
-	size_t without = 0;
-
-	for (size_t i = 0; i < spec->n_stages; i++) {
-		if (spec->stages[i]->has_budget_ppm)
-			left -= spec->stages[i]->budget_ppm / 1e6;
-		else
-			without++;
-	}
-	if (spec->stages[stage]->has_budget_ppm)
-		return spec->stages[stage]->budget_ppm / 1e6;
-	return left > 0 ? left / (double)without : 0;
-}
-
-/* A holdback opens under the limits of its ring's last stage, with no soak of its own. */
-static size_t stage_of(const struct rollout *r, size_t step)
-{
-	size_t found = 0;
-
-	if (r->steps[step].stage >= 0)
-		return (size_t)r->steps[step].stage;
-	for (size_t i = 0; i < r->spec->n_stages; i++)
-		if (r->spec->stages[i]->ring == r->steps[step].ring)
-			found = i;
-	return found;
-}
-
 struct gate_rules rollout_rules(const struct rollout *r, size_t step)
 {
-	size_t stage = stage_of(r, step);
-	const Pb__StageSpec *s = r->spec->stages[stage];
-	bool holdback = r->steps[step].stage < 0;
-
-	return (struct gate_rules){
-		.tolerance = holdback ? 0 : s->tolerance_ppm / 1e6,
-		.limit = { [GATE_BOOT] = s->boot_ppm / 1e6,
-			[GATE_INSTALL] = s->install_ppm / 1e6,
-			[GATE_ROLLBACK] = s->rollback_ppm / 1e6 },
-		.budget = holdback ? 0 : budget_of(r->spec, stage),
-		.soak_ms = holdback ? 0 : s->soak_ms,
-		.max_soak_ms = s->max_soak_ms,
-	};
+	return capital_rules(r->spec, &r->steps[step]);
 }

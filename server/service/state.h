@@ -9,8 +9,7 @@
 #include "proto/envelope.h"
 #include "proto/merkle.h"
 #include "server/base/buf.h"
-#include "server/core/gate.h"
-#include "server/core/plan.h"
+#include "server/core/capital.h"
 #include "server/core/ring.h"
 #include "server/core/rollout.h"
 
@@ -57,7 +56,9 @@ struct rollout {
 	uint64_t since_ms;
 	uint32_t step; /* the open one, or the last that was */
 	uint64_t opened_ms[LADDER_STEPS_MAX];
-	uint64_t resumed_ms;  /* evidence closed before does not count against it; 0: never */
+	uint64_t resumed_ms; /* evidence closed before does not count against it; 0: never */
+	uint64_t *resumes;   /* log indexes of all times it was */
+	size_t n_resumes;
 	char why[STATE_TEXT]; /* of the last change */
 };
 

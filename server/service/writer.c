@@ -15,7 +15,9 @@
 int writer_open(
 	struct writer *w, struct store *store, struct fleet *fleet, struct registry *registry)
 {
-	*w = (struct writer){ .store = store, .fleet = fleet, .registry = registry };
+	*w = (struct writer){
+		.store = store, .fleet = fleet, .registry = registry, .stages.fleet = fleet
+	};
 	w->wake = eventfd(0, EFD_CLOEXEC);
 	return w->wake < 0 ? -errno : 0;
 }

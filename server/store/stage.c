@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/store/stage.h"
 
+#include <assert.h>
+
 #define ARM_KEY    (5 + ID_LEN)
-#define ARM_RECORD 24u
+#define ARM_RECORD 36u
 #define STAGE_KEY  7u
 #define ROW_KEY    12u
-#define ROW_RECORD 32u
+#define ROW_RECORD 36u
+#define STAGE_HEAD 40u
 /* The arrays of struct evidence, in order; all are u32. */
 #define STAGE_ARRAYS                                                                               \
-	(ARM__COUNT + 3 * ARM__COUNT * STREAM__COUNT + (1 + EVIDENCE_GROUPS) * STREAM__COUNT)
-#define STAGE_RECORD (20u + 4u * (unsigned)STAGE_ARRAYS)
+	(2 * ARM__COUNT + 3 * ARM__COUNT * STREAM__COUNT + (1 + EVIDENCE_GROUPS) * STREAM__COUNT + \
+		(EVIDENCE_SLOTS * (1 + EVIDENCE_GROUPS) + 2 * ARM__COUNT) * STREAM_COMPARED)
+#define STAGE_RECORD (STAGE_HEAD + 4u * (unsigned)STAGE_ARRAYS)
 
 static void put_stage_key(struct stage_key s, uint8_t key[5])
 {
@@ -40,6 +44,8 @@ static bool arm_unpack(struct bytes r, struct evidence_device *d)
 	d->entered_batch = get_be32(r.p + 8);
 	d->seen = get_be32(r.p + 12);
 	d->entered_ms = get_be64(r.p + 16);
+	d->slot = get_be32(r.p + 24);
+	d->installing_ms = get_be64(r.p + 28);
 	return true;
 }
 
@@ -68,6 +74,8 @@ void arm_put(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LE
 	put_be32(r + 8, d->entered_batch);
 	put_be32(r + 12, d->seen);
 	put_be64(r + 16, d->entered_ms);
+	put_be32(r + 24, d->slot);
+	put_be64(r + 28, d->installing_ms);
 	store_put(t, STORE_ARM, arm_key(stage, id, key), bytes_of(r, ARM_RECORD));
 }
 
@@ -104,20 +112,34 @@ static const uint8_t *get_array(const uint8_t *p, uint32_t *a, size_t n)
 	return p;
 }
 
+/* Every array of the record, in its order. */
+#define EACH_ARRAY(e, DO)                                                                          \
+	DO((e)->entered)                                                                           \
+	DO((e)->judged)                                                                            \
+	DO((e)->total)                                                                             \
+	DO((e)->risk)                                                                              \
+	DO((e)->young)                                                                             \
+	DO((e)->frozen)                                                                            \
+	DO((e)->frozen_young)                                                                      \
+	DO((e)->open)                                                                              \
+	DO((e)->open_young)
+
 void stage_put(
 	struct store_txn *t, struct stage_key stage, uint16_t product, const struct evidence *e)
 {
-	uint8_t key[STAGE_KEY], r[STAGE_RECORD], *p = r + 20;
+	uint8_t key[STAGE_KEY], r[STAGE_RECORD], *p = r + STAGE_HEAD;
 
 	put_be32(r, e->batch);
-	put_be64(r + 4, e->opened_ms);
-	put_be32(r + 12, e->events);
-	put_be32(r + 16, e->closed_groups);
-	p = put_array(p, e->entered, ARM__COUNT);
-	p = put_array(p, &e->total[0][0], ARM__COUNT * STREAM__COUNT);
-	p = put_array(p, &e->risk[0][0], (1 + EVIDENCE_GROUPS) * STREAM__COUNT);
-	p = put_array(p, &e->frozen[0][0], ARM__COUNT * STREAM__COUNT);
-	(void)put_array(p, &e->open[0][0], ARM__COUNT * STREAM__COUNT);
+	put_be32(r + 4, e->slot);
+	put_be32(r + 8, e->events);
+	put_be32(r + 12, e->closed_groups);
+	put_be64(r + 16, e->started_ms);
+	put_be64(r + 24, e->settle_ms);
+	put_be64(r + 32, e->opened_ms);
+#define PUT(array) p = put_array(p, (const uint32_t *)(array), sizeof(array) / sizeof(uint32_t));
+	EACH_ARRAY(e, PUT)
+#undef PUT
+	assert(p == r + STAGE_RECORD);
 	store_put(t, STORE_STAGE, stage_key(stage, product, key), bytes_of(r, STAGE_RECORD));
 }
 
@@ -134,14 +156,16 @@ bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product, st
 		return false;
 	}
 	out->batch = get_be32(v.p);
-	out->opened_ms = get_be64(v.p + 4);
-	out->events = get_be32(v.p + 12);
-	out->closed_groups = get_be32(v.p + 16);
-	p = get_array(v.p + 20, out->entered, ARM__COUNT);
-	p = get_array(p, &out->total[0][0], ARM__COUNT * STREAM__COUNT);
-	p = get_array(p, &out->risk[0][0], (1 + EVIDENCE_GROUPS) * STREAM__COUNT);
-	p = get_array(p, &out->frozen[0][0], ARM__COUNT * STREAM__COUNT);
-	(void)get_array(p, &out->open[0][0], ARM__COUNT * STREAM__COUNT);
+	out->slot = get_be32(v.p + 4);
+	out->events = get_be32(v.p + 8);
+	out->closed_groups = get_be32(v.p + 12);
+	out->started_ms = get_be64(v.p + 16);
+	out->settle_ms = get_be64(v.p + 24);
+	out->opened_ms = get_be64(v.p + 32);
+	p = v.p + STAGE_HEAD;
+#define GET(array) p = get_array(p, (uint32_t *)(array), sizeof(array) / sizeof(uint32_t));
+	EACH_ARRAY(out, GET)
+#undef GET
 	return true;
 }
 
@@ -166,19 +190,21 @@ void row_put(struct store_txn *t, uint64_t number, const struct stored_row *s)
 	put_be32(r + 20, s->row.xk);
 	put_be32(r + 24, s->row.ec);
 	put_be32(r + 28, s->row.ek);
+	r[32] = (uint8_t)s->row.age;
+	r[33] = 0;
+	put_be16(r + 34, (uint16_t)s->row.signature);
 	if (store_get(t, STORE_ROW, k, &have))
 		t->err = ERR_CORRUPT;
 	store_put(t, STORE_ROW, k, bytes_of(r, ROW_RECORD));
 }
 
-bool row_read(const struct store_cursor *c, uint64_t *number, struct stored_row *out)
+bool row_unpack(struct bytes key, struct bytes value, uint64_t *number, struct stored_row *out)
 {
-	const uint8_t *k = c->key.p, *v = c->value.p;
+	const uint8_t *k = key.p, *v = value.p;
 
-	if (c->key.n != ROW_KEY || c->value.n != ROW_RECORD || v[1] >= STREAM__COUNT) {
-		c->txn->err = ERR_CORRUPT;
+	if (key.n != ROW_KEY || value.n != ROW_RECORD || v[1] >= STREAM__COUNT ||
+		v[32] >= AGE__COUNT)
 		return false;
-	}
 	*number = get_be64(k + 4);
 	out->stage = (struct stage_key){ get_be32(k), v[0] };
 	out->product = get_be16(v + 2);
@@ -190,8 +216,17 @@ bool row_read(const struct store_cursor *c, uint64_t *number, struct stored_row 
 		.xk = get_be32(v + 20),
 		.ec = get_be32(v + 24),
 		.ek = get_be32(v + 28),
+		.age = (enum age)v[32],
+		.signature = get_be16(v + 34),
 	};
 	return true;
+}
+
+bool row_read(const struct store_cursor *c, uint64_t *number, struct stored_row *out)
+{
+	if (!row_unpack(c->key, c->value, number, out))
+		c->txn->err = ERR_CORRUPT;
+	return c->txn->err == 0;
 }
 
 uint64_t row_count(struct store_txn *t, uint32_t rollout)

@@ -35,6 +35,9 @@ struct stored_row {
  * rewritten: one that is there already is ERR_CORRUPT.
  */
 void row_put(struct store_txn *t, uint64_t number, const struct stored_row *r);
+#define ROW_BYTES (12u + 36u) /* key and value */
+/* False when it is no such record. */
+bool row_unpack(struct bytes key, struct bytes value, uint64_t *number, struct stored_row *out);
 /* Reads what store_foreach over STORE_ROW found. */
 bool row_read(const struct store_cursor *c, uint64_t *number, struct stored_row *out);
 /* How many rows the rollout has. */

@@ -29,6 +29,9 @@ static const char *const table_name[STORE__COUNT] = {
 	[STORE_ARM] = "arm",
 	[STORE_STAGE] = "stage",
 	[STORE_ROW] = "row",
+	[STORE_SEEN] = "seen",
+	[STORE_NOVEL] = "novel",
+	[STORE_HIT] = "hit",
 };
 
 static MDB_val val(struct bytes b)

@@ -455,7 +455,7 @@ int device_poll(struct deployment *d, struct test_device *t)
 	m.wish = (Pb__Ring)t->wish;
 	d->arena.used = 0;
 	(void)desk_refresh(&d->desk);
-	err = request_open(&d->desk, REQUEST_POLL, seal(d, t, "/v1/poll", &m), &r);
+	err = request_open(&d->desk, REQUEST_POLL, seal(d, t, "/v1/poll", &m), d->now_ms, &r);
 	if (err == 0)
 		err = poll_ask_of(&r, &ask);
 	if (err != 0)
@@ -486,7 +486,7 @@ int device_report(struct deployment *d, struct test_device *t, const char *build
 	m.events = list;
 	m.n_events = n;
 	d->arena.used = 0;
-	err = request_open(&d->desk, REQUEST_REPORT, seal(d, t, "/v1/report", &m), &r);
+	err = request_open(&d->desk, REQUEST_REPORT, seal(d, t, "/v1/report", &m), d->now_ms, &r);
 	if (err == 0)
 		err = report_of(&d->desk, &r, d->now_ms, &report);
 	if (err != 0)
@@ -537,6 +537,12 @@ const Pb__PlanSpec *plan_of(struct test_plan *p, const struct plan_stage *stages
 	p->spec.watch_ms = soak_ms;
 	p->spec.batch_ms = 60000;
 	p->spec.holdback_ppm = holdback_ppm;
+	p->spec.restart_ms = 86400000;
+	p->spec.s1_ms = 6 * 3600000ull;
+	p->spec.silence_ms = 2 * 3600000ull;
+	p->spec.silence_polls = 3;
+	p->spec.has_no_crash_reports = 1;
+	p->spec.no_crash_reports = 1;
 	for (size_t i = 0; i < n; i++) {
 		Pb__StageSpec *s = &p->stage[i];
 		*s = (Pb__StageSpec)PB__STAGE_SPEC__INIT;

@@ -86,6 +86,21 @@ static int fill_rollouts(const char *name, Pb__AdminReply *out)
 	return name != NULL && out->n_rollouts == 0 ? ERR_NOT_FOUND : 0;
 }
 
+static int fill_gate(const Pb__AdminQuery *q, Pb__AdminReply *out)
+{
+	char scene[32] = "empty";
+
+	if (f.scenes != NULL)
+		current_scene(scene);
+	if (strcmp(scene, "empty") == 0)
+		return ERR_NOT_FOUND;
+	if (q->kind == PB__QUERY_KIND__QUERY_REPLAY)
+		scene_replay(scene, q->from, out);
+	else if (!scene_gate(scene, clock_ms(), out))
+		return ERR_CONFIG;
+	return 0;
+}
+
 static int fill_device(const char *name, Pb__AdminReply *out)
 {
 	uint8_t id[ID_LEN];
@@ -100,6 +115,8 @@ static int take_query(const Pb__AdminQuery *q, Pb__AdminReply *out)
 {
 	if (q->kind == PB__QUERY_KIND__QUERY_ROLLOUT)
 		return fill_rollouts(q->name, out);
+	if (q->kind == PB__QUERY_KIND__QUERY_GATE || q->kind == PB__QUERY_KIND__QUERY_REPLAY)
+		return fill_gate(q, out);
 	if (q->kind == PB__QUERY_KIND__QUERY_PROPOSAL)
 		return ERR_NOT_FOUND;
 	if (q->kind == PB__QUERY_KIND__QUERY_DEVICE)

@@ -148,6 +148,7 @@ rings:
 watch: 1s
 batch: 200ms
 holdback: 0 %
+crash_reports: none
 '''
 
 

@@ -12,10 +12,13 @@
 
 static const struct gate_rules rules = {
 	.tolerance = 2,
-	.limit = { .01, .02, .03 },
+	.limit = { .01, .02, .03, .04 },
 	.budget = .2,
 	.soak_ms = 24 * HOUR,
 	.max_soak_ms = 72 * HOUR,
+	.restart_ms = 24 * HOUR,
+	.canary = .1,
+	.control = .9,
 };
 
 /* A stage that passes, and the facts around it; cases break one thing or several. */
@@ -51,6 +54,7 @@ static inline void make(struct fixture *f)
 		.opened_ms = 76 * HOUR,
 		.not_before_ms = 100 * HOUR,
 		.log_k = 0,
+		.crash_reports = true,
 	};
 }
 

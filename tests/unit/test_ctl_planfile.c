@@ -14,7 +14,14 @@
 
 #define FIRST "name: p\nrings:\n"
 #define STAGE "  - {ring: dev, share: 1 %, soak: 1d, max_soak: 3d, tolerance: 2.0}\n"
-#define REST  "soak: 1d, max_soak: 3d, tolerance: none}\n"
+/* 24 h + 2 h + 24 h before stable is open; 8 h more after. */
+#define LADDER                                                                                     \
+	FIRST "  - {ring: dev, share: 1 %, soak: 1d, max_soak: 3d, tolerance: 2.0}\n"              \
+	      "  - {ring: dev, share: 100 %, soak: 2h, max_soak: 3d, tolerance: none}\n"           \
+	      "  - {ring: stable, share: 10 %, soak: 1d, max_soak: 3d, tolerance: 1.25}\n"         \
+	      "  - {ring: stable, share: 100 %, soak: 8h, max_soak: 3d, tolerance: none}\n"        \
+	      "settle: 6h\n"
+#define REST "soak: 1d, max_soak: 3d, tolerance: none}\n"
 
 static const char *write_file(const char *name, const char *text)
 {
@@ -63,6 +70,44 @@ static const struct {
 		":1: holdback: stands here under two names" },
 	{ FIRST STAGE "conditions: [battery]\n",
 		":1: conditions: are not supported yet: leave the list empty" },
+	{ FIRST STAGE "restart: 0s\n",
+		":1: restart: is shorter than a batch: evidence is looked at batch by batch" },
+	{ FIRST STAGE "restart: 181d\n",
+		":1: settle: settle, watch, batch or restart is longer than 180 days, the life of a "
+		"plan" },
+	{ FIRST STAGE "watch: 0s\n",
+		":1: watch: is 0, and would open the holdback at once: say holdback: 0 % as well" },
+	{ FIRST STAGE "silence: {s1: 0s}\n", ":1: silence.s1: is 0: a device needs time to boot" },
+	{ FIRST STAGE "silence: {after: 0s}\n",
+		":1: silence.after: is 0: a device that installs is not heard of meanwhile" },
+	{ FIRST STAGE "silence: {polls: 0}\n",
+		":1: silence.polls: is not 1 to 100: so many polls a device may miss" },
+	{ FIRST STAGE "silence: {poll: 3}\n",
+		":4: silence.poll: unknown key; did you mean 'polls'?" },
+	{ FIRST STAGE "crash_reports: no\n",
+		":4: crash_reports: 'no' is none of the words known here" },
+	{ FIRST STAGE "crash_reports: none\n",
+		":3: rings[1].tolerance: compares crashes, and there is crash_reports: none: say "
+		"tolerance: none" },
+	{ FIRST "  - {ring: dev, share: 1 %, soak: 0s, max_soak: 3d, tolerance: none}\n",
+		":3: rings[1].soak: is 0: crashes and silence take time to show" },
+	{ FIRST STAGE "settle: 3d\n",
+		":3: rings[1].tolerance: counts devices once they have settled, which takes as long "
+		"as max_soak: make settle shorter" },
+	{ LADDER "deadline: {share: 95 %}\n", ":8: deadline: needs both share and within" },
+	{ LADDER "deadline: {within: 3d}\n", ":8: deadline: needs both share and within" },
+	{ LADDER "deadline: {share: 95 %, within: 3d, trades: tolerance}\n",
+		":8: deadline.trades: 'tolerance' is none of the words known here" },
+	{ LADDER "deadline: {share: 99.5 %, within: 3d, trades: soak}\n",
+		":8: deadline.share: no stage opens so much of the outermost ring" },
+	{ LADDER "deadline: {share: 0 %, within: 3d}\n",
+		":8: deadline.share: no stage opens so much of the outermost ring" },
+	{ LADDER "deadline: {share: 95 %, within: 48h}\n",
+		":8: deadline.within: the soaks before it take 2d2h: make them shorter, or say "
+		"trades: soak" },
+	{ LADDER "deadline: {share: 95 %, within: 12h, trades: soak}\n",
+		":8: deadline.within: the soaks before it take 2d2h, and none may become shorter "
+		"than 1h or settle" },
 	{ "name: grün\nrings:\n" STAGE,
 		":1: name, line, fixes: hold something other than printable ASCII" },
 };
@@ -121,10 +166,109 @@ static void test_good_plan(void **state)
 	assert_int_equal(spec->watch_ms, 7 * 86400000u);
 	assert_int_equal(spec->batch_ms, 300000);
 	assert_int_equal(spec->holdback_ppm, 10000);
+	assert_int_equal(spec->restart_ms, 86400000);
+	assert_int_equal(spec->s1_ms, 6 * 3600000);
+	assert_int_equal(spec->silence_ms, 2 * 3600000);
+	assert_int_equal(spec->silence_polls, 3);
+	assert_false(spec->has_no_crash_reports);
+	assert_null(planfile_trade(p));
 	assert_int_equal(spec->n_fixes, 2);
 	assert_string_equal(spec->fixes[1], "1.1");
 	planfile_free(p);
 	planfile_free(NULL);
+}
+
+static void test_gate_keys(void **state)
+{
+	static const char text[] = FIRST "  - {ring: core, share: 50 %, " REST "restart: 12h\n"
+					 "silence: {s1: 30m, after: 45m, polls: 5}\n"
+					 "crash_reports: none\n";
+	char error[YAML_ERROR_MAX] = "";
+	const Pb__PlanSpec *spec;
+	struct planfile *p;
+
+	(void)state;
+	if (planfile_load(write_file("p.yaml", text), &p, error) != 0)
+		fail_msg("%s", error);
+	spec = planfile_spec(p);
+	assert_int_equal(spec->restart_ms, 12 * 3600000);
+	assert_int_equal(spec->s1_ms, 30 * 60000);
+	assert_int_equal(spec->silence_ms, 45 * 60000);
+	assert_int_equal(spec->silence_polls, 5);
+	assert_true(spec->has_no_crash_reports && spec->no_crash_reports);
+	planfile_free(p);
+}
+
+#define HOUR 3600000ull
+
+/* Soaks of LADDER are 24, 2, 24 and 8 hours, settle 6. */
+static void test_deadline(void **state)
+{
+	static const struct {
+		const char *why, *deadline;
+		size_t stages;    /* before the share is open */
+		uint64_t soak[4]; /* minutes */
+	} row[] = {
+		{ "it fits as it is", "{share: 95 %, within: 50h}", 3, { 1440, 120, 1440, 480 } },
+		{ "an inner share comes earlier", "{share: 10 %, within: 26h}", 2,
+			{ 1440, 120, 1440, 480 } },
+		{ "shrunk alike; what is short stays short",
+			"{share: 95 %, within: 26h, trades: soak}", 3, { 720, 120, 720, 480 } },
+		{ "to the last hour", "{share: 95 %, within: 14h, trades: soak}", 3,
+			{ 360, 120, 360, 480 } },
+		{ "whole minutes", "{share: 10 %, within: 25h, trades: soak}", 2,
+			{ 1380, 120, 1440, 480 } },
+	};
+	char text[1024], error[YAML_ERROR_MAX] = "";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		struct planfile *p;
+		const struct planfile_trade *t;
+		(void)snprintf(text, sizeof(text), "%sdeadline: %s\n", LADDER, row[i].deadline);
+		if (planfile_load(write_file("p.yaml", text), &p, error) != 0)
+			fail_msg("%s: %s", row[i].why, error);
+		t = planfile_trade(p);
+		assert_non_null(t);
+		assert_int_equal(t->stages, row[i].stages);
+		for (size_t s = 0; s < 4; s++) {
+			const Pb__StageSpec *got = planfile_spec(p)->stages[s];
+			if (got->soak_ms != row[i].soak[s] * 60000)
+				fail_msg("%s: stage %zu soaks %llu min", row[i].why, s,
+					(unsigned long long)got->soak_ms / 60000);
+		}
+		assert_int_equal(t->soak_ms[0], 24 * HOUR);
+		assert_int_equal(t->soak_ms[3], 8 * HOUR);
+		/* Nothing else is touched. */
+		assert_int_equal(planfile_spec(p)->stages[0]->tolerance_ppm, 2000000);
+		assert_int_equal(planfile_spec(p)->stages[2]->max_soak_ms, 72 * HOUR);
+		planfile_free(p);
+	}
+}
+
+/* Budgets are spent; a stage that compares sees every hour of a day, but where the plan says why
+ * not. */
+static void check_built_in(const char *name, const struct planfile *p)
+{
+	const Pb__PlanSpec *spec = planfile_spec(p);
+	uint64_t budget = 0, soak = 0;
+
+	for (size_t i = 0; i < spec->n_stages; i++) {
+		const Pb__StageSpec *s = spec->stages[i];
+		budget += s->budget_ppm;
+		soak += i < 9 ? s->soak_ms : 0;
+		if (s->tolerance_ppm > 0 && strcmp(name, "daily.yaml") != 0 &&
+			strcmp(name, "security.yaml") != 0)
+			assert_true(s->soak_ms >= 24 * HOUR);
+	}
+	assert_int_equal(budget, PPM);
+	if (strcmp(name, "daily.yaml") == 0)
+		assert_int_equal(soak, 20 * HOUR);
+	assert_true((strcmp(name, "security.yaml") == 0) == (planfile_trade(p) != NULL));
+	if (planfile_trade(p) != NULL) {
+		assert_true(soak <= 72 * HOUR && soak > 70 * HOUR);
+		assert_int_equal(planfile_trade(p)->stages, 9);
+	}
 }
 
 /* What init lays out must work as it is, and do what its name says. */
@@ -139,6 +283,7 @@ static void test_built_in_plans(void **state)
 		struct planfile *p;
 		if (planfile_load(write_file(t->name, t->text), &p, error) != 0)
 			fail_msg("%s", error);
+		check_built_in(t->name, p);
 		plan_steps(planfile_spec(p), 0, steps, &n);
 		assert_int_equal(
 			strncmp(t->name, planfile_spec(p)->name, strlen(planfile_spec(p)->name)),
@@ -152,12 +297,12 @@ static void test_built_in_plans(void **state)
 					steps[i].stage < 0 || steps[i].not_before_s < 7 * 86400);
 			}
 		}
-		if (strcmp(t->name, "stable.yaml") == 0 || strcmp(t->name, "small.yaml") == 0)
+		if (strcmp(t->name, "daily.yaml") != 0 && strcmp(t->name, "weekly.yaml") != 0)
 			assert_true(steps[n - 1].ring == PB__RING__RING_STABLE &&
 				steps[n - 1].upper == PPM);
 		planfile_free(p);
 	}
-	assert_int_equal(seen, 4);
+	assert_int_equal(seen, 5);
 }
 
 static const struct {
@@ -241,6 +386,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_TMPDIR(test_bad_plans),
 		IN_TMPDIR(test_good_plan),
+		IN_TMPDIR(test_gate_keys),
+		IN_TMPDIR(test_deadline),
 		IN_TMPDIR(test_built_in_plans),
 		IN_TMPDIR(test_bad_contexts),
 		IN_TMPDIR(test_context),

@@ -90,6 +90,11 @@ static void start_spec(struct lie *l)
 	l->spec.n_stages = 2;
 	l->spec.batch_ms = 600000;
 	l->spec.holdback_ppm = 10000;
+	l->spec.watch_ms = 3600000;
+	l->spec.restart_ms = 86400000;
+	l->spec.s1_ms = 21600000;
+	l->spec.silence_ms = 7200000;
+	l->spec.silence_polls = 3;
 	l->spec.fixes = fixes;
 	l->spec.n_fixes = 1;
 }
@@ -136,7 +141,7 @@ static void make_plan(struct lie *l)
 	static const struct {
 		uint32_t upper;
 		uint64_t after_s;
-	} want[] = { { 10000, 0 }, { 990000, 3600 }, { 1000000, 7200 } };
+	} want[] = { { 10000, 0 }, { 990000, 3600 }, { 1000000, 10800 } };
 
 	assert_int_equal(crypto_sha256(&l->envelope, 1, l->sha256), 0);
 	assert_int_equal(ladder_seed(l->log_root, l->sha256, l->seed), 0);

@@ -139,6 +139,77 @@ static void test_split(void **state)
 	}
 }
 
+static const double signature_g[] = { 5, 20, 100, 1000 };
+static const double signature_p[] = { .2, .3, .3, .2 };
+
+/* The mixture over a signature's ratios, written down as it is defined. */
+static double naive_signature(const struct batch *b, size_t n)
+{
+	double sum = 0;
+
+	for (size_t j = 0; j < COUNT(signature_g); j++) {
+		double l = 0;
+		for (size_t i = 0; i < n; i++) {
+			double w = b[i].ec / b[i].ek;
+			l += b[i].xc * log(signature_g[j]) -
+				(b[i].xc + b[i].xk) * log((1 + signature_g[j] * w) / (1 + w));
+		}
+		sum += signature_p[j] * exp(l);
+	}
+	return log(sum);
+}
+
+static void test_signature_over_batches(void **state)
+{
+	const struct batch empty = { 3, 0, 100, 0 };
+	struct rng r = { 8 };
+
+	(void)state;
+	for (unsigned round = 0; round < 500; round++) {
+		struct eproc_signature e = { 0 };
+		struct batch b[4];
+		check_near("at first", eproc_signature_value(&e), 0, NEAR);
+		for (size_t i = 0; i < COUNT(b); i++) {
+			b[i] = random_batch(&r);
+			b[i].xk = (double)rng_below(&r, 4);
+			eproc_signature_add(&e, &b[i]);
+			eproc_signature_add(&e, &empty);
+			check_near("so far", eproc_signature_value(&e), naive_signature(b, i + 1),
+				1e-10);
+		}
+		check_near("one batch", eproc_signature_log(&b[0]), naive_signature(b, 1), 1e-10);
+	}
+}
+
+/* Enrolments against the shares of the hash. */
+static void test_split_of_the_arms(void **state)
+{
+	static const struct {
+		const char *why;
+		struct batch b;
+		bool broken; /* e-value of a thousand */
+	} row[] = {
+		{ "as drawn", { 1000, 9000, 100000, 900000 }, false },
+		{ "a little off", { 1060, 9000, 100000, 900000 }, false },
+		{ "canary short by a fifth", { 800, 9000, 100000, 900000 }, true },
+		{ "canary over by a fifth", { 1200, 9000, 100000, 900000 }, true },
+		{ "nobody yet", { 0, 0, 100000, 900000 }, false },
+		{ "no control", { 50, 0, 100000, 0 }, false },
+	};
+	struct rng r = { 9 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++)
+		if ((eproc_split_log(&row[i].b) >= log(1000)) != row[i].broken)
+			fail_msg("%s: %g", row[i].why, eproc_split_log(&row[i].b));
+	check_near("nothing", eproc_split_log(&row[5].b), 0, NEAR);
+	for (unsigned i = 0; i < 200; i++) {
+		struct batch b = random_batch(&r);
+		check_near("is the mixture", eproc_split_log(&b),
+			eproc_cs_interval(&b, 1, .05).log_mix, NEAR);
+	}
+}
+
 #define DAYS 12
 
 /* The mixture over the day on which the build turned bad, written down as it is
@@ -320,6 +391,8 @@ int main(void)
 		cmocka_unit_test(test_monotone),
 		cmocka_unit_test(test_order_does_not_matter),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_signature_over_batches),
+		cmocka_unit_test(test_split_of_the_arms),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_restart_forgets_good_days),
 		cmocka_unit_test(test_first_device),

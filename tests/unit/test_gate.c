@@ -192,7 +192,7 @@ static void test_tolerance(void **state)
 	f.facts.opened_ms = f.facts.now_ms - 72 * HOUR + 1;
 	check("still time", 0, &f, GATE_HOLD, GATE_TOLERANCE);
 	f.facts.opened_ms = f.facts.now_ms - 72 * HOUR;
-	check("a person must decide", 0, &f, GATE_HOLD, GATE_UNDECIDED);
+	check("a person must decide", 0, &f, GATE_DO_PAUSE, GATE_TOLERANCE);
 	f.rules.tolerance = 0;
 	check("tolerance: none", 0, &f, GATE_PROMOTE, GATE_PASSED);
 	/* Ten times as many crashes: far from the tolerance too, on the wrong side. */

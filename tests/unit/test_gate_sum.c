@@ -98,8 +98,8 @@ static void test_stage_log(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < GATE_STREAM__COUNT; i++)
-		sum += gate_weight[i];
-	assert_true(sum <= 1 && gate_weight[GATE_STREAM_CRASH] == .4);
+		sum += gate_weight(i);
+	assert_true(sum <= 1 && gate_weight(GATE_STREAM_CRASH) == .36);
 	/* The first device does not boot, limit 0.1 %: 177.5 in a fifteenth of the
 	 * capital. */
 	r.limit[GATE_BOOT] = .001;

@@ -44,6 +44,10 @@ static void empty(struct fixture *f)
 	f->spec.watch_ms = 7 * DAY_MS;
 	f->spec.batch_ms = 600 * 1000;
 	f->spec.holdback_ppm = 10000;
+	f->spec.restart_ms = DAY_MS;
+	f->spec.s1_ms = 6 * HOUR_MS;
+	f->spec.silence_ms = 2 * HOUR_MS;
+	f->spec.silence_polls = 3;
 }
 
 /* core 50 %, core 100 %, dev 1 %, dev 10 %, stable 100 % */
@@ -88,6 +92,18 @@ static const struct {
 	{ "endless watch", SPEC(watch_ms), UINT64_MAX, PLAN_LONG, -1 },
 	{ "endless settle", SPEC(settle_ms), 181 * DAY_MS, PLAN_LONG, -1 },
 	{ "endless batch", SPEC(batch_ms), 181 * DAY_MS, PLAN_LONG, -1 },
+	{ "endless restart", SPEC(restart_ms), 181 * DAY_MS, PLAN_LONG, -1 },
+	{ "no watch", SPEC(watch_ms), 0, PLAN_WATCH, -1 },
+	{ "no restart", SPEC(restart_ms), 0, PLAN_RESTART, -1 },
+	{ "restart within a batch", SPEC(restart_ms), 600 * 1000 - 1, PLAN_RESTART, -1 },
+	{ "no time to boot", SPEC(s1_ms), 0, PLAN_S1, -1 },
+	{ "endless time to boot", SPEC(s1_ms), UINT64_MAX, PLAN_SILENCE_LONG, -1 },
+	{ "no time to install", SPEC(silence_ms), 0, PLAN_SILENCE, -1 },
+	{ "endless silence", SPEC(silence_ms), 181 * DAY_MS, PLAN_SILENCE_LONG, -1 },
+	{ "silent after no poll", SPEC(silence_polls), 0, PLAN_POLLS, -1 },
+	{ "endless polls", SPEC(silence_polls), 101, PLAN_POLLS, -1 },
+	{ "a ratio of crashes nobody reports", SPEC(no_crash_reports), 1, PLAN_NO_REPORTS, 2 },
+	{ "settling all the time", SPEC(settle_ms), 3 * DAY_MS, PLAN_SETTLING, 2 },
 	{ "unknown ring", STAGE(4, ring), 4, PLAN_RING, 4 },
 	{ "negative ring", STAGE(4, ring), UINT32_MAX, PLAN_RING, 4 },
 	{ "ring goes inwards", STAGE(3, ring), PB__RING__RING_HONOUR, PLAN_RING_ORDER, 3 },
@@ -97,6 +113,7 @@ static const struct {
 	{ "share stays", STAGE(3, share_ppm), 10000, PLAN_SHARE_ORDER, 3 },
 	{ "devices 0", STAGE(2, has_devices), 1, PLAN_DEVICES, 2 },
 	{ "max_soak 0", STAGE(0, max_soak_ms), 0, PLAN_MAX_SOAK, 0 },
+	{ "soak 0", STAGE(2, soak_ms), 0, PLAN_NO_SOAK, 2 },
 	{ "soak above max_soak", STAGE(0, soak_ms), 3 * DAY_MS + 1, PLAN_SOAK, 0 },
 	{ "soak that would wrap", STAGE(0, max_soak_ms), UINT64_MAX, PLAN_SOAK_LONG, 0 },
 	{ "tolerance 1.0", STAGE(2, tolerance_ppm), PPM, PLAN_TOLERANCE, 2 },
@@ -114,7 +131,10 @@ static const struct {
 	{ "fine: half of the core against the other", STAGE(0, tolerance_ppm), 5000000, PLAN_OK,
 		4 },
 	{ "fine: limit of 100 %", STAGE(2, boot_ppm), PPM, PLAN_OK, 4 },
-	{ "fine: no soak", STAGE(2, soak_ms), 0, PLAN_OK, 4 },
+	{ "fine: as good as no soak", STAGE(2, soak_ms), 1, PLAN_OK, 4 },
+	{ "fine: nothing settles", SPEC(settle_ms), 0, PLAN_OK, 4 },
+	{ "fine: a restart each batch", SPEC(restart_ms), 600 * 1000, PLAN_OK, 4 },
+	{ "fine: 100 polls", SPEC(silence_polls), 100, PLAN_OK, 4 },
 	{ "fine: half held back", SPEC(holdback_ppm), 500000, PLAN_OK, 4 },
 };
 
@@ -139,6 +159,26 @@ static void test_one_change(void **state)
 				e.stage, plan_fault_key(e.fault), plan_fault_str(e.fault));
 		assert_int_equal(err, e.fault == PLAN_OK ? 0 : ERR_BAD_PLAN);
 	}
+}
+
+/* What one rule refuses, another key makes good. */
+static void test_pairs(void **state)
+{
+	struct fixture f;
+	struct plan_error e;
+
+	(void)state;
+	weekly(&f);
+	f.spec.watch_ms = 0;
+	f.spec.holdback_ppm = 0;
+	assert_int_equal(plan_check(&f.spec, &e), 0);
+	weekly(&f);
+	f.spec.has_no_crash_reports = f.spec.no_crash_reports = 1;
+	f.stage[2].tolerance_ppm = f.stage[3].tolerance_ppm = 0;
+	assert_int_equal(plan_check(&f.spec, &e), 0);
+	/* Stages that ask for no ratio may be over before anybody has settled. */
+	f.spec.settle_ms = 4 * DAY_MS;
+	assert_int_equal(plan_check(&f.spec, &e), 0);
 }
 
 static void test_names(void **state)
@@ -326,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_one_change),
+		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_budgets),
