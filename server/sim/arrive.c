@@ -86,8 +86,8 @@ static uint32_t to_looks(const struct book *b, double hours)
 	return n > 1 ? (uint32_t)n : 1;
 }
 
-/* n phones say `installing` in the look `in`. */
-static void plan_install(struct book *b, struct random *r, uint32_t in, uint32_t n)
+/* n phones say `installing` in the look `in`; whether their silence would still be news. */
+static void plan_install(struct book *b, struct random *r, uint32_t in, uint32_t n, bool news)
 {
 	const struct sim_world *w = b->world;
 	double f = b->faulty ? w->affected : 0;
@@ -107,12 +107,25 @@ static void plan_install(struct book *b, struct random *r, uint32_t in, uint32_t
 	n -= failed[1] + failed[2];
 	bricks = random_binomial(r, n, f * w->brick);
 	due_at(b, in + (bricks_now ? 0 : to_looks(b, w->from_h)))->bricks += bricks;
-	plan_silence(b, in + (bricks_now ? 0 : to_looks(b, w->from_h)), bricks);
+	plan_silence(b, in + (bricks_now ? 0 : to_looks(b, w->from_h)), news ? bricks : 0);
 	if (bricks_now)
 		n -= bricks;
 	late = random_binomial(r, n, w->late + (1 - w->late) * f * w->mute);
 	d->boot_ok += n - late;
 	s1->s1 += late + (bricks_now ? bricks : 0);
+}
+
+/* Phones that were in a drawer, or on a journey, come back in some days, most of them. */
+static void plan_return(struct book *b, struct random *r, uint32_t away)
+{
+	static const double share[] = { .4, .25, .2, .15 };
+	static const double hour[] = { 20, 30, 48, 72 };
+	uint32_t n[4];
+
+	random_deal(r, away - random_binomial(r, away, b->world->never), share, 4, n);
+	for (unsigned i = 0; i < 4; i++)
+		if (n[i] > 0)
+			plan_install(b, r, to_looks(b, hour[i]), n[i], false);
 }
 
 static void plan_canary(struct book *b, struct random *r, uint32_t n)
@@ -125,7 +138,8 @@ static void plan_canary(struct book *b, struct random *r, uint32_t n)
 	random_deal(r, n - away, b->world->delay, SIM_DELAYS, in);
 	for (uint32_t i = 0; i < SIM_DELAYS; i++)
 		if (in[i] > 0)
-			plan_install(b, r, to_looks(b, i + .5), in[i]);
+			plan_install(b, r, to_looks(b, i + .5), in[i], true);
+	plan_return(b, r, away);
 }
 
 /* ---- entering ---- */

@@ -35,6 +35,7 @@ struct run {
 	struct stage_run stage[LADDER_STEPS_MAX];
 	struct fleet fleet;
 	struct capital *capital;
+	double log_e[LADDER_STEPS_MAX]; /* of each stage */
 	size_t n, at, books;
 	uint64_t now_ms, paused_ms, done_ms;
 	bool paused, complete, waived;
@@ -225,6 +226,7 @@ static void take_in(struct run *r, struct stage_run *s)
 static void close_batch(struct run *r, struct stage_run *s)
 {
 	bool admitting = s->step == r->at && !r->paused && !r->complete;
+	double streams[GATE_STREAM__COUNT];
 	uint32_t held = 0;
 
 	for (uint32_t b = 0; b < r->books; b++)
@@ -237,6 +239,8 @@ static void close_batch(struct run *r, struct stage_run *s)
 	}
 	for (uint32_t b = 0; b < r->books; b++)
 		book_close(&s->book[b], b == 0 ? held : 0);
+	r->log_e[s->step] =
+		gate_stage_log(&r->capital->stage[s->step], &r->rules[s->step], streams);
 	if (s->passed_ms != 0 && s->passed_ms + r->setup->spec->watch_ms <= r->now_ms)
 		close_step(r, s);
 }
@@ -311,6 +315,7 @@ static void resume(struct run *r)
 	r->paused = false;
 	r->waived = true;
 	capital_forget(r->capital, r->n);
+	memset(r->log_e, 0, sizeof(r->log_e));
 }
 
 /* One look; false when the story is over. */
@@ -325,7 +330,7 @@ static bool look(struct run *r)
 	for (size_t i = 0; i <= r->at; i++)
 		if (r->stage[i].open)
 			close_batch(r, &r->stage[i]);
-	log_k = capital_log(r->capital, r->rules, r->n);
+	log_k = capital_sum(r->log_e, r->rules, r->n);
 	r->out.last_log_k = log_k;
 	r->out.max_log_k = fmax(r->out.max_log_k, log_k);
 	j = judge(r, log_k);

@@ -12,6 +12,8 @@
 #define SILENCE_MS (2 * 3600000ull)
 #define POLLS      3u
 
+#define RETURN_H 72.0 /* after which nobody installs any more */
+
 static uint32_t looks(double hours, double look_h)
 {
 	double n = ceil(hours / look_h - 1e-9);
@@ -40,7 +42,7 @@ static void clock_init(struct book_clock *c, const struct sim_setup *s)
 	c->span = looks(SIM_DELAYS + 1 +
 			fmax(fault_h, fmax(w->settle_h, (double)spec->settle_ms * 9 / 8 / 3600000)),
 		h);
-	ahead = c->milestone + 2 * c->again + c->s1 + looks(fault_h + SIM_DELAYS, h);
+	ahead = c->milestone + 2 * c->again + c->s1 + looks(fault_h + RETURN_H, h);
 	for (c->horizon = 1; c->horizon <= ahead;)
 		c->horizon *= 2;
 }

@@ -23,7 +23,8 @@ struct sim_world {
 	double diurnal;              /* amplitude of the day in all of these */
 	double poll_h;
 	double delay[SIM_DELAYS]; /* share that restarts into an offer in each hour */
-	double away;              /* share that is gone at the first milestone of silence */
+	double away;              /* share that is gone at the first milestone of silence ... */
+	double never;             /* and of these, the share that never comes back */
 	double away_later;        /* and at each later one */
 	double late;              /* share that takes too long to boot */
 	double boot, install, rollback;
