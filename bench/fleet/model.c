@@ -42,6 +42,19 @@ const struct model_build *model_build(const struct model *m, const char *id)
 	return &base;
 }
 
+void model_signature(struct model *m, const char *build, uint8_t out[MODEL_SIGNATURE])
+{
+	double ratio = model_build(m, build)->crash_ratio, u = model_random(m);
+	bool own = ratio > 1 && model_random(m) > 1 / ratio;
+	unsigned place = u > 1e-3 ? (unsigned)(1 / u) : 1000;
+
+	memset(out, 0, MODEL_SIGNATURE);
+	if (own)
+		(void)snprintf((char *)out, MODEL_SIGNATURE, "%.20s/%u", build, (unsigned)(3 * u));
+	else
+		(void)snprintf((char *)out, MODEL_SIGNATURE, "shared/%u", place);
+}
+
 static bool parse_field(struct model_build *b, char *field)
 {
 	char *value = strchr(field, '='), *end;

@@ -28,6 +28,12 @@ double model_random(struct model *m);
 double model_frailty(struct model *m);
 /* Milliseconds to the next crash of a phone on this build. */
 double model_next_crash_ms(struct model *m, double frailty, const char *build);
+#define MODEL_SIGNATURE 32
+/*
+ * Where the phone crashed: in one of many places that all builds share, few of them common; or,
+ * as far as the build crashes more than the base, in one of three of its own.
+ */
+void model_signature(struct model *m, const char *build, uint8_t out[MODEL_SIGNATURE]);
 /* The build's line, or one of a build that is like the base. */
 const struct model_build *model_build(const struct model *m, const char *id);
 /* "ID:crash=8,boot_fail=0.01,brick=0.02"; false when it makes no sense. */

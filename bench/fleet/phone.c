@@ -232,10 +232,10 @@ static void restart(struct phone *p, uint64_t now_ms)
 
 static void crash(struct phone *p, uint64_t now_ms)
 {
-	uint8_t signature[32] = { 0 };
+	uint8_t signature[MODEL_SIGNATURE];
 	struct phone_past *past = past_of(p);
 
-	(void)snprintf((char *)signature, sizeof(signature), "%.31s", p->build);
+	model_signature(&p->fleet->model, p->build, signature);
 	if (past != NULL)
 		past->crashed = true;
 	(void)huidu_report(p->device, HUIDU_EVENT_CRASH, signature, 0); /* kept, or full */

@@ -101,9 +101,9 @@ void delay_over_sprt(unsigned runs)
 		{ "T2_delay_over_sprt_2x", 2, 1.30 },
 		{ "T2_delay_over_sprt_5x", 5, 1.35 },
 	};
-	double *stream = calloc(runs, sizeof(*stream)), *sprt = calloc(runs, sizeof(*sprt));
+	double *stream = figure_values(runs), *sprt = figure_values(runs);
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]) && stream && sprt; i++) {
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		char unit[64];
 		for (unsigned run = 0; run < runs; run++) {
 			struct halt_times t = halt_times(run, row[i].ratio);
@@ -209,9 +209,9 @@ void delay_promotion(unsigned runs)
 		{ "T7_promotion_over_bound_1.5", 1.5 },
 		{ "T7_promotion_over_bound_2", 2 },
 	};
-	double *e0 = calloc(runs, sizeof(*e0));
+	double *e0 = figure_values(runs);
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]) && e0; i++) {
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		double r = row[i].tolerance, bound = -log(STREAMS_BETA) / (r - 1 - log(r));
 		char unit[64];
 		for (unsigned run = 0; run < runs; run++)

@@ -68,6 +68,15 @@ void figure_share_shown(const char *name, unsigned hits, unsigned runs)
 	figure_shown(name, 100.0 * hits / runs, unit);
 }
 
+double *figure_values(size_t n)
+{
+	double *v = calloc(n, sizeof(*v));
+
+	if (v == NULL)
+		abort();
+	return v;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const double *x = a, *y = b;

@@ -15,6 +15,8 @@ void figure_share_at_most(const char *name, unsigned hits, unsigned runs, double
 void figure_share_at_least(const char *name, unsigned hits, unsigned runs, double target);
 void figure_share_shown(const char *name, unsigned hits, unsigned runs);
 
+/* Room for n values, free() it; out of memory ends the program. */
+double *figure_values(size_t n);
 /* Sorts `v`; of an even number the mean of the middle two; n >= 1. */
 double figure_median(double *v, size_t n);
 /* CPU time of this process. */

@@ -10,6 +10,7 @@
 #include "bench/gate/streams.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "bench/gate/figure.h"
 #include "bench/gate/random.h"
@@ -27,6 +28,7 @@
 #define OUTAGE_SHARE  .2 /* of all devices, within an hour */
 
 struct world {
+	double ratio;                /* of the build's crashes to the old one's */
 	const char *plain, *settled; /* figures: one stratum, two */
 	bool plain_bites;            /* `plain` shows what goes wrong; nothing is asked of it */
 	double diurnal;              /* amplitude */
@@ -35,28 +37,47 @@ struct world {
 	bool control_at_once; /* at risk from the start, not from its first poll */
 };
 
-static const struct world worlds[] = {
+static const struct world good_builds[] = {
 	{ .plain = "T9_false_halts_early_adopters",
 		.settled = "T9_false_halts_early_adopters_settle",
+		.ratio = 1,
 		.transient = 1 },
 	{ .plain = "T9_false_halts_diurnal",
 		.settled = "T9_false_halts_diurnal_settle",
+		.ratio = 1,
 		.diurnal = .8,
 		.transient = 1 },
 	{ .plain = "T9_false_halts_outage",
 		.settled = "T9_false_halts_outage_settle",
+		.ratio = 1,
 		.diurnal = .8,
 		.outage = true,
 		.transient = 1 },
 	{ .plain = "T9_transient_without_settle",
 		.settled = "T9_false_halts_transient_settle",
 		.plain_bites = true,
+		.ratio = 1,
 		.diurnal = .8,
 		.transient = 3 },
 	{ .plain = "T9_unmatched_enrolment",
 		.plain_bites = true,
+		.ratio = 1,
 		.transient = 1,
 		.control_at_once = true },
+};
+
+/* What the stratum costs. */
+static const struct world bad_builds[] = {
+	{ .plain = "T9_hours_to_halt_2x",
+		.settled = "T9_hours_to_halt_2x_settle",
+		.ratio = 2,
+		.diurnal = .8,
+		.transient = 1 },
+	{ .plain = "T9_hours_to_halt_5x",
+		.settled = "T9_hours_to_halt_5x_settle",
+		.ratio = 5,
+		.diurnal = .8,
+		.transient = 1 },
 };
 
 enum { YOUNG, OLD, STRATA };
@@ -71,14 +92,16 @@ static double hazard(const struct world *w, bool canary, double at, double age)
 {
 	double h = 1 + w->diurnal * sin(at * 2 * M_PI / 24);
 
-	return canary && age < SETTLE_HOURS ? h * w->transient : h;
+	if (!canary)
+		return h;
+	return h * w->ratio * (age < SETTLE_HOURS ? w->transient : 1);
 }
 
 /* The first crash after `entered`, by thinning. */
 static double first_crash(
 	const struct world *w, struct random *r, bool canary, double activity, double entered)
 {
-	double most = (1 + w->diurnal) * (canary ? w->transient : 1), at = entered;
+	double most = (1 + w->diurnal) * (canary ? w->ratio * w->transient : 1), at = entered;
 
 	do {
 		at += random_exponential(r) / (BASELINE * activity * most);
@@ -129,8 +152,9 @@ static void fleet_week(const struct world *w, unsigned run, struct week *week)
 		device_week(w, &r, i >= CANARY, week);
 }
 
+/* Hours; INFINITY: not within the week. */
 struct halts {
-	bool plain, settled;
+	double plain, settled;
 };
 
 static struct halts watch(const struct week *w)
@@ -138,7 +162,7 @@ static struct halts watch(const struct week *w)
 	const double weights[] = { STEADY_WEIGHT, 1 - STEADY_WEIGHT };
 	struct eproc_halt all = { 0 }, part[STRATA] = { 0 };
 	double risk[STRATA][2] = { 0 }, limit = -log(STREAMS_ALPHA);
-	struct halts r = { false, false };
+	struct halts r = { INFINITY, INFINITY };
 
 	for (unsigned h = 0; h < HOURS; h++) {
 		struct batch sum = { 0 };
@@ -152,8 +176,10 @@ static struct halts watch(const struct week *w)
 		}
 		eproc_halt_add(&all, &sum, 1);
 		const double logs[] = { eproc_halt_log(&part[OLD]), eproc_halt_log(&part[YOUNG]) };
-		r.plain |= eproc_halt_log(&all) >= limit;
-		r.settled |= eproc_average_log(logs, weights, STRATA) >= limit;
+		if (eproc_halt_log(&all) >= limit)
+			r.plain = fmin(r.plain, h + 1);
+		if (eproc_average_log(logs, weights, STRATA) >= limit)
+			r.settled = fmin(r.settled, h + 1);
 	}
 	return r;
 }
@@ -168,19 +194,41 @@ static void show(const struct world *w, unsigned plain, unsigned settled, unsign
 		figure_share_at_most(w->settled, settled, runs, 100 * STREAMS_ALPHA);
 }
 
-void habits_good_builds(unsigned runs)
+static struct halts one_run(const struct world *w, unsigned run)
 {
 	static struct week week;
 
-	for (size_t i = 0; i < sizeof(worlds) / sizeof(worlds[0]); i++) {
+	fleet_week(w, run, &week);
+	return watch(&week);
+}
+
+void habits_good_builds(unsigned runs)
+{
+	for (size_t i = 0; i < sizeof(good_builds) / sizeof(good_builds[0]); i++) {
 		unsigned plain = 0, settled = 0;
 		for (unsigned run = 0; run < runs; run++) {
-			struct halts h;
-			fleet_week(&worlds[i], run, &week);
-			h = watch(&week);
-			plain += h.plain;
-			settled += h.settled;
+			struct halts h = one_run(&good_builds[i], run);
+			plain += isfinite(h.plain);
+			settled += isfinite(h.settled);
 		}
-		show(&worlds[i], plain, settled, runs);
+		show(&good_builds[i], plain, settled, runs);
 	}
+}
+
+void habits_bad_builds(unsigned runs)
+{
+	double *plain = figure_values(runs), *settled = figure_values(runs);
+	const struct world *w = bad_builds;
+
+	for (; w < bad_builds + sizeof(bad_builds) / sizeof(*w); w++) {
+		for (unsigned run = 0; run < runs; run++) {
+			struct halts h = one_run(w, run);
+			plain[run] = h.plain;
+			settled[run] = h.settled;
+		}
+		figure_shown(w->plain, figure_median(plain, runs), "h, median");
+		figure_shown(w->settled, figure_median(settled, runs), "h, median");
+	}
+	free(settled);
+	free(plain);
 }

@@ -8,6 +8,7 @@
 #include "bench/gate/streams.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,19 +181,18 @@ void novelty_bug(unsigned runs)
 {
 	static struct tail tail;
 	static struct stage s;
-	double *affected = calloc(runs, sizeof(*affected)), *hours = calloc(runs, sizeof(*hours));
+	double *affected = figure_values(runs), *hours = figure_values(runs);
+	char unit[64];
 
 	tail_init(&tail);
-	for (unsigned run = 0; run < runs && affected && hours; run++) {
+	for (unsigned run = 0; run < runs; run++) {
 		bool halted = halts(&s, &tail, run, BUG);
 		affected[run] = halted && s.bug ? s.list[s.bug - 1].affected[0] : INFINITY;
 		hours[run] = halted ? s.now * 24 : INFINITY;
 	}
-	if (affected && hours) {
-		figure_at_most("T10_affected_by_new_signature", figure_median(affected, runs),
-			"devices at the halt, median", 4);
-		figure_shown("T10_hours_to_halt", figure_median(hours, runs), "h, median");
-	}
+	(void)snprintf(unit, sizeof(unit), "devices at the halt, median of %u runs", runs);
+	figure_at_most("T10_affected_by_new_signature", figure_median(affected, runs), unit, 4);
+	figure_shown("T10_hours_to_halt", figure_median(hours, runs), "h, median");
 	free(hours);
 	free(affected);
 }

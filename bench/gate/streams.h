@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Figures of single streams, each a function of the number of runs; run n is seed n.  T1 to T14 are
- * the targets of docs: what is written to stdout is all they do.
+ * Figures of single streams, each a function of the number of runs; a run is a seed, so that a
+ * figure is the same whenever it is made.  T1 to T14 name the gate's targets.
  */
 #pragma once
 
@@ -17,6 +17,7 @@ void delay_promotion(unsigned runs);   /* T7 */
 void dispersion_good_builds(unsigned runs); /* T5 */
 /* habits.c: who polls first, time of day, an outage, the first hours of a new build. */
 void habits_good_builds(unsigned runs); /* T9 */
+void habits_bad_builds(unsigned runs);  /* T9: what the settle stratum costs */
 /* novelty.c: signatures that nobody has seen. */
 void novelty_bug(unsigned runs);         /* T10 */
 void novelty_good_builds(unsigned runs); /* T10 */

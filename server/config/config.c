@@ -8,6 +8,7 @@
 
 #include "proto/names.h"
 #include "server/base/mem.h"
+#include "server/core/evidence.h"
 
 #define MINUTE          60000ull
 #define DAY             (24 * 60 * MINUTE)
@@ -125,6 +126,26 @@ static int bad(const char *path, uint32_t line, char *error, const char *what)
 	return ERR_CONFIG;
 }
 
+static bool is_of_line(const struct config_line *l, const char *product)
+{
+	for (size_t p = 0; p < l->n_products; p++)
+		if (strcmp(l->products[p], product) == 0)
+			return true;
+	return false;
+}
+
+static int check_component(const struct config_line *l, const struct config_component *c,
+	const char *path, char *error)
+{
+	if (c->name[0] == '\0' || c->n_products == 0)
+		return bad(path, c->line, error, "components: each has a name and products");
+	for (size_t p = 0; p < c->n_products; p++)
+		if (!is_of_line(l, c->products[p]))
+			return bad(path, c->line, error,
+				"components: products: are products of the same line");
+	return 0;
+}
+
 static int check_line(
 	const struct config *c, const struct config_line *l, const char *path, char *error)
 {
@@ -141,6 +162,11 @@ static int check_line(
 			return bad(path, l->line, error,
 				"lines: products: one product belongs to one line, once");
 	}
+	for (size_t i = 0; i < l->n_components; i++) {
+		int err = check_component(l, &l->components[i], path, error);
+		if (err != 0)
+			return err;
+	}
 	return 0;
 }
 
@@ -154,6 +180,8 @@ static int check(const struct config *c, const char *path, char *error)
 		return bad(path, 1, error, "listen: is HOST:PORT");
 	if (c->metrics[0] != '\0' && !has_port(c->metrics))
 		return bad(path, 1, error, "metrics: is HOST:PORT");
+	if (c->n_symptoms > SYMPTOMS)
+		return bad(path, 1, error, "symptoms: at most 8");
 	if (c->plain && !is_loopback(c->listen))
 		return bad(path, 1, error, "plain: only on a loopback address: devices need TLS");
 	if (!c->plain && (c->tls.cert[0] == '\0' || c->tls.key[0] == '\0'))

@@ -99,7 +99,7 @@ struct evidence_row {
 	uint32_t batch;
 	enum stream stream;
 	enum age age;       /* of a compared stream */
-	uint32_t signature; /* of STREAM_SIGNATURE: order of first sighting in the stage, from 0 */
+	uint32_t signature; /* of STREAM_SIGNATURE: order of second sighting in the stage, from 0 */
 	uint64_t closed_ms;
 	uint32_t xc, xk, ec, ek;
 };

@@ -77,7 +77,7 @@ static void tell_text(struct teller *t, const struct replay_verdict *v)
 	buf_printf(&t->out, "%s  %s in step %u, %llu rows", show_minute(v->time_ms).s,
 		replay_decision_str(v->decision->kind), v->decision->step + 1,
 		(unsigned long long)v->rows);
-	buf_printf(&t->out, ", K %s: ", show_odds(v->log_k).s);
+	buf_printf(&t->out, ", K %s  ", show_odds(v->log_k).s);
 	if (v->same)
 		put(&t->out, term, STYLE_GOOD, "same");
 	else

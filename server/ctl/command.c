@@ -184,11 +184,11 @@ static void list_one(struct buf *out, const struct command *c)
 
 static void list_aliases(struct buf *out)
 {
-	buf_str(out, "  Short:");
+	buf_str(out, "  Need no noun:");
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (commands[i].alias != NULL)
 			buf_printf(out, " %s", commands[i].alias);
-	buf_str(out, " need no noun\n");
+	buf_str(out, "\n");
 }
 
 void command_help_all(struct buf *out, const struct term *t)

@@ -52,7 +52,12 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"      honour: 1000\n"
 		"      dev: 100000\n"
 		"    fill: hash            # free seats: by lot (hash), or by invite\n"
-		"    fill_every: 10m\n");
+		"    fill_every: 10m\n"
+		"    # components:         # products with a part in common are looked at together too\n"
+		"    #   - {name: modem-x, products: [phone-a, phone-b]}\n"
+		"\n"
+		"# What the codes of symptoms mean that devices report, from 0.\n"
+		"symptoms: [battery, heat, calls, unlock, no service, storage]\n");
 }
 
 void deployment_context_yaml(struct buf *out, const struct deployment *d)

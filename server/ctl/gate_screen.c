@@ -320,15 +320,20 @@ static void open_stage(const struct screen *s, size_t i)
 {
 	const Pb__StageView *g = gate_view_stage(s->v, i);
 	const Pb__GateStage *e = s->v->m->stages[i];
+	const Pb__StageSpec *spec = gate_view_spec(s->v, e);
 	uint64_t now_ms = s->v->now_ms;
 
 	buf_str(s->out, "\n");
 	put(s->out, s->t, STYLE_BOLD, "%s %s", ring_word(g->ring),
 		show_range(g->lower, g->upper).s);
-	buf_printf(s->out, ", %s for %s", stage_look(g->state)->word,
+	buf_printf(s->out, ", opened %s ago, ",
 		show_age(now_ms > g->opened_ms ? now_ms - g->opened_ms : 0).s);
-	buf_printf(s->out, ", soak %s, tolerance ", show_age(g->soak_ms).s);
-	buf_printf(s->out, "%s\n",
+	if (g->state == PB__STAGE_STATE__STAGE_STOPPED)
+		put(s->out, s->t, STYLE_BAD, "stopped, ");
+	buf_printf(s->out, "soak %s", show_age(g->soak_ms).s);
+	if (spec != NULL)
+		buf_printf(s->out, " to %s", show_age(spec->max_soak_ms).s);
+	buf_printf(s->out, ", tolerance %s\n",
 		g->tolerance_ppm > 0 ? show_ratio(g->tolerance_ppm / 1e6).s : "none");
 	sentence(s, g);
 	expect(s, i);

@@ -24,8 +24,7 @@ bool gate_view_is_open(const struct gate_view *v, size_t i)
 	return state == PB__STAGE_STATE__STAGE_OPEN || state == PB__STAGE_STATE__STAGE_STOPPED;
 }
 
-/* NULL for a holdback, whose step is no stage of the plan. */
-static const Pb__StageSpec *spec_of(const struct gate_view *v, const Pb__GateStage *s)
+const Pb__StageSpec *gate_view_spec(const struct gate_view *v, const Pb__GateStage *s)
 {
 	return v->spec != NULL && s->step < v->spec->n_stages ? v->spec->stages[s->step] : NULL;
 }
@@ -43,7 +42,7 @@ bool gate_view_outlook(const struct gate_view *v, size_t i, struct outlook *out)
 {
 	const Pb__StageView *stage = gate_view_stage(v, i);
 	const Pb__GateStage *s = v->m->stages[i];
-	const Pb__StageSpec *spec = spec_of(v, s);
+	const Pb__StageSpec *spec = gate_view_spec(v, s);
 	struct outlook_facts f = {
 		.tolerance = stage->tolerance_ppm / 1e6,
 		.baseline_per_day = v->m->baseline_per_day,

@@ -15,6 +15,8 @@ struct gate_view {
 
 /* The stage of the rollout that m->stages[i] is about; never NULL. */
 const Pb__StageView *gate_view_stage(const struct gate_view *v, size_t i);
+/* The stage as the plan has it; NULL when the plan is not known, and for a holdback. */
+const Pb__StageSpec *gate_view_spec(const struct gate_view *v, const Pb__GateStage *s);
 /* Nobody waits for anything in a stage that is not open any more. */
 bool gate_view_is_open(const struct gate_view *v, size_t i);
 /* False when the control's rate is not known, or the stage has no control: nothing to say. */

@@ -23,8 +23,7 @@ struct replay {
 	enum rollout_state state;
 	uint32_t at; /* the step that is open */
 	uint64_t opened_ms[LADDER_STEPS_MAX];
-	uint64_t resumed_ms;
-	bool forgot; /* what came before resumed_ms */
+	uint64_t resumed_ms, forgot_ms; /* by people; what counted against it before is gone */
 	char *error;
 };
 
@@ -57,6 +56,15 @@ static bool is_sound(const struct replay *r, const struct row *row)
 		row->row.age < AGE__COUNT;
 }
 
+/* People looked at what was there and let it go on. */
+static void forget(struct replay *r)
+{
+	if (r->forgot_ms == r->resumed_ms)
+		return;
+	capital_forget(r->capital, r->n_steps);
+	r->forgot_ms = r->resumed_ms;
+}
+
 static int add_row(struct replay *r, struct bytes record)
 {
 	struct row row = parse(record.p + KEY_LEN);
@@ -68,11 +76,8 @@ static int add_row(struct replay *r, struct bytes record)
 			(unsigned long long)r->rows);
 		return err != 0 ? err : ERR_CORRUPT;
 	}
-	/* People looked at what was there and let it go on. */
-	if (!r->forgot && r->resumed_ms != 0 && row.row.closed_ms > r->resumed_ms) {
-		capital_forget(r->capital, r->n_steps);
-		r->forgot = true;
-	}
+	if (row.row.closed_ms > r->resumed_ms)
+		forget(r);
 	gate_add(&r->capital->stage[row.step], &r->rules[row.step], &row.row);
 	r->rows++;
 	return 0;
@@ -106,7 +111,7 @@ static struct gate_judgement judge(const struct replay *r, const struct replay_v
 		.expected = v->decision->expected,
 		.log_k = v->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
-		.waived = r->resumed_ms > r->opened_ms[r->at],
+		.waived = r->resumed_ms >= r->opened_ms[r->at],
 		.crash_reports = v->decision->crash_reports,
 	};
 
@@ -207,7 +212,6 @@ static int take_person(struct replay *r, const Pb__ReplayEvent *e)
 			return 0;
 		}
 		r->resumed_ms = e->time_ms;
-		r->forgot = false;
 		return rollout_next(&r->state, ROLLOUT_RESUME) ? 0 : impossible(r, e);
 	}
 	if (!known || !rollout_next(&r->state, event[e->act]))
@@ -225,6 +229,7 @@ static int take_decision(struct replay *r, const Pb__ReplayEvent *e, struct repl
 		return err;
 	v->index = e->index;
 	v->time_ms = e->time_ms;
+	forget(r);
 	v->rows = r->rows;
 	v->log_k = capital_log(r->capital, r->rules, r->n_steps);
 	v->judged = judge(r, v);

@@ -167,7 +167,7 @@ static int come_into_force(struct state *s, struct rollout *r, const struct entr
 		}
 		r->resumed_ms = e->time_ms;
 		r->resumes = mem_resize(r->resumes, r->n_resumes + 1, sizeof(*r->resumes));
-		r->resumes[r->n_resumes++] = s->log.size;
+		r->resumes[r->n_resumes++] = e->index;
 	}
 	return rollout_next(&r->state, event) ? 0 : ERR_CORRUPT;
 }

@@ -10,14 +10,25 @@ void novelty_seen(
 		seen_put(t, line, signature, now_ms);
 }
 
-static uint32_t count(const struct stage *g, struct store_txn *t)
+/* Signatures of the stage, and how many of them have a number. */
+struct tally {
+	uint32_t all, numbered;
+};
+
+static struct tally count(const struct stage *g, struct store_txn *t)
 {
+	struct tally n = { 0, 0 };
 	struct store_cursor c;
 	uint8_t prefix[5];
-	uint32_t n = 0;
 
-	store_foreach(&c, t, STORE_NOVEL, novel_prefix(g->key, prefix))
-		n++;
+	store_foreach(&c, t, STORE_NOVEL, novel_prefix(g->key, prefix)) {
+		uint8_t signature[SIGNATURE_LEN];
+		struct novel x;
+		if (!novel_read(&c, signature, &x))
+			continue;
+		n.all++;
+		n.numbered += x.number != NOVEL_ONCE;
+	}
 	return n;
 }
 
@@ -26,15 +37,13 @@ static bool find(const struct stage *g, struct store_txn *t, const uint8_t signa
 	uint64_t now_ms, struct novel *out)
 {
 	uint64_t first_ms;
-	uint32_t n;
 
 	if (novel_get(t, g->key, signature, out))
 		return true;
 	first_ms = seen_get(t, g->line_number, signature);
-	n = count(g, t);
-	if (first_ms < g->novel_ms || first_ms == UINT64_MAX || n >= GATE_SIGNATURES)
+	if (first_ms < g->novel_ms || first_ms == UINT64_MAX || count(g, t).all >= NOVEL_MAX)
 		return false;
-	*out = (struct novel){ .number = (uint16_t)n, .first_ms = now_ms };
+	*out = (struct novel){ .number = NOVEL_ONCE, .first_ms = now_ms };
 	return t->err == 0;
 }
 
@@ -50,10 +59,13 @@ void novelty_crash(struct stage *g, struct store_txn *t, uint16_t product, const
 		return;
 	arm = evidence_signature(&stratum->evidence, &d);
 	if (arm == ARM_NONE || !find(g, t, signature, now_ms, &n) ||
-		!hit_put(t, g->key, n.number, id))
+		!hit_put(t, g->key, signature, id))
 		return;
 	n.open[arm]++;
 	n.total[arm]++;
+	/* What only one device ever had says little, and there is much of it: it takes no number. */
+	if (n.number == NOVEL_ONCE && n.total[ARM_CANARY] + n.total[ARM_CONTROL] == 2)
+		n.number = (uint16_t)count(g, t).numbered;
 	novel_put(t, g->key, signature, &n);
 }
 
@@ -82,7 +94,8 @@ static size_t read_open(
 	store_foreach(&c, t, STORE_NOVEL, novel_prefix(g->key, prefix)) {
 		struct open_novel *o = &out[n];
 		if (n < GATE_SIGNATURES && novel_read(&c, o->signature, &o->novel))
-			n += o->novel.open[ARM_CANARY] + o->novel.open[ARM_CONTROL] > 0;
+			n += o->novel.number < GATE_SIGNATURES &&
+				o->novel.open[ARM_CANARY] + o->novel.open[ARM_CONTROL] > 0;
 	}
 	return n;
 }

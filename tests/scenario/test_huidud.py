@@ -432,6 +432,57 @@ def test_kill_9_in_mid_rollout(deployment):
     assert d.must('rollout', 'history', '2.0').count('start 2.0') == 1
 
 
+def test_gate_explains_and_replays(deployment):
+    """A bad build is halted; what the gate rested on can be looked at and computed again."""
+    d = deployment
+    d.edit({'honour: 1000': 'honour: 0', 'core: 100': 'core: 0', 'dev: 100000': 'dev: 0'})
+    d.start()
+    fleet = start_fleet(d, '--phones', '400', '--day', '5', '--crashes', '0.05', '--build',
+                        '2.0:crash=20,brick=0.02')
+    wait_until(lambda: (fleet_status(d) or {}).get('enrolled') == 400, 'enrolled')
+    d.release('2.0', '''
+name: compared
+rings:
+  - {ring: stable, share: 30 %, soak: 5m, max_soak: 1h, tolerance: 2.0}
+silence: {s1: 4s, after: 1s, polls: 2}
+batch: 300ms
+settle: 1s
+holdback: 1 %
+''')
+    wait_until(lambda: d.rollout('2.0')['state'] == 'halted', 'halted')
+    gate = d.json('gate', 'explain', '2.0')
+    assert gate['schema'] == 'huidu.gate/1'
+    stage = gate['stages'][0]
+    assert stage['judged'] > 0 and stage['control_judged'] > 0
+    assert {s['name'] for s in stage['streams']} >= {'crashes', 'silence', 'battery'}
+    assert stage['signatures'] and stage['signatures'][0]['canary'] > 0
+    assert d.must('gate', 'replay', '2.0').rstrip().endswith(' 0 differ')
+    # The same after a crash of the server: rows are never rewritten.
+    d.kill()
+    d.start()
+    assert d.must('gate', 'replay', '2.0').rstrip().endswith(' 0 differ')
+    assert d.rollout('2.0')['state'] == 'halted'
+    fleet.kill()
+    fleet.wait()
+
+
+def test_no_crash_reports_is_no_pass(deployment):
+    """Phones that never sent a crash report are not green: people are asked, and say so."""
+    d = deployment
+    d.start()
+    fleet = start_fleet(d, '--phones', '30', '--crashes', '0')
+    wait_until(lambda: (fleet_status(d) or {}).get('enrolled') == 30, 'enrolled')
+    d.release('1.0', STABLE.replace('crash_reports: none\n', ''))
+    wait_until(lambda: d.rollout('1.0')['state'] == 'paused', 'paused')
+    assert 'never sent a crash report' in d.rollout('1.0')['gate']
+    assert d.rollout('1.0')['stages'][0]['boot_ok'] >= 28
+    d.must('rollout', 'approve', '1.0', '--yes')
+    wait_until(lambda: d.rollout('1.0')['state'] == 'complete', 'complete')
+    assert d.must('gate', 'replay', '1.0').rstrip().endswith(' 0 differ')
+    fleet.kill()
+    fleet.wait()
+
+
 def test_stops_gracefully(deployment):
     d = deployment
     d.start()
