@@ -292,7 +292,9 @@ static struct gate_judgement judge(struct run *r, double log_k)
 		.now_ms = r->now_ms,
 		.opened_ms = r->stage[r->at].opened_ms,
 		.not_before_ms = last ? 0 : r->step[r->at + 1].not_before_s * 1000,
-		.expected = expected(r, r->at),
+		.expected = cap(r, r->at) > 0 && cap(r, r->at) < expected(r, r->at)
+			? cap(r, r->at)
+			: expected(r, r->at),
 		.log_k = log_k,
 		.paused = r->paused,
 		.waived = r->waived,
@@ -342,6 +344,8 @@ static bool look(struct run *r)
 		return false;
 	if (!r->paused && !r->complete)
 		admit(r, &r->stage[r->at]);
+	if (r->out.looks >= r->timing.most)
+		return false;
 	if (r->complete && r->now_ms >= r->done_ms + r->setup->spec->watch_ms)
 		return false;
 	return !r->paused || !isinf(r->setup->person_h) ||
@@ -370,8 +374,8 @@ struct sim_result sim_run(const struct sim_setup *setup, uint64_t seed)
 	admit(r, &r->stage[0]);
 	while (look(r))
 		;
-	if (r->paused && r->out.end != SIM_HALTED)
-		r->out.end = SIM_PAUSED;
+	if (!r->complete && r->out.end != SIM_HALTED)
+		r->out.end = r->paused ? SIM_PAUSED : SIM_STUCK;
 	for (size_t i = 0; i < r->n; i++)
 		close_step(r, &r->stage[i]);
 	out = r->out;

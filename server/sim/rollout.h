@@ -23,7 +23,8 @@ struct sim_setup {
 	void *to;
 };
 
-enum sim_end { SIM_COMPLETE, SIM_HALTED, SIM_PAUSED };
+/* Stuck: neither passed nor stopped in half a year. */
+enum sim_end { SIM_COMPLETE, SIM_HALTED, SIM_PAUSED, SIM_STUCK };
 
 struct sim_result {
 	enum sim_end end;

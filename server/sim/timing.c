@@ -72,6 +72,7 @@ void timing_init(struct timing *t, const struct sim_setup *setup)
 	size_t ages;
 
 	clock_init(&t->clock, setup);
+	t->most = looks(180 * 24, t->clock.look_h);
 	ages = t->clock.span + 1;
 	t->effect.ratio[0] = mem_alloc(ages * sizeof(double));
 	t->effect.ratio[1] = mem_alloc(ages * sizeof(double));

@@ -9,6 +9,7 @@ struct sim_setup;
 struct timing {
 	struct book_clock clock;
 	struct book_effect effect;
+	uint32_t most; /* looks: half a year */
 };
 
 void timing_init(struct timing *t, const struct sim_setup *setup);
