@@ -41,13 +41,13 @@ static void tell_judged(
 
 /* ---- admission ---- */
 
-void book_ask(struct book *b, struct random *r, double before, double now)
+void book_ask(struct book *b, struct chance *r, double before, double now)
 {
 	double p = before < 1 ? (now - before) / (1 - before) : 1;
 
 	for (uint32_t s = 0; now > before && s < b->sides; s++)
 		for (uint32_t i = 0; i < b->clock->poll; i++) {
-			uint32_t n = random_binomial(r, b->side[s].unasked[i], p);
+			uint32_t n = chance_binomial(r, b->side[s].unasked[i], p);
 			b->side[s].unasked[i] -= n;
 			b->side[s].asked[i] += n;
 		}
@@ -87,7 +87,7 @@ static uint32_t to_looks(const struct book *b, double hours)
 }
 
 /* n phones say `installing` in the look `in`; whether their silence would still be news. */
-static void plan_install(struct book *b, struct random *r, uint32_t in, uint32_t n, bool news)
+static void plan_install(struct book *b, struct chance *r, uint32_t in, uint32_t n, bool news)
 {
 	const struct sim_world *w = b->world;
 	double f = b->faulty ? w->affected : 0;
@@ -96,46 +96,46 @@ static void plan_install(struct book *b, struct random *r, uint32_t in, uint32_t
 	uint32_t bricks, late;
 	uint32_t failed[3];
 
-	failed[0] = random_binomial(r, n, w->install + f * w->bad_install);
+	failed[0] = chance_binomial(r, n, w->install + f * w->bad_install);
 	d->install += failed[0];
 	n -= failed[0];
 	s1->s1_due += n;
-	failed[1] = random_binomial(r, n, w->boot + f * w->bad_boot);
-	failed[2] = random_binomial(r, n - failed[1], w->rollback + f * w->bad_rollback);
+	failed[1] = chance_binomial(r, n, w->boot + f * w->bad_boot);
+	failed[2] = chance_binomial(r, n - failed[1], w->rollback + f * w->bad_rollback);
 	d->boot += failed[1];
 	d->rollback += failed[2];
 	n -= failed[1] + failed[2];
-	bricks = random_binomial(r, n, f * w->brick);
+	bricks = chance_binomial(r, n, f * w->brick);
 	due_at(b, in + (bricks_now ? 0 : to_looks(b, w->from_h)))->bricks += bricks;
 	plan_silence(b, in + (bricks_now ? 0 : to_looks(b, w->from_h)), news ? bricks : 0);
 	if (bricks_now)
 		n -= bricks;
-	late = random_binomial(r, n, w->late + (1 - w->late) * f * w->mute);
+	late = chance_binomial(r, n, w->late + (1 - w->late) * f * w->mute);
 	d->boot_ok += n - late;
 	s1->s1 += late + (bricks_now ? bricks : 0);
 }
 
 /* Phones that were in a drawer, or on a journey, come back in some days, most of them. */
-static void plan_return(struct book *b, struct random *r, uint32_t away)
+static void plan_return(struct book *b, struct chance *r, uint32_t away)
 {
 	static const double share[] = { .4, .25, .2, .15 };
 	static const double hour[] = { 20, 30, 48, 72 };
 	uint32_t n[4];
 
-	random_deal(r, away - random_binomial(r, away, b->world->never), share, 4, n);
+	chance_deal(r, away - chance_binomial(r, away, b->world->never), share, 4, n);
 	for (unsigned i = 0; i < 4; i++)
 		if (n[i] > 0)
 			plan_install(b, r, to_looks(b, hour[i]), n[i], false);
 }
 
-static void plan_canary(struct book *b, struct random *r, uint32_t n)
+static void plan_canary(struct book *b, struct chance *r, uint32_t n)
 {
-	uint32_t away = random_binomial(r, n, b->world->away), in[SIM_DELAYS];
+	uint32_t away = chance_binomial(r, n, b->world->away), in[SIM_DELAYS];
 	uint32_t first = b->clock->milestone;
 
 	due_at(b, first)->judged[0] += n;
 	due_at(b, first)->silent[0] += away;
-	random_deal(r, n - away, b->world->delay, SIM_DELAYS, in);
+	chance_deal(r, n - away, b->world->delay, SIM_DELAYS, in);
 	for (uint32_t i = 0; i < SIM_DELAYS; i++)
 		if (in[i] > 0)
 			plan_install(b, r, to_looks(b, i + .5), in[i], true);
@@ -144,20 +144,20 @@ static void plan_canary(struct book *b, struct random *r, uint32_t n)
 
 /* ---- entering ---- */
 
-static void deal_cells(struct book *b, struct random *r, uint32_t n, struct pool *p, bool canary)
+static void deal_cells(struct book *b, struct chance *r, uint32_t n, struct pool *p, bool canary)
 {
 	double share[SIM_CLASSES], f = canary && b->faulty ? b->world->affected : 0;
-	uint32_t concerned = random_binomial(r, n, f), of[2] = { n - concerned, concerned };
+	uint32_t concerned = chance_binomial(r, n, f), of[2] = { n - concerned, concerned };
 
 	sim_classes(b->world, b->batch * b->clock->look_h, share);
 	for (unsigned k = 0; k < 2; k++) {
-		random_deal(r, of[k], share, SIM_CLASSES, p->risk[k]);
+		chance_deal(r, of[k], share, SIM_CLASSES, p->risk[k]);
 		for (unsigned cell = SIM_CLASSES; cell < BOOK_CELLS; cell++)
 			p->risk[k][cell] = of[k];
 	}
 }
 
-static void enter(struct book *b, struct random *r, uint32_t s, uint32_t n)
+static void enter(struct book *b, struct chance *r, uint32_t s, uint32_t n)
 {
 	struct side *side = &b->side[s];
 	struct pool p = { .batch = b->batch };
@@ -176,27 +176,27 @@ static void enter(struct book *b, struct random *r, uint32_t s, uint32_t n)
 	}
 	b->control += n;
 	due_at(b, b->clock->milestone)->judged[s] += n;
-	due_at(b, b->clock->milestone)->silent[s] += random_binomial(r, n, b->world->away);
+	due_at(b, b->clock->milestone)->silent[s] += chance_binomial(r, n, b->world->away);
 }
 
-void book_enter(struct book *b, struct random *r, uint32_t canaries, double part)
+void book_enter(struct book *b, struct chance *r, uint32_t canaries, double part)
 {
 	uint32_t phase = phase_of(b);
 
 	enter(b, r, 0, canaries);
 	for (uint32_t s = 1; s < b->sides; s++)
 		if (!b->side[s].closed)
-			enter(b, r, s, random_binomial(r, b->side[s].asked[phase], part));
+			enter(b, r, s, chance_binomial(r, b->side[s].asked[phase], part));
 }
 
 /* ---- what is due ---- */
 
-static void judge(struct book *b, struct random *r, uint32_t s, const struct due *d)
+static void judge(struct book *b, struct chance *r, uint32_t s, const struct due *d)
 {
 	uint32_t *again = &b->side[s].judged_in[b->batch % b->clock->again];
 	uint32_t vanished = s == 0 && d->vanished < *again ? d->vanished : 0;
 	uint32_t first = d->judged[s], silent = d->silent[s] < first ? d->silent[s] : first;
-	uint32_t later = vanished + random_binomial(r, *again - vanished, b->world->away_later);
+	uint32_t later = vanished + chance_binomial(r, *again - vanished, b->world->away_later);
 
 	tell_judged(b, BOOK_JUDGE, s, first, silent);
 	tell_judged(b, BOOK_JUDGE_AGAIN, s, *again, later);
@@ -210,7 +210,7 @@ static void judge(struct book *b, struct random *r, uint32_t s, const struct due
 	}
 }
 
-void book_due(struct book *b, struct random *r)
+void book_due(struct book *b, struct chance *r)
 {
 	const struct due *d = due_at(b, 0);
 

@@ -21,7 +21,7 @@ static const enum stream stream_of[BOOK_CELLS] = {
 	STREAM_SIGNATURE,
 };
 
-void book_init(struct book *b, struct random *r, const uint32_t *phones, uint32_t sides)
+void book_init(struct book *b, struct chance *r, const uint32_t *phones, uint32_t sides)
 {
 	double even[BOOK_PHASES];
 
@@ -32,7 +32,7 @@ void book_init(struct book *b, struct random *r, const uint32_t *phones, uint32_
 	b->due = mem_zalloc(b->clock->horizon * sizeof(*b->due));
 	for (uint32_t s = 0; s < sides; s++) {
 		struct side *side = &b->side[s];
-		random_deal(r, phones[s], even, b->clock->poll, side->unasked);
+		chance_deal(r, phones[s], even, b->clock->poll, side->unasked);
 		side->judged_in = mem_zalloc(b->clock->again * sizeof(*side->judged_in));
 		side->pool = mem_zalloc(sizeof(*side->pool));
 		side->n_pools = 1;
@@ -137,21 +137,21 @@ static void count_hurt(struct sim_hurt *h, enum stream stream, uint32_t n)
 }
 
 /* Draws one cell; returns how many were reported. */
-static uint32_t draw(struct book *b, struct random *r, const struct rates *rates, uint32_t *risk,
+static uint32_t draw(struct book *b, struct chance *r, const struct rates *rates, uint32_t *risk,
 	unsigned k, unsigned cell)
 {
 	double p = -expm1(-rates->now[k][cell]), usual = -expm1(-rates->usual[cell]), told;
-	uint32_t n = random_binomial(r, *risk, p);
+	uint32_t n = chance_binomial(r, *risk, p);
 
 	if (n == 0)
 		return 0;
 	if (p > usual)
-		count_hurt(&b->hurt, stream_of[cell], random_binomial(r, n, 1 - usual / p));
+		count_hurt(&b->hurt, stream_of[cell], chance_binomial(r, n, 1 - usual / p));
 	*risk -= n;
 	told = rates->told;
 	if (stream_of[cell] == STREAM_CRASH && k == 1)
 		told *= b->world->crash_told;
-	return told < 1 ? random_binomial(r, n, told) : n;
+	return told < 1 ? chance_binomial(r, n, told) : n;
 }
 
 static void new_signature(struct book *b, uint32_t number, uint32_t xc, uint32_t xk)
@@ -164,9 +164,9 @@ static void new_signature(struct book *b, uint32_t number, uint32_t xc, uint32_t
 }
 
 /* Crashes of a kind never seen: one device each, a long tail. */
-static void new_crashes(struct book *b, struct random *r, uint32_t crashes, bool canary)
+static void new_crashes(struct book *b, struct chance *r, uint32_t crashes, bool canary)
 {
-	uint32_t n = random_binomial(r, crashes, b->world->new_crash);
+	uint32_t n = chance_binomial(r, crashes, b->world->new_crash);
 
 	for (; n > 0 && b->n_new < BOOK_NEW; n--)
 		new_signature(b, b->n_new++, canary, !canary);
@@ -188,7 +188,7 @@ static void tell(const struct book *b, const struct book_event *e)
 }
 
 static void pool_events(
-	struct book *b, struct random *r, uint32_t side, struct pool *p, struct rates *rates)
+	struct book *b, struct chance *r, uint32_t side, struct pool *p, struct rates *rates)
 {
 	bool canary = side == 0, old = p == b->side[side].pool;
 	enum age age = !old && is_young(b, p->batch) ? AGE_YOUNG : AGE_STEADY;
@@ -235,7 +235,7 @@ static void grow_old(struct book *b, struct side *side)
 	memmove(p, p + 1, (side->n_pools - 1) * sizeof(*p));
 }
 
-void book_events(struct book *b, struct random *r, uint64_t closes_ms)
+void book_events(struct book *b, struct chance *r, uint64_t closes_ms)
 {
 	double hour = b->began_h + (b->batch + .5) * b->clock->look_h;
 	struct rates rates;

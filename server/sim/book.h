@@ -7,7 +7,7 @@
 #pragma once
 
 #include "server/core/evidence.h"
-#include "server/sim/random.h"
+#include "server/sim/chance.h"
 #include "server/sim/world.h"
 
 #define BOOK_SIDES  (1 + EVIDENCE_GROUPS) /* the canary, then the control's groups */
@@ -102,19 +102,19 @@ struct book {
 };
 
 /* Phones that can come, by side; control groups in the order in which they leave. */
-void book_init(struct book *b, struct random *r, const uint32_t *phones, uint32_t sides);
+void book_init(struct book *b, struct chance *r, const uint32_t *phones, uint32_t sides);
 void book_release(struct book *b);
 /* The control group's step has opened. */
 void book_close_side(struct book *b, uint32_t side);
 
 /* The open batch, in this order. */
-void book_events(struct book *b, struct random *r, uint64_t closes_ms);
+void book_events(struct book *b, struct chance *r, uint64_t closes_ms);
 /* Phones polling now are asked with this share of their arm, as admit_ppm rose. */
-void book_ask(struct book *b, struct random *r, double before, double now);
+void book_ask(struct book *b, struct chance *r, double before, double now);
 uint32_t book_waiting(const struct book *b); /* canaries that poll now and may come */
 /* Takes in so many of them, and of the control the same part of those that may. */
-void book_enter(struct book *b, struct random *r, uint32_t canaries, double part);
+void book_enter(struct book *b, struct chance *r, uint32_t canaries, double part);
 uint32_t book_held(const struct book *b);
-void book_due(struct book *b, struct random *r);
+void book_due(struct book *b, struct chance *r);
 /* `held` as of the stage. */
 void book_close(struct book *b, uint32_t held);

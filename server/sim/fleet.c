@@ -25,7 +25,7 @@ void fleet_seats(const Pb__PlanSpec *spec, uint32_t phones, uint32_t ring[SIM_RI
 }
 
 static void deal_ring(
-	struct fleet *f, struct random *r, uint32_t ring, uint32_t phones, size_t model)
+	struct fleet *f, struct chance *r, uint32_t ring, uint32_t phones, size_t model)
 {
 	double width[LADDER_STEPS_MAX + 1];
 	uint32_t out[LADDER_STEPS_MAX + 1], upper = 0;
@@ -37,21 +37,21 @@ static void deal_ring(
 			upper = f->step[i].upper;
 		}
 	width[n] = PPM - upper;
-	random_deal(r, phones, width, n + (upper < PPM), out);
+	chance_deal(r, phones, width, n + (upper < PPM), out);
 	f->beyond[ring][model] = upper < PPM ? out[n] : 0;
 	for (size_t i = f->n, k = n; i-- > 0;)
 		if (f->step[i].ring == ring)
 			f->phones[i][model] = out[--k];
 }
 
-void fleet_init(struct fleet *f, struct random *r, const struct sim_world *w,
+void fleet_init(struct fleet *f, struct chance *r, const struct sim_world *w,
 	const struct plan_step *step, size_t n)
 {
 	memset(f, 0, sizeof(*f));
 	f->step = step;
 	f->n = n;
 	for (uint32_t ring = 0; ring < SIM_RINGS; ring++) {
-		uint32_t faulty = random_binomial(r, w->ring[ring], w->product);
+		uint32_t faulty = chance_binomial(r, w->ring[ring], w->product);
 		deal_ring(f, r, ring, faulty, 0);
 		deal_ring(f, r, ring, w->ring[ring] - faulty, 1);
 	}
@@ -59,15 +59,15 @@ void fleet_init(struct fleet *f, struct random *r, const struct sim_world *w,
 
 /* Of the phones in [lower, upper), those from `from` on. */
 static uint32_t above(
-	struct random *r, uint32_t phones, uint32_t lower, uint32_t upper, uint32_t from)
+	struct chance *r, uint32_t phones, uint32_t lower, uint32_t upper, uint32_t from)
 {
 	if (from <= lower)
 		return phones;
 	return from >= upper ? 0
-			     : random_binomial(r, phones, (double)(upper - from) / (upper - lower));
+			     : chance_binomial(r, phones, (double)(upper - from) / (upper - lower));
 }
 
-uint32_t fleet_sides(const struct fleet *f, struct random *r, uint32_t step, uint32_t model,
+uint32_t fleet_sides(const struct fleet *f, struct chance *r, uint32_t step, uint32_t model,
 	uint32_t phones[BOOK_SIDES])
 {
 	const struct plan_step *at = &f->step[step];

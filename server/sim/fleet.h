@@ -15,8 +15,8 @@ struct fleet {
 	uint32_t beyond[SIM_RINGS][2];        /* no step opens them */
 };
 
-void fleet_init(struct fleet *f, struct random *r, const struct sim_world *w,
+void fleet_init(struct fleet *f, struct chance *r, const struct sim_world *w,
 	const struct plan_step *step, size_t n);
 /* Canary and control groups of a step; returns how many sides. */
-uint32_t fleet_sides(const struct fleet *f, struct random *r, uint32_t step, uint32_t model,
+uint32_t fleet_sides(const struct fleet *f, struct chance *r, uint32_t step, uint32_t model,
 	uint32_t phones[BOOK_SIDES]);

@@ -28,7 +28,7 @@ struct stage_run {
 
 struct run {
 	const struct sim_setup *setup;
-	struct random random;
+	struct chance chance;
 	struct timing timing;
 	struct plan_step step[LADDER_STEPS_MAX];
 	struct gate_rules rules[LADDER_STEPS_MAX];
@@ -84,7 +84,7 @@ static void open_books(struct run *r, struct stage_run *s)
 
 	for (uint32_t i = 0; i < r->books; i++) {
 		struct book *b = &s->book[i];
-		sides = fleet_sides(&r->fleet, &r->random, s->step, i, phones);
+		sides = fleet_sides(&r->fleet, &r->chance, s->step, i, phones);
 		*b = (struct book){ .world = &r->setup->world,
 			.clock = &r->timing.clock,
 			.effect = &r->timing.effect,
@@ -92,7 +92,7 @@ static void open_books(struct run *r, struct stage_run *s)
 			.number = i,
 			.faulty = i == 0,
 			.began_h = hours(r, r->now_ms) };
-		book_init(b, &r->random, phones, sides);
+		book_init(b, &r->chance, phones, sides);
 	}
 }
 
@@ -192,7 +192,7 @@ static void admit(struct run *r, struct stage_run *s)
 		s->idle_looks = 0;
 	next = admit_next(&f);
 	for (uint32_t b = 0; b < r->books; b++)
-		book_ask(&s->book[b], &r->random, s->admit_ppm / 1e6, next.admit_ppm / 1e6);
+		book_ask(&s->book[b], &r->chance, s->admit_ppm / 1e6, next.admit_ppm / 1e6);
 	s->admit_ppm = next.admit_ppm;
 	s->allowed = next.allowed > s->allowed ? next.allowed : s->allowed;
 }
@@ -212,11 +212,11 @@ static void take_in(struct run *r, struct stage_run *s)
 		bool last = b + 1 == r->books;
 		uint32_t n = waiting[b];
 		if (all > left)
-			n = last ? left - taken : random_binomial(&r->random, n, part);
+			n = last ? left - taken : chance_binomial(&r->chance, n, part);
 		n = n < left - taken ? n : left - taken;
 		n = n < waiting[b] ? n : waiting[b];
 		taken += n;
-		book_enter(&s->book[b], &r->random, n, part);
+		book_enter(&s->book[b], &r->chance, n, part);
 	}
 	s->granted += taken;
 	if (taken > 0)
@@ -230,11 +230,11 @@ static void close_batch(struct run *r, struct stage_run *s)
 	uint32_t held = 0;
 
 	for (uint32_t b = 0; b < r->books; b++)
-		book_events(&s->book[b], &r->random, r->now_ms);
+		book_events(&s->book[b], &r->chance, r->now_ms);
 	if (admitting)
 		take_in(r, s);
 	for (uint32_t b = 0; b < r->books; b++) {
-		book_due(&s->book[b], &r->random);
+		book_due(&s->book[b], &r->chance);
 		held += admitting ? book_held(&s->book[b]) : 0;
 	}
 	for (uint32_t b = 0; b < r->books; b++)
@@ -361,7 +361,7 @@ struct sim_result sim_run(const struct sim_setup *setup, uint64_t seed)
 	r->now_ms = began_ms;
 	r->capital = mem_zalloc(sizeof(*r->capital));
 	r->books = setup->world.product < 1 ? 2 : 1;
-	random_init(&r->random, seed);
+	chance_init(&r->chance, seed);
 	timing_init(&r->timing, setup);
 	plan_steps(setup->spec, began_ms / 1000, r->step, &r->n);
 	for (size_t i = 0; i < r->n; i++) {
@@ -369,7 +369,7 @@ struct sim_result sim_run(const struct sim_setup *setup, uint64_t seed)
 		if (r->rules[i].restart_ms == 0)
 			r->rules[i].restart_ms = 86400000;
 	}
-	fleet_init(&r->fleet, &r->random, &setup->world, r->step, r->n);
+	fleet_init(&r->fleet, &r->chance, &setup->world, r->step, r->n);
 	open_step(r, 0);
 	admit(r, &r->stage[0]);
 	while (look(r))

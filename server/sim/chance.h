@@ -6,14 +6,14 @@
 #include <stdint.h>
 
 /* xoshiro256** */
-struct random {
+struct chance {
 	uint64_t s[4];
 };
 
-void random_init(struct random *r, uint64_t seed);
-uint64_t random_u64(struct random *r);
-double random_unit(struct random *r); /* in [0, 1) */
+void chance_init(struct chance *r, uint64_t seed);
+uint64_t chance_u64(struct chance *r);
+double chance_unit(struct chance *r); /* in [0, 1) */
 /* How many of n succeed, each with chance p; p outside 0..1 is taken as the nearer end. */
-uint32_t random_binomial(struct random *r, uint32_t n, double p);
+uint32_t chance_binomial(struct chance *r, uint32_t n, double p);
 /* Deals n into `parts` bins by weight; the weights need not sum to 1. */
-void random_deal(struct random *r, uint32_t n, const double *weight, size_t parts, uint32_t *out);
+void chance_deal(struct chance *r, uint32_t n, const double *weight, size_t parts, uint32_t *out);
