@@ -58,16 +58,24 @@ struct gate_rules capital_rules(const Pb__PlanSpec *spec, const struct plan_step
 	};
 }
 
-double capital_log(const struct capital *c, const struct gate_rules *rules, size_t n)
+double capital_sum(const double *log_e, const struct gate_rules *rules, size_t n)
 {
-	double log_e[LADDER_STEPS_MAX], budget[LADDER_STEPS_MAX], streams[GATE_STREAM__COUNT];
+	double budget[LADDER_STEPS_MAX];
 
 	assert(n <= LADDER_STEPS_MAX);
-	for (size_t i = 0; i < n; i++) {
-		log_e[i] = gate_stage_log(&c->stage[i], &rules[i], streams);
+	for (size_t i = 0; i < n; i++)
 		budget[i] = rules[i].budget;
-	}
 	return eproc_average_log(log_e, budget, n);
+}
+
+double capital_log(const struct capital *c, const struct gate_rules *rules, size_t n)
+{
+	double log_e[LADDER_STEPS_MAX], streams[GATE_STREAM__COUNT];
+
+	assert(n <= LADDER_STEPS_MAX);
+	for (size_t i = 0; i < n; i++)
+		log_e[i] = gate_stage_log(&c->stage[i], &rules[i], streams);
+	return capital_sum(log_e, rules, n);
 }
 
 void capital_forget(struct capital *c, size_t n)

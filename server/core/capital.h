@@ -19,5 +19,7 @@ struct gate_rules capital_rules(const Pb__PlanSpec *spec, const struct plan_step
 
 /* Natural log of K; `rules` of each of the n steps. */
 double capital_log(const struct capital *c, const struct gate_rules *rules, size_t n);
+/* The same from gate_stage_log() of each, for who keeps them: a stage without new rows has not moved. */
+double capital_sum(const double *log_e, const struct gate_rules *rules, size_t n);
 /* The build was resumed by people: K starts anew. */
 void capital_forget(struct capital *c, size_t n);

@@ -64,26 +64,28 @@ void eproc_halt_add(struct eproc_halt *e, const struct batch *b, double r0)
 
 double eproc_halt_log(const struct eproc_halt *e)
 {
+	/* Most streams of most stages have seen nothing: each alternative would have moved. */
+	if (e->l[0] == 0 && e->l[EPROC_HALT_POINTS - 1] == 0)
+		return 0;
 	return mix_points(e->l, halt_point, EPROC_HALT_POINTS);
 }
 
 double eproc_restart_log(
 	const struct eproc_halt *total, const struct eproc_halt *before, size_t days)
 {
-	double sum = -INFINITY, spent = 0;
+	double v[MIX_MAX], spent = 0;
 
-	assert(days >= 1);
+	assert(days >= 1 && days < MIX_MAX);
 	for (size_t d = 0; d < days; d++) {
 		double share = d == 0 ? .8 : .2 / (double)(d * (d + 1));
 		struct eproc_halt since;
 		for (size_t j = 0; j < EPROC_HALT_POINTS; j++)
 			since.l[j] = total->l[j] - (d == 0 ? 0 : before[d].l[j]);
-		double pair[] = { sum, log(share) + eproc_halt_log(&since) };
-		sum = log_sum_exp(pair, 2);
+		v[d] = log(share) + eproc_halt_log(&since);
 		spent += share;
 	}
-	double pair[] = { sum, log(1 - spent) };
-	return spent < 1 ? log_sum_exp(pair, 2) : sum;
+	v[days] = spent < 1 ? log(1 - spent) : -INFINITY;
+	return log_sum_exp(v, days + 1);
 }
 
 static double log_mix(const double ll[EPROC_CS_POINTS])
@@ -278,14 +280,14 @@ double eproc_signature_log(const struct batch *b)
 double eproc_signatures_log(const double *loges, size_t n)
 {
 	/* Cash for signatures not seen yet: 1 - sum of 1/(k(k+1)). */
-	double sum = -log((double)n + 1);
+	double cash = -log((double)n + 1), max = cash, sum;
 
-	for (size_t i = 0; i < n; i++) {
-		double k = (double)(i + 1);
-		double pair[] = { sum, loges[i] - log(k * (k + 1)) };
-		sum = log_sum_exp(pair, 2);
-	}
-	return sum;
+	for (size_t i = 0; i < n; i++)
+		max = fmax(max, loges[i]);
+	sum = exp(cash - max);
+	for (size_t i = 0; i < n; i++)
+		sum += exp(loges[i] - max) / ((double)(i + 1) * (double)(i + 2));
+	return max + log(sum);
 }
 
 size_t eproc_ebh(const double *loges, size_t n, double delta, double *threshold)

@@ -126,7 +126,8 @@ void gate_forget(struct gate_stage *s)
 		.resolved = s->resolved,
 		.control = s->control,
 		.batches = s->batches,
-		.held_batch = s->held_batch,
+		/* While it was paused nobody was held back: that says nothing. */
+		.held_batch = s->batches,
 		.n_signatures = s->n_signatures,
 	};
 
@@ -213,6 +214,23 @@ static struct gate_judgement hold(enum gate_reason reason, double have, double n
 	return say(GATE_HOLD, reason, have, need);
 }
 
+/* So many may be missing, or fail: one of a few dozen is no rate yet. */
+static double allowed(double share, double n)
+{
+	return n < GATE_MANY ? share * n : ceil(share * n - 1e-9);
+}
+
+/* Everybody in the share has been asked: GATE_PASSED, or who is missing. */
+static struct gate_judgement asked(const struct gate_stage *s, const struct gate_facts *f)
+{
+	if (s->offered == 0 && f->expected >= GATE_MANY)
+		return hold(GATE_NOBODY, 0, (double)f->expected);
+	/* Beyond what the plan offers to, phones are told to wait for ever. */
+	if (gate_admitting(s) && (f->expected == 0 || s->offered < f->expected))
+		return hold(GATE_ADMITTING, s->resolved, s->offered);
+	return hold(GATE_PASSED, 0, 0);
+}
+
 /* What people must decide when time does not: GATE_PASSED, or what is missing. */
 static struct gate_judgement missing(
 	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *f)
@@ -220,12 +238,13 @@ static struct gate_judgement missing(
 	double shown = eproc_cs_log(&s->ratio), nats = -log(GATE_BETA);
 
 	/* 1. Silence is no pass: nearly all have answered. */
-	if ((uint64_t)s->resolved * 1000000 < (uint64_t)s->offered * GATE_RESOLVED_PPM)
-		return hold(GATE_RESOLVING, s->resolved, ceil(s->offered * .95));
+	if (s->offered - s->resolved > allowed(1 - GATE_RESOLVED_PPM / 1e6, s->offered))
+		return hold(GATE_RESOLVING, s->resolved,
+			ceil(s->offered - allowed(1 - GATE_RESOLVED_PPM / 1e6, s->offered)));
 	/* 2. No absolute limit is exceeded by what was seen; in a large share that is shown. */
 	for (unsigned l = 0; l < GATE_LIMIT__COUNT; l++) {
 		double n = attempts(s, l), q0 = rules->limit[l], safe;
-		if (n > 0 && s->failed[l] / n > q0)
+		if (n > 0 && s->failed[l] > allowed(q0, n))
 			return hold(GATE_OVER_LIMIT, s->failed[l] / n, q0);
 		if (q0 >= 1 || (double)f->expected * q0 < SHOWN_FROM)
 			continue;
@@ -261,12 +280,14 @@ struct gate_judgement gate_judge(
 	/* 4. Time: a soak is never shortened.  Everybody in the share has been asked. */
 	if (age < rules->soak_ms)
 		return hold(GATE_SOAK, (double)age, (double)rules->soak_ms);
-	if (s->offered == 0 && f->expected >= GATE_MANY)
-		return hold(GATE_NOBODY, 0, (double)f->expected);
-	if (gate_admitting(s))
-		return hold(GATE_ADMITTING, s->resolved, s->offered);
+	j = asked(s, f);
+	if (j.reason != GATE_PASSED && f->waived && age < rules->max_soak_ms)
+		return j;
 	/* 5. What is missing at the longest soak is for people. */
-	j = f->waived ? hold(GATE_PASSED, 0, 0) : missing(s, rules, f);
+	if (f->waived)
+		j = hold(GATE_PASSED, 0, 0);
+	else if (j.reason == GATE_PASSED)
+		j = missing(s, rules, f);
 	if (j.reason != GATE_PASSED)
 		return say(age < rules->max_soak_ms ? GATE_HOLD : GATE_DO_PAUSE, j.reason, j.have,
 			j.need);

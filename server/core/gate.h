@@ -114,7 +114,7 @@ struct gate_facts {
 	uint64_t now_ms;
 	uint64_t opened_ms;     /* of the stage */
 	uint64_t not_before_ms; /* of the next step; 0 when there is none */
-	uint64_t expected;      /* devices in the share, as far as known */
+	uint64_t expected;      /* devices it may be offered to, as far as known: share and cap */
 	double log_k;           /* build capital over all stages */
 	bool paused;
 	bool waived;        /* people let this stage go on: only evidence and time hold it now */

@@ -96,6 +96,16 @@ static double capital(const struct gate_run *g, const struct rollout *r)
 	return capital_log(g->capital, rules, r->n_steps);
 }
 
+/* Its share, or as many as the plan offers to. */
+static uint64_t expected(const struct control *c, const struct rollout *r)
+{
+	uint64_t share = follow_expected(c, r, r->step);
+	int stage = r->steps[r->step].stage;
+	const Pb__StageSpec *s = stage >= 0 ? r->spec->stages[stage] : NULL;
+
+	return s != NULL && s->has_devices && s->devices < share ? s->devices : share;
+}
+
 struct gate_judgement gates_judge(
 	const struct control *c, const struct gate_run *g, const struct rollout *r, uint64_t now_ms)
 {
@@ -105,7 +115,7 @@ struct gate_judgement gates_judge(
 		.opened_ms = r->opened_ms[r->step],
 		.not_before_ms =
 			r->step + 1 < r->n_steps ? r->steps[r->step + 1].not_before_s * 1000 : 0,
-		.expected = follow_expected(c, r, r->step),
+		.expected = expected(c, r),
 		.log_k = g->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
 		.waived = r->resumed_ms >= r->opened_ms[r->step],
@@ -160,7 +170,7 @@ static int decide(struct control *c, struct rollout *r, struct gate_run *g, Pb__
 	d.has_log_k = 1;
 	d.log_k = g->log_k;
 	d.has_expected = 1;
-	d.expected = follow_expected(c, r, r->step);
+	d.expected = expected(c, r);
 	d.has_crash_reports = 1;
 	d.crash_reports = gates_crash_reports(c, r);
 	d.why = why;

@@ -45,9 +45,9 @@ static inline void make(struct fixture *f)
 	add(f, STREAM_HELD, 0, 12, 0);
 	add(f, STREAM_RESOLVED, 1, 950, 0);
 	add(f, STREAM_CRASH, 1, 50, 500);
-	add(f, STREAM_BOOT, 1, 9, 0);
+	add(f, STREAM_BOOT, 1, 10, 0);
 	add(f, STREAM_INSTALL, 1, 19, 0);
-	add(f, STREAM_ROLLBACK, 1, 28, 0);
+	add(f, STREAM_ROLLBACK, 1, 29, 0);
 	add(f, STREAM_ENTERED, 1, 0, 0);
 	f->facts = (struct gate_facts){
 		.now_ms = 100 * HOUR,

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Good builds: how many are stopped for nothing, how long they take; and what slow start costs. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "bench/gate/figure.h"
+#include "bench/gate/rollouts.h"
+
+static double done_h(const struct sim_result *r)
+{
+	return r->done_h > 0 ? r->done_h : NAN;
+}
+
+static unsigned undecided(const struct sim_result *r, unsigned n)
+{
+	unsigned hits = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		hits += r[i].undecided > 0;
+	return hits;
+}
+
+/* A build that differs in nothing, and one that stirs things up for six hours as any build may. */
+void bench_good(unsigned runs)
+{
+	struct planfile *plan = plan_read("six");
+	struct sim_setup s = sim_setup(planfile_spec(plan), FLEET);
+	struct sim_result *r = runs_of(&s, runs);
+	unsigned settle = runs / 5;
+
+	figure_share_at_most("rollout/aa/halt", runs_halted(r, runs), runs, 1);
+	figure_share_at_most("rollout/aa/pause", runs_paused(r, runs), runs, 2);
+	figure_share_shown("rollout/aa/undecided", undecided(r, runs), runs);
+	figure_shown("rollout/aa/median", runs_median(r, runs, done_h), "h");
+	free(r);
+	s.world.settle_ratio = 3;
+	r = runs_of(&s, settle);
+	figure_share_at_most("rollout/aa-settle-3x/halt", runs_halted(r, settle), settle, 1);
+	figure_share_shown("rollout/aa-settle-3x/pause", runs_paused(r, settle), settle);
+	free(r);
+	planfile_free(plan);
+}
+
+static double bricked(const struct sim_result *r)
+{
+	return r->hurt.bricked;
+}
+
+static double offered_h(const struct sim_result *r)
+{
+	return r->steps_passed > 0 ? r->offered_h[0] : NAN;
+}
+
+static double most(const struct sim_result *r, unsigned n)
+{
+	double max = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		max = fmax(max, r[i].hurt.bricked);
+	return max;
+}
+
+static void bricks(const struct sim_setup *good, unsigned runs, double share, const char *name)
+{
+	struct sim_setup s = *good;
+	struct sim_result *r;
+
+	s.world.brick = share;
+	s.person_h = INFINITY;
+	r = runs_of(&s, runs);
+	if (share >= 1)
+		figure_at_most(name, most(r, runs), "phones at most", 20);
+	else
+		figure_at_most(name, runs_median(r, runs, bricked), "phones", 100);
+	figure_share_shown("slow-start/stopped", runs_stopped_before(r, runs, 1), runs);
+	free(r);
+}
+
+void bench_bricks(unsigned runs)
+{
+	struct planfile *plan = plan_read("canary");
+	struct sim_setup s = sim_setup(planfile_spec(plan), FLEET);
+	struct sim_result *r = runs_of(&s, runs);
+
+	figure_at_most("slow-start/good", runs_median(r, runs, offered_h), "h", 48);
+	free(r);
+	bricks(&s, runs, 1, "slow-start/bricks-100");
+	bricks(&s, runs, .2, "slow-start/bricks-20");
+	bricks(&s, runs, .05, "slow-start/bricks-5");
+	bricks(&s, runs, .02, "slow-start/bricks-2");
+	planfile_free(plan);
+}
