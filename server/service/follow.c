@@ -309,7 +309,6 @@ static void admit(struct control *c, const struct rollout *r, struct follow *f, 
 	uint64_t expected = follow_expected(c, r, f->key.step);
 	struct admit_facts facts = {
 		.granted = atomic_load(&f->live->granted),
-		.resolved = atomic_load(&f->live->resolved),
 		.boot_ok = atomic_load(&f->live->boot_ok),
 		.judged = atomic_load(&f->live->judged),
 		.heard = atomic_load(&f->live->heard),

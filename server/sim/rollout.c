@@ -181,7 +181,6 @@ static void admit(struct run *r, struct stage_run *s)
 	struct admit next;
 
 	for (uint32_t b = 0; b < r->books; b++) {
-		f.resolved += s->book[b].resolved;
 		f.boot_ok += s->book[b].boot_ok;
 		f.judged += s->book[b].judged;
 		f.heard += s->book[b].judged - s->book[b].silent;
