@@ -89,7 +89,7 @@ static void bricks(const struct sim_setup *good, unsigned runs, double share, co
 	char stopped[64];
 
 	s.world.brick = share;
-	s.person_h = INFINITY;
+	s.person_h = s.tolerance_h = INFINITY;
 	r = runs_of(&s, runs);
 	if (share >= 1)
 		figure_at_most(name, most(r, runs), "phones at most", 20);

@@ -45,19 +45,19 @@ static unsigned percent(const struct plan_sim *s, uint32_t runs)
 static void put_table(struct buf *out, const struct term *term, const struct plan_sim *s)
 {
 	static const struct column columns[] = { { "BUILD", false }, { "HALTED", true },
-		{ "PAUSED", true }, { "IN STAGE", false }, { "AFTER", true }, { "HURT", true },
-		{ "WHAT IS WRONG", false } };
+		{ "PAUSED", true }, { "ASKED", true }, { "IN STAGE", false }, { "AFTER", true },
+		{ "HURT", true } };
 	struct table t = { columns, 7, NULL, 0 };
 
 	for (unsigned b = 0; b < PLAN_BUILD__COUNT; b++) {
 		const struct plan_outcome *o = &s->of[b];
-		table_cell(&t, STYLE_BOLD, "%s", plan_build_name((enum plan_build)b));
+		table_cell(&t, STYLE_BOLD, "%s", plan_build_what((enum plan_build)b));
 		table_cell(&t, STYLE_PLAIN, "%u %%", percent(s, o->halted));
 		table_cell(&t, STYLE_PLAIN, "%u %%", percent(s, o->paused));
+		table_cell(&t, STYLE_PLAIN, "%u %%", percent(s, o->asked));
 		table_cell(&t, STYLE_PLAIN, "%s", stage_text(s, o->stage).s);
 		table_cell(&t, STYLE_PLAIN, "%s", hours_text(o->stop_h).s);
 		table_cell(&t, STYLE_PLAIN, "%s", show_count((uint64_t)o->hurt).s);
-		table_cell(&t, STYLE_DIM, "%s", plan_build_what((enum plan_build)b));
 	}
 	table_print(&t, term, out);
 }
@@ -71,18 +71,15 @@ static void put_verdict(struct buf *out, const struct term *t, const struct plan
 			hours_text(good->done_h).s);
 	else
 		buf_str(out, "\nA good build never gets through.\n");
-	if (s->undecided > 0)
-		buf_printf(out,
-			"In %u of 100 a stage cannot decide by its max_soak: a person must.\n",
-			percent(s, s->undecided));
 	if (!plan_sim_tells(s))
 		put(out, t, STYLE_WARN,
 			"%s This plan cannot tell a 2x regression with this many phones.\n",
 			icon(t, ICON_WARNING));
 	buf_str(out,
-		"HURT: phones that crashed, looped, were lost or did not boot because of the\n"
-		"build, until it was stopped; all medians.  The phones are made up: real ones\n"
-		"differ in more ways.\n");
+		"HALTED, PAUSED: on evidence.  ASKED: a stage could not decide by its max_soak,\n"
+		"and called a person.  AFTER, HURT: medians, until it was stopped; hurt are\n"
+		"phones that crashed, were lost or did not boot because of the build.  The\n"
+		"phones are made up: real ones differ in more ways.\n");
 }
 
 static void put_text_all(struct buf *out, const struct term *t, const struct plan_sim *s)
@@ -105,6 +102,7 @@ static void json_build(struct json *j, const struct plan_sim *s, enum plan_build
 	json_str(j, "what", plan_build_what(b));
 	json_u64(j, "halted", o->halted);
 	json_u64(j, "paused", o->paused);
+	json_u64(j, "asked", o->asked);
 	if (o->stage >= 0) {
 		json_u64(j, "stage", (uint64_t)o->stage);
 		json_str(j, "stage_text", stage_text(s, o->stage).s);
@@ -126,7 +124,6 @@ static void put_json(struct buf *out, const struct plan_sim *s)
 	json_u64(&j, "fleet", s->fleet);
 	json_u64(&j, "baseline_ppm", (uint64_t)(s->crash * 1e6 + .5));
 	json_u64(&j, "runs", s->runs);
-	json_u64(&j, "undecided", s->undecided);
 	json_bool(&j, "tells_2x", plan_sim_tells(s));
 	json_array(&j, "builds");
 	for (unsigned b = 0; b < PLAN_BUILD__COUNT; b++)

@@ -49,7 +49,7 @@ static struct sim_setup setup_of(const struct plan_sim *s, enum plan_build build
 	setup.world.bad_boot = bad->bad_boot;
 	setup.world.from_h = bad->from_h;
 	if (build != PLAN_BUILD_GOOD)
-		setup.person_h = INFINITY;
+		setup.person_h = setup.tolerance_h = INFINITY;
 	setup.patience_h = WATCH_H;
 	return setup;
 }
@@ -99,31 +99,38 @@ static double hurt_of(const struct sim_result *r, enum plan_build build)
 		(builds[build].world.bad_boot > 0 ? h->failed : 0);
 }
 
+static void count_stop(struct plan_outcome *o, const struct sim_result *r)
+{
+	if (r->end == SIM_HALTED)
+		o->halted++;
+	else if (r->pauses > 0)
+		o->paused++;
+	else
+		o->asked += r->undecided > 0;
+}
+
 static void count(struct plan_sim *s, enum plan_build build, const struct sim_result *r)
 {
 	struct plan_outcome *o = &s->of[build];
-	double *v = mem_alloc(4 * s->runs * sizeof(*v)), *stop = v, *stage = v + s->runs,
-	       *hurt = v + 2 * s->runs, *done = v + 3 * s->runs;
-	uint32_t stops = 0;
+	double *stop = mem_alloc(4 * s->runs * sizeof(*stop)), *stage = stop + s->runs,
+	       *hurt = stop + 2 * s->runs, *done = stop + 3 * s->runs;
+	bool most;
 
 	for (uint32_t i = 0; i < s->runs; i++) {
-		bool halted = r[i].end == SIM_HALTED;
-		bool evidence = build != PLAN_BUILD_GOOD || r[i].pauses > 0;
-		o->halted += halted;
-		o->paused += !halted && r[i].stopped && evidence;
-		if (build == PLAN_BUILD_GOOD)
-			s->undecided += r[i].undecided > 0;
-		stops += r[i].stopped;
-		stop[i] = r[i].stopped ? r[i].stop_h : (double)NAN;
-		stage[i] = r[i].stopped ? (double)r[i].stop_step : (double)NAN;
+		/* A good one that was let go on was stopped for nothing, and went on. */
+		bool stopped = r[i].stopped && build != PLAN_BUILD_GOOD;
+		count_stop(o, &r[i]);
+		stop[i] = stopped ? r[i].stop_h : (double)NAN;
+		stage[i] = stopped ? (double)r[i].stop_step : (double)NAN;
 		hurt[i] = hurt_of(&r[i], build);
 		done[i] = r[i].done_h > 0 ? r[i].done_h : (double)NAN;
 	}
-	o->stage = 2 * stops > s->runs ? (int)median(stage, s->runs) : -1;
-	o->stop_h = 2 * stops > s->runs ? median(stop, s->runs) : -1;
+	most = build != PLAN_BUILD_GOOD && 2 * (o->halted + o->paused + o->asked) > s->runs;
+	o->stage = most ? (int)median(stage, s->runs) : -1;
+	o->stop_h = most ? median(stop, s->runs) : -1;
 	o->hurt = median(hurt, s->runs);
 	o->done_h = median(done, s->runs);
-	free(v);
+	free(stop);
 }
 
 void plan_sim_run(struct plan_sim *s)
@@ -139,19 +146,19 @@ void plan_sim_run(struct plan_sim *s)
 	else
 		work(&half[1]);
 	memset(s->of, 0, sizeof(s->of));
-	s->undecided = 0;
 	plan_steps(s->spec, 0, s->step, &s->n_steps);
 	for (unsigned b = 0; b < PLAN_BUILD__COUNT; b++)
 		count(s, (enum plan_build)b, out + (size_t)b * s->runs);
 	free(out);
 }
 
+static uint32_t stopped(const struct plan_outcome *o)
+{
+	return o->halted + o->paused + o->asked;
+}
+
 bool plan_sim_tells(const struct plan_sim *s)
 {
-	const struct plan_outcome *bad = &s->of[PLAN_BUILD_RATIO_2],
-				  *good = &s->of[PLAN_BUILD_GOOD];
-	uint32_t stopped = good->halted + good->paused;
-
-	stopped = stopped > s->undecided ? stopped : s->undecided;
-	return bad->halted + bad->paused >= stopped + s->runs / 2;
+	return stopped(&s->of[PLAN_BUILD_RATIO_2]) >=
+		stopped(&s->of[PLAN_BUILD_GOOD]) + s->runs / 2;
 }

@@ -13,12 +13,12 @@ enum plan_build {
 
 /* Medians are over the runs that have one; below 0: none has. */
 struct plan_outcome {
-	uint32_t halted; /* runs */
-	uint32_t paused; /* runs the gate stopped for a person, who did not let it go on */
-	int stage;       /* in which the median run was stopped; below 0: most were not */
-	double stop_h;   /* after the start */
-	double hurt;     /* phones, until it was stopped */
-	double done_h;   /* until the last stage had passed */
+	/* Runs: halted in the end, else paused, else stopped where a stage could not decide. */
+	uint32_t halted, paused, asked;
+	int stage;     /* in which the median run was stopped; below 0: most were not */
+	double stop_h; /* after the start */
+	double hurt;   /* phones, until it was stopped */
+	double done_h; /* until the last stage had passed */
 };
 
 struct plan_sim {
@@ -28,7 +28,6 @@ struct plan_sim {
 	struct plan_step step[LADDER_STEPS_MAX];
 	size_t n_steps;
 	struct plan_outcome of[PLAN_BUILD__COUNT];
-	uint32_t undecided; /* good builds for which a person had to decide, not on evidence */
 };
 
 const char *plan_build_name(enum plan_build build);

@@ -17,6 +17,7 @@ struct sim_setup {
 	uint64_t look_ms; /* batches close and the gate looks so often */
 	/* A paused rollout is resumed so much later; INFINITY: it is only watched. */
 	double person_h, patience_h; /* and so long */
+	double tolerance_h; /* the same where only numbers were wanting: not too few, not too bad */
 	/* May be NULL: all rows, and all that single devices did. */
 	void (*row)(void *to, uint32_t step, uint32_t book, const struct evidence_row *row);
 	void (*event)(void *to, uint32_t step, uint32_t book, const struct book_event *e);
