@@ -13,8 +13,6 @@
 
 #define BOOKS 2u /* the model the fault concerns, and all others */
 
-static const uint64_t began_ms = 1700000000000; /* any day */
-
 struct stage_run {
 	struct book book[BOOKS];
 	struct run *run;
@@ -58,7 +56,7 @@ struct sim_setup sim_setup(const Pb__PlanSpec *spec, uint32_t fleet)
 
 static double hours(uint64_t ms)
 {
-	return (double)(ms - began_ms) / 3600000;
+	return (double)(ms - SIM_BEGAN_MS) / 3600000;
 }
 
 static void take_row(void *to, uint32_t book, const struct evidence_row *row)
@@ -344,7 +342,6 @@ static bool look(struct run *r)
 		if (r->stage[i].open)
 			close_batch(r, &r->stage[i]);
 	log_k = capital_sum(r->log_e, r->rules, r->n);
-	r->out.last_log_k = log_k;
 	r->out.max_log_k = fmax(r->out.max_log_k, log_k);
 	j = judge(r, log_k);
 	if (j.verdict == GATE_DO_HALT || j.verdict == GATE_DO_PAUSE)
@@ -369,12 +366,12 @@ struct sim_result sim_run(const struct sim_setup *setup, uint64_t seed)
 	struct sim_result out;
 
 	r->setup = setup;
-	r->now_ms = began_ms;
+	r->now_ms = SIM_BEGAN_MS;
 	r->capital = mem_zalloc(sizeof(*r->capital));
 	r->books = setup->world.product < 1 ? 2 : 1;
 	chance_init(&r->chance, seed);
 	timing_init(&r->timing, setup);
-	plan_steps(setup->spec, began_ms / 1000, r->step, &r->n);
+	plan_steps(setup->spec, SIM_BEGAN_MS / 1000, r->step, &r->n);
 	for (size_t i = 0; i < r->n; i++) {
 		r->rules[i] = capital_rules(setup->spec, &r->step[i]);
 		if (r->rules[i].restart_ms == 0)

@@ -10,6 +10,8 @@
 #include "server/core/capital.h"
 #include "server/sim/book.h"
 
+#define SIM_BEGAN_MS 1700000000000ull /* every rollout starts then */
+
 struct sim_setup {
 	const Pb__PlanSpec
 		*spec; /* that plan_check() passed; 0 in a duration of silence: the usual */
@@ -41,10 +43,10 @@ struct sim_result {
 	double done_h; /* the last stage has passed, holdbacks apart; 0: it has not */
 	uint32_t steps_passed;
 	double offered_h
-		[LADDER_STEPS_MAX]; /* from opening a step to its last first poll; 0: never */
-	struct sim_hurt hurt;       /* at the end */
-	uint64_t offered;           /* phones */
-	double max_log_k, last_log_k;
+		[LADDER_STEPS_MAX];  /* from opening a step to its last first poll; 0: never */
+	struct sim_hurt hurt;        /* at the end */
+	uint64_t offered;            /* phones */
+	double max_log_k;
 	uint32_t looks;
 };
 
