@@ -42,6 +42,8 @@ static uint32_t slot_at(const struct evidence *e, uint64_t now_ms)
 {
 	uint64_t slot_ms = e->settle_ms / (EVIDENCE_SLOTS - 1);
 
+	if (now_ms < e->started_ms)
+		return 0;
 	return (uint32_t)((now_ms - e->started_ms) / (slot_ms > 0 ? slot_ms : 1));
 }
 
@@ -64,11 +66,16 @@ static uint32_t young_at_risk(const struct evidence *e, enum arm arm, enum strea
 	return sum;
 }
 
-/* Who entered nine slots ago, or earlier, is young no longer. */
+/*
+ * Who entered nine slots ago, or earlier, is young no longer.  A clock that is set back makes
+ * nobody younger.
+ */
 static void grow_up(struct evidence *e, uint64_t now_ms)
 {
-	uint32_t slot = now_ms > e->opened_ms ? slot_at(e, now_ms) : e->slot;
+	uint32_t slot = slot_at(e, now_ms);
 
+	if (slot <= e->slot)
+		return;
 	for (uint32_t k = 0; k < EVIDENCE_SLOTS && e->slot < slot; k++)
 		memset(e->young[++e->slot % EVIDENCE_SLOTS], 0, sizeof(e->young[0]));
 	e->slot = slot;

@@ -44,7 +44,8 @@ enum stream {
 
 /*
  * A device is young until `settle` after it entered (and up to an eighth of it longer, for entries
- * are kept in slots): what a new build stirs up is told from what it goes on doing.
+ * are kept in slots): what a new build stirs up is told from what it goes on doing.  A device
+ * entered when the batch did in which it came, and ages change only when a batch opens.
  */
 enum age { AGE_STEADY, AGE_YOUNG, AGE__COUNT };
 #define EVIDENCE_SLOTS 9u

@@ -136,10 +136,13 @@ static bool bad_polls(const Pb__PlanSpec *spec, size_t i)
 	return spec->silence_polls == 0 || spec->silence_polls > PLAN_POLLS_MAX;
 }
 
+/* Who was heard of is remembered for twelve days, poll intervals and all. */
+#define HEARD_MAX_MS (7 * 86400000ull)
+
 static bool bad_silence_long(const Pb__PlanSpec *spec, size_t i)
 {
 	(void)i;
-	return too_long(spec->s1_ms) || too_long(spec->silence_ms);
+	return spec->s1_ms > HEARD_MAX_MS || spec->silence_ms > HEARD_MAX_MS;
 }
 
 static bool bad_ring(const Pb__PlanSpec *spec, size_t i)

@@ -125,6 +125,10 @@ static void sentence(const struct screen *s, const Pb__StageView *g)
 static void put_verdict(
 	struct buf *out, const Pb__StageView *g, const Pb__GateStage *e, const struct outlook *o)
 {
+	if (e->needed <= 0 && o->verdict_ms == 0) {
+		buf_str(out, "its soak is over: it passes when the gate has what it waits for");
+		return;
+	}
 	if (e->needed <= 0) {
 		buf_printf(out, "a good build passes in %s, when its soak is over",
 			show_age(o->verdict_ms).s);

@@ -206,14 +206,12 @@ static int take_person(struct replay *r, const Pb__ReplayEvent *e)
 	bool known = (size_t)e->act < sizeof(event) / sizeof(event[0]) && e->act > 0;
 
 	if (e->resumed) {
-		/* Halted before its start: approved again, and nothing to forget. */
-		if (r->opened_ms[0] == 0) {
-			r->state = ROLLOUT_APPROVED;
-			return 0;
-		}
 		r->resumed_ms = e->time_ms;
 		return rollout_next(&r->state, ROLLOUT_RESUME) ? 0 : impossible(r, e);
 	}
+	/* Halted before it, it was only approved again, of which nothing is told. */
+	if (e->act == PB__ACT__ACT_START && r->opened_ms[0] == 0)
+		r->state = ROLLOUT_APPROVED;
 	if (!known || !rollout_next(&r->state, event[e->act]))
 		return impossible(r, e);
 	if (e->act == PB__ACT__ACT_START)

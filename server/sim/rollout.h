@@ -43,9 +43,9 @@ struct sim_result {
 	double done_h; /* the last stage has passed, holdbacks apart; 0: it has not */
 	uint32_t steps_passed;
 	double offered_h
-		[LADDER_STEPS_MAX];  /* from opening a step to its last first poll; 0: never */
-	struct sim_hurt hurt;        /* at the end */
-	uint64_t offered;            /* phones */
+		[LADDER_STEPS_MAX]; /* from opening a step to its last first poll; 0: never */
+	struct sim_hurt hurt;       /* at the end */
+	uint64_t offered;           /* phones */
 	double max_log_k;
 	uint32_t looks;
 };

@@ -107,11 +107,12 @@ bool hit_put(struct store_txn *t, struct stage_key stage, const uint8_t signatur
 	const uint8_t id[ID_LEN])
 {
 	uint8_t key[HIT_KEY];
-	struct bytes k = bytes_of(key, HIT_KEY), v;
+	struct bytes k, v;
 
 	(void)novel_prefix(stage, key);
 	memcpy(key + 5, signature, HIT_SIGNATURE);
 	memcpy(key + 5 + HIT_SIGNATURE, id, ID_LEN);
+	k = bytes_of(key, HIT_KEY);
 	if (store_get(t, STORE_HIT, k, &v))
 		return false;
 	store_put(t, STORE_HIT, k, bytes_of("", 1));

@@ -389,9 +389,9 @@ def start_fleet(d, *options):
     return fleet
 
 
-def fleet_status(d):
+def fleet_status(d, name='fleet.json'):
     try:
-        return json.loads((d.folder / 'fleet.json').read_text())
+        return json.loads((d.folder / name).read_text())
     except (OSError, ValueError):
         return None
 
@@ -464,6 +464,42 @@ holdback: 1 %
     assert d.rollout('2.0')['state'] == 'halted'
     fleet.kill()
     fleet.wait()
+
+
+def test_a_fault_of_one_component(deployment):
+    """Two of three products share a modem that the release breaks: that is what is shown first."""
+    d = deployment
+    d.edit({'products: [phone-a]': 'products: [phone-a, phone-b, phone-c]\n'
+            '    components: [{name: modem-x, products: [phone-a, phone-b]}]',
+            'honour: 1000': 'honour: 0', 'core: 100': 'core: 0', 'dev: 100000': 'dev: 0'})
+    d.start()
+    builds = []
+    for letter, ratio in (('a', 20), ('b', 20), ('c', 1)):
+        name, status = f'phone-{letter}', f'{letter}.json'
+        start_fleet(d, '--product', name, '--phones', '200', '--day', '5', '--crashes', '0.05',
+                    '--build', f'5-{letter}:crash={ratio}', '--status', status)
+        wait_until(lambda: (fleet_status(d, status) or {}).get('enrolled') == 200, status)
+        (d.folder / 'file').write_bytes(name.encode())
+        d.must('build', 'publish', 'file', '--product', name, '--build', f'5-{letter}',
+               '--release', '5')
+        builds += ['--build', f'5-{letter}']
+    (d.folder / 'plan.yaml').write_text('''
+name: compared
+rings:
+  - {ring: stable, share: 30 %, soak: 5m, max_soak: 1h, tolerance: 2.0}
+batch: 300ms
+settle: 1s
+holdback: 1 %
+''')
+    d.must('rollout', 'create', '5', '--plan', 'plan.yaml', *builds)
+    d.must('rollout', 'approve', '5', '--yes')
+    d.must('rollout', 'start', '5')
+    wait_until(lambda: d.rollout('5')['state'] == 'halted', 'halted')
+    strata = d.json('gate', 'explain', '5')['stages'][0]['strata']
+    assert [s['name'] for s in strata if s['component']] == ['modem-x']
+    assert strata[0]['name'] == 'modem-x', strata
+    assert strata[-1]['name'] == 'phone-c', strata
+    assert d.must('gate', 'replay', '5').rstrip().endswith(' 0 differ')
 
 
 def test_no_crash_reports_is_no_pass(deployment):

@@ -83,8 +83,7 @@ static void live_and_turn(struct world *w)
 
 static void halt_before_start(struct world *w)
 {
-	person(w, PB__ACT__ACT_HALT);
-	resume(w);
+	person(w, PB__ACT__ACT_HALT); /* approved again, of which nothing is told */
 	live_well(w);
 }
 

@@ -19,6 +19,13 @@ static void set_paused(struct fixture *f)
 	f->facts.paused = true;
 }
 
+/* Everybody in the canary: no split there was. */
+static void set_split(struct fixture *f)
+{
+	f->rules.canary = .999;
+	f->rules.control = .001;
+}
+
 static void set_young(struct fixture *f)
 {
 	f->facts.opened_ms += 1;
@@ -26,7 +33,8 @@ static void set_young(struct fixture *f)
 
 static void set_nobody(struct fixture *f)
 {
-	f->stage.offered = f->stage.resolved = f->stage.control = 0;
+	f->stage.offered = f->stage.resolved = 0;
+	f->stage.control = 30; /* too few for a word on the split */
 	f->facts.expected = GATE_MANY;
 }
 
@@ -45,26 +53,43 @@ static void set_over(struct fixture *f)
 	add(f, STREAM_BOOT, 1, 1, 0);
 }
 
+static void set_unshown(struct fixture *f)
+{
+	f->facts.expected = 10000;
+}
+
+static void set_no_crashes(struct fixture *f)
+{
+	f->facts.crash_reports = false;
+}
+
 static void set_early(struct fixture *f)
 {
 	f->facts.not_before_ms += 1;
 }
 
-/* In the order in which the gate looks. */
+/*
+ * In the order in which the gate looks.  `late`: at the longest soak; `waived`: people let it go on,
+ * whether it is late or not.
+ */
 static const struct {
 	void (*broken)(struct fixture *f);
-	enum gate_verdict verdict;
 	enum gate_reason reason;
+	enum gate_verdict verdict, late;
+	bool waived;
 } order[] = {
-	{ set_halt, GATE_DO_HALT, GATE_EVIDENCE },
-	{ set_paused, GATE_HOLD, GATE_PAUSED },
-	{ set_young, GATE_HOLD, GATE_SOAK },
-	{ set_nobody, GATE_HOLD, GATE_NOBODY },
-	{ set_held, GATE_HOLD, GATE_ADMITTING },
-	{ set_unresolved, GATE_HOLD, GATE_RESOLVING },
-	{ set_over, GATE_HOLD, GATE_OVER_LIMIT },
-	{ set_worse, GATE_HOLD, GATE_TOLERANCE },
-	{ set_early, GATE_HOLD, GATE_NOT_BEFORE },
+	{ set_halt, GATE_EVIDENCE, GATE_DO_HALT, GATE_DO_HALT, false },
+	{ set_paused, GATE_PAUSED, GATE_HOLD, GATE_HOLD, false },
+	{ set_split, GATE_SPLIT_BAD, GATE_DO_PAUSE, GATE_DO_PAUSE, true },
+	{ set_young, GATE_SOAK, GATE_HOLD, GATE_HOLD, false },
+	{ set_nobody, GATE_NOBODY, GATE_HOLD, GATE_DO_PAUSE, false },
+	{ set_held, GATE_ADMITTING, GATE_HOLD, GATE_DO_PAUSE, false },
+	{ set_unresolved, GATE_RESOLVING, GATE_HOLD, GATE_DO_PAUSE, true },
+	{ set_over, GATE_OVER_LIMIT, GATE_HOLD, GATE_DO_PAUSE, true },
+	{ set_unshown, GATE_UNSHOWN, GATE_HOLD, GATE_DO_PAUSE, true },
+	{ set_worse, GATE_TOLERANCE, GATE_HOLD, GATE_DO_PAUSE, true },
+	{ set_no_crashes, GATE_NO_CRASHES, GATE_DO_PAUSE, GATE_DO_PAUSE, true },
+	{ set_early, GATE_NOT_BEFORE, GATE_HOLD, GATE_HOLD, false },
 };
 
 /* Each alone is enough to stop; and of several the first is told. */
@@ -83,6 +108,58 @@ static void test_order(void **state)
 			order[j].broken(&f);
 		check("and all after it", i, &f, order[i].verdict, order[i].reason);
 	}
+}
+
+/* The longest soak is over: what is missing is for people.  One ms before it is not. */
+static void test_late(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order); i++) {
+		bool is_time = order[i].reason == GATE_SOAK;
+		make(&f);
+		order[i].broken(&f);
+		f.rules.max_soak_ms = is_time ? 72 * HOUR : 24 * HOUR;
+		check("late", i, &f, order[i].late, order[i].reason);
+		f.rules.max_soak_ms++;
+		check("nearly", i, &f, order[i].verdict, order[i].reason);
+	}
+	/* Nothing is missing: it passes, late or not. */
+	make(&f);
+	f.rules.max_soak_ms = 24 * HOUR;
+	check("late, and fine", 0, &f, GATE_PROMOTE, GATE_PASSED);
+}
+
+/* People let it go on: what they saw holds it no longer; time, people and evidence do. */
+static void test_waived(void **state)
+{
+	struct fixture f;
+	bool asks;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order); i++)
+		for (unsigned late = 0; late < 2; late++) {
+			make(&f);
+			order[i].broken(&f);
+			f.facts.waived = true;
+			if (late)
+				f.rules.max_soak_ms = 24 * HOUR;
+			/* Those who have not been asked may still come, until it is late. */
+			asks = order[i].reason == GATE_NOBODY || order[i].reason == GATE_ADMITTING;
+			if (order[i].waived || (asks && late))
+				check("waived", i, &f, GATE_PROMOTE, GATE_PASSED);
+			else
+				check("never waived", i, &f, order[i].verdict, order[i].reason);
+		}
+	make(&f);
+	for (size_t i = 0; i < COUNT(order); i++)
+		if (order[i].waived)
+			order[i].broken(&f);
+	f.facts.waived = true;
+	check("all at once", 0, &f, GATE_PROMOTE, GATE_PASSED);
+	set_pause(&f);
+	check("new evidence", 0, &f, GATE_DO_PAUSE, GATE_EVIDENCE);
 }
 
 static void test_evidence(void **state)
@@ -179,6 +256,76 @@ static void test_limits(void **state)
 	f.rules.limit[GATE_BOOT] = f.rules.limit[GATE_INSTALL] = f.rules.limit[GATE_ROLLBACK] = 1;
 	add(&f, STREAM_BOOT, 1, 900, 0);
 	check("no limit", 0, &f, GATE_PROMOTE, GATE_PASSED);
+	/* Boots that did not come in time are a share of those whose time is over. */
+	make(&f);
+	add(&f, STREAM_S1_DUE, 1, 100, 0);
+	add(&f, STREAM_S1, 1, 4, 0);
+	check("s1: at its limit", 0, &f, GATE_PROMOTE, GATE_PASSED);
+	add(&f, STREAM_S1, 1, 1, 0);
+	check("s1: above", 0, &f, GATE_HOLD, GATE_OVER_LIMIT);
+	add(&f, STREAM_S1_DUE, 1, 25, 0);
+	check("s1: more were due", 0, &f, GATE_PROMOTE, GATE_PASSED);
+}
+
+/* In a share so large that a tenth of it would show it, a limit must be shown to hold. */
+static void test_shown(void **state)
+{
+	static const struct {
+		const char *why;
+		uint64_t expected;
+		double q0;
+		uint32_t failed, attempts;
+		bool want;
+	} row[] = {
+		{ "a small share", 9999, .01, 0, 10, true },
+		{ "just large enough", 10000, .01, 0, 10, false },
+		{ "a low limit needs a larger one", 99999, .001, 0, 10, true },
+		{ "which it is", 100000, .001, 0, 10, false },
+		{ "nobody has tried", 10000, .01, 0, 0, false },
+		{ "no failures in many", 10000, .01, 0, 2000, true },
+		{ "few in many", 10000, .01, 4, 2000, true },
+		{ "close to the limit", 10000, .01, 18, 2000, false },
+		{ "no limit", 1000000000, 1, 0, 0, true },
+		{ "nearly none", 1000000000, .999999, 0, 10, true },
+	};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++)
+		for (unsigned l = 0; l < GATE_LIMIT__COUNT; l++) {
+			bool s1 = l == GATE_S1;
+			struct gate_judgement j;
+			make(&f);
+			f.stage.attempts = s1 ? 0 : row[i].attempts;
+			f.stage.s1_due = s1 ? row[i].attempts : 0;
+			for (unsigned k = 0; k < GATE_LIMIT__COUNT; k++) {
+				f.stage.failed[k] = 0;
+				f.rules.limit[k] = 1;
+			}
+			f.stage.failed[l] = row[i].failed;
+			f.rules.limit[l] = row[i].q0;
+			f.facts.expected = row[i].expected;
+			check(row[i].why, l, &f, row[i].want ? GATE_PROMOTE : GATE_HOLD,
+				row[i].want ? GATE_PASSED : GATE_UNSHOWN);
+			j = gate_judge(&f.stage, &f.rules, &f.facts);
+			assert_true(row[i].want || (j.have < j.need && j.need == -log(GATE_BETA)));
+		}
+}
+
+static void test_no_crashes(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (unsigned bits = 0; bits < 8; bits++) {
+		bool want = bits != 0;
+		make(&f);
+		f.facts.crash_reports = bits & 1;
+		f.rules.no_crash_reports = bits & 2; /* the approvers signed that there are none */
+		f.facts.waived = bits & 4;
+		check("no crashes", bits, &f, want ? GATE_PROMOTE : GATE_DO_PAUSE,
+			want ? GATE_PASSED : GATE_NO_CRASHES);
+	}
 }
 
 static void test_tolerance(void **state)
@@ -209,7 +356,9 @@ static void test_nobody(void **state)
 
 	(void)state;
 	f.rules.tolerance = 0;
-	f.facts = (struct gate_facts){ .now_ms = 30 * HOUR, .crash_reports = true };
+	f.facts = (struct gate_facts){
+		.now_ms = 100 * HOUR, .opened_ms = 76 * HOUR, .crash_reports = true
+	};
 	/* Before the first batch closed nobody can know. */
 	check("no batch", 0, &f, GATE_HOLD, GATE_ADMITTING);
 	add(&f, STREAM_ENTERED, 0, 0, 0);
@@ -230,10 +379,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_waived),
 		cmocka_unit_test(test_evidence),
 		cmocka_unit_test(test_what_is_told),
 		cmocka_unit_test(test_soak),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_shown),
+		cmocka_unit_test(test_no_crashes),
 		cmocka_unit_test(test_tolerance),
 		cmocka_unit_test(test_nobody),
 	};

@@ -40,15 +40,14 @@ static void test_add(void **state)
 {
 	struct fixture f = { .rules = rules };
 	struct gate_stage none;
+	static const enum stream shown[] = { STREAM_DOWNLOADED, STREAM_INSTALLING, STREAM_INSTALLED,
+		STREAM_BOOT_OK, STREAM_JUDGED };
 
 	(void)state;
 	/* Streams that are only shown move nothing. */
 	none = f.stage;
-	add(&f, STREAM_CRASH_LOOP, 0, 3, 4);
-	add(&f, STREAM_S1, 0, 3, 4);
-	add(&f, STREAM_SILENT, 0, 3, 4);
-	for (unsigned s = STREAM_SYMPTOM; s < STREAM_RESOLVED; s++)
-		add(&f, (enum stream)s, 0, 3, 4);
+	for (size_t i = 0; i < COUNT(shown); i++)
+		add(&f, shown[i], 0, 3, 4);
 	assert_memory_equal(&f.stage, &none, sizeof(none));
 	make(&f);
 	assert_int_equal(f.stage.offered, 1000);
@@ -84,32 +83,49 @@ static void test_forget(void **state)
 	assert_int_equal(f.stage.offered, 1000);
 	assert_int_equal(f.stage.resolved, 950);
 	assert_int_equal(f.stage.batches, 2);
+	/* Nobody was asked meanwhile: one batch more is needed to know that all have been. */
+	check("not asked again", 0, &f, GATE_HOLD, GATE_ADMITTING);
+	add(&f, STREAM_ENTERED, 2, 0, 0);
 	check("ratio is kept", 0, &f, GATE_HOLD, GATE_TOLERANCE);
 	make(&f);
 	gate_forget(&f.stage);
+	add(&f, STREAM_ENTERED, 2, 0, 0);
 	check("still shown", 0, &f, GATE_PROMOTE, GATE_PASSED);
 }
 
+static void test_weights(void **state)
+{
+	double sum = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < GATE_STREAM__COUNT; i++) {
+		assert_true(gate_weight(i) > 0);
+		assert_true(gate_stream_str(i)[0] != '\0');
+		sum += gate_weight(i);
+	}
+	assert_true(fabs(sum - 1) < 1e-12);
+	assert_true(gate_weight(GATE_STREAM_CRASH) == .36);
+	assert_true(gate_weight(GATE_STREAM_SILENT) == .20);
+	assert_true(gate_weight(GATE_STREAM_SYMPTOM + 7) == .005);
+}
+
+/* The first device does not boot, limit 0.1 %: 177.5 in a twentieth of the capital. */
 static void test_stage_log(void **state)
 {
-	double stream[GATE_STREAM__COUNT], sum = 0;
+	double stream[GATE_STREAM__COUNT], sum;
 	struct gate_stage s = { .failed = { 1 }, .attempts = 1 };
 	struct gate_rules r = rules;
 
 	(void)state;
-	for (unsigned i = 0; i < GATE_STREAM__COUNT; i++)
-		sum += gate_weight(i);
-	assert_true(sum <= 1 && gate_weight(GATE_STREAM_CRASH) == .36);
-	/* The first device does not boot, limit 0.1 %: 177.5 in a fifteenth of the
-	 * capital. */
 	r.limit[GATE_BOOT] = .001;
 	sum = gate_stage_log(&s, &r, stream);
 	assert_true(fabs(stream[GATE_STREAM_BOOT] - log(177.5)) < 1e-12);
 	assert_true(stream[GATE_STREAM_CRASH] < 1e-12);
 	assert_true(fabs(exp(sum) -
-			    (177.5 * .2 / 3 + .4 + exp(stream[GATE_STREAM_INSTALL]) * .2 / 3 +
-				    exp(stream[GATE_STREAM_ROLLBACK]) * .2 / 3 + .4)) < 1e-9);
-	r.limit[GATE_BOOT] = r.limit[GATE_INSTALL] = r.limit[GATE_ROLLBACK] = 1;
+			    (177.5 * .05 + exp(stream[GATE_STREAM_INSTALL]) * .05 +
+				    exp(stream[GATE_STREAM_ROLLBACK]) * .05 + .85)) < 1e-9);
+	for (unsigned l = 0; l < GATE_LIMIT__COUNT; l++)
+		r.limit[l] = 1;
 	assert_true(fabs(gate_stage_log(&s, &r, stream)) < 1e-12);
 }
 
@@ -144,6 +160,11 @@ static void test_monotone(void **state)
 	check_monotone(STREAM_INSTALL, 300);
 	check_monotone(STREAM_ROLLBACK, 300);
 	check_monotone(STREAM_CRASH, 300);
+	check_monotone(STREAM_CRASH_LOOP, 300);
+	check_monotone(STREAM_S1, 300);
+	check_monotone(STREAM_SILENT, 300);
+	check_monotone(STREAM_SIGNATURE, 300);
+	check_monotone(STREAM_SYMPTOM + 3, 300);
 }
 
 int main(void)
@@ -152,6 +173,7 @@ int main(void)
 		cmocka_unit_test(test_admitting),
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_stage_log),
 		cmocka_unit_test(test_monotone),
 	};

@@ -13,7 +13,9 @@ static struct evidence_device random_arm(struct rng *r)
 		.seq = (uint32_t)rng_u64(r),
 		.entered_batch = (uint32_t)rng_u64(r),
 		.seen = (uint32_t)rng_u64(r),
+		.slot = (uint32_t)rng_u64(r),
 		.entered_ms = rng_u64(r),
+		.installing_ms = rng_u64(r),
 		.gone = rng_below(r, 2),
 	};
 }
@@ -25,7 +27,9 @@ static void check_arm(const struct evidence_device *a, const struct evidence_dev
 	assert_int_equal(a->seq, b->seq);
 	assert_int_equal(a->entered_batch, b->entered_batch);
 	assert_int_equal(a->seen, b->seen);
+	assert_int_equal(a->slot, b->slot);
 	assert_int_equal(a->entered_ms, b->entered_ms);
+	assert_int_equal(a->installing_ms, b->installing_ms);
 	assert_int_equal(a->gone, b->gone);
 }
 
@@ -66,10 +70,10 @@ static void test_damaged_arms(void **state)
 	static const struct {
 		size_t n;
 		uint8_t arm, group;
-	} row[] = { { 23, 0, 0 }, { 25, 0, 0 }, { 24, ARM__COUNT, 0 }, { 24, 0, EVIDENCE_GROUPS },
-		{ 24, 255, 255 } };
+	} row[] = { { 35, 0, 0 }, { 37, 0, 0 }, { 36, ARM__COUNT, 0 }, { 36, 0, EVIDENCE_GROUPS },
+		{ 36, 255, 255 } };
 	struct stage_key stage = { 1, 2 };
-	uint8_t id[ID_LEN] = { 0 }, key[5 + ID_LEN] = { 0, 0, 0, 1, 2 }, record[32] = { 0 };
+	uint8_t id[ID_LEN] = { 0 }, key[5 + ID_LEN] = { 0, 0, 0, 1, 2 }, record[40] = { 0 };
 	struct evidence_device d;
 
 	(void)state;
@@ -81,6 +85,10 @@ static void test_damaged_arms(void **state)
 		assert_int_equal(store_commit(&txn), ERR_CORRUPT);
 		store_begin(store, &txn, true);
 	}
+	/* So large is one that is not. */
+	record[0] = record[1] = 0;
+	store_put(&txn, STORE_ARM, bytes_of(key, sizeof(key)), bytes_of(record, 36));
+	assert_true(arm_get(&txn, stage, id, &d));
 }
 
 static void test_stages(void **state)
@@ -99,6 +107,9 @@ static void test_stages(void **state)
 		assert_true(stage_get(&txn, stage, product, &have));
 		/* All but what lies between the members. */
 		assert_int_equal(have.batch, e.batch);
+		assert_int_equal(have.slot, e.slot);
+		assert_int_equal(have.started_ms, e.started_ms);
+		assert_int_equal(have.settle_ms, e.settle_ms);
 		assert_int_equal(have.opened_ms, e.opened_ms);
 		assert_int_equal(have.events, e.events);
 		assert_int_equal(have.closed_groups, e.closed_groups);
@@ -107,6 +118,10 @@ static void test_stages(void **state)
 		assert_memory_equal(have.risk, e.risk, sizeof(e.risk));
 		assert_memory_equal(have.frozen, e.frozen, sizeof(e.frozen));
 		assert_memory_equal(have.open, e.open, sizeof(e.open));
+		assert_memory_equal(have.young, e.young, sizeof(e.young));
+		assert_memory_equal(have.frozen_young, e.frozen_young, sizeof(e.frozen_young));
+		assert_memory_equal(have.open_young, e.open_young, sizeof(e.open_young));
+		assert_memory_equal(have.judged, e.judged, sizeof(e.judged));
 		assert_false(stage_get(&txn, stage, (uint16_t)(product ^ 1), &have));
 	}
 	assert_int_equal(txn.err, 0);
@@ -123,6 +138,8 @@ static struct stored_row random_row(struct rng *r, uint32_t rollout)
 		.product = (uint16_t)rng_u64(r),
 		.row = { .batch = (uint32_t)rng_u64(r),
 			.stream = (enum stream)rng_below(r, STREAM__COUNT),
+			.age = (enum age)rng_below(r, AGE__COUNT),
+			.signature = (uint16_t)rng_u64(r),
 			.closed_ms = rng_u64(r),
 			.xc = (uint32_t)rng_u64(r),
 			.xk = (uint32_t)rng_u64(r),
@@ -138,6 +155,8 @@ static void check_row(const struct stored_row *a, const struct stored_row *b)
 	assert_int_equal(a->product, b->product);
 	assert_int_equal(a->row.batch, b->row.batch);
 	assert_int_equal(a->row.stream, b->row.stream);
+	assert_int_equal(a->row.age, b->row.age);
+	assert_int_equal(a->row.signature, b->row.signature);
 	assert_int_equal(a->row.closed_ms, b->row.closed_ms);
 	assert_int_equal(a->row.xc, b->row.xc);
 	assert_int_equal(a->row.xk, b->row.xk);
@@ -200,6 +219,35 @@ static void test_rows_are_never_rewritten(void **state)
 	assert_int_equal(row_count(&txn, 5), 1);
 }
 
+static void test_damaged_rows(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t key_n, n;
+		uint8_t stream, age;
+		bool want;
+	} row[] = {
+		{ "fine", 12, 36, STREAM__COUNT - 1, AGE__COUNT - 1, true },
+		{ "too short", 12, 35, 0, 0, false },
+		{ "too long", 12, 37, 0, 0, false },
+		{ "another key", 11, 36, 0, 0, false },
+		{ "no such stream", 12, 36, STREAM__COUNT, 0, false },
+		{ "no such age", 12, 36, 0, AGE__COUNT, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		uint8_t key[12] = { 0 }, value[37] = { 0 };
+		struct stored_row out;
+		uint64_t number;
+		value[1] = row[i].stream;
+		value[32] = row[i].age;
+		if (row_unpack(bytes_of(key, row[i].key_n), bytes_of(value, row[i].n), &number,
+			    &out) != row[i].want)
+			fail_msg("%s", row[i].why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +256,7 @@ int main(void)
 		IN_STORE(test_stages),
 		IN_STORE(test_rows),
 		IN_STORE(test_rows_are_never_rewritten),
+		cmocka_unit_test(test_damaged_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
