@@ -54,7 +54,7 @@ static void bad(const char *build, struct sim_setup s, unsigned runs)
 {
 	struct sim_result *r;
 
-	s.person_h = INFINITY;
+	s.person_h = s.tolerance_h = INFINITY;
 	r = runs_of(&s, runs);
 	show(build, r, runs);
 	free(r);
@@ -68,7 +68,7 @@ static void late(unsigned runs)
 
 	s.world.crash_ratio = 5;
 	s.world.from_h = 48;
-	s.person_h = INFINITY;
+	s.person_h = s.tolerance_h = INFINITY;
 	r = runs_of(&s, runs);
 	figure_share_at_least("rollout/late-5x/before-stable",
 		runs_stopped_before(r, runs, STEP_STABLE), runs, 95);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Good builds: how many are stopped for nothing, how long they take; and what slow start costs. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bench/gate/figure.h"
@@ -20,7 +21,31 @@ static unsigned undecided(const struct sim_result *r, unsigned n)
 	return hits;
 }
 
-/* A build that differs in nothing, and one that stirs things up for six hours as any build may. */
+/*
+ * A build that triples crashes for six hours after its install.  `settle` runs from the offer, so a
+ * plan has to leave time for the installs too: with 6 h it does not, and that is shown, not asked.
+ */
+static void stirred(const char *name, const Pb__PlanSpec *plan, unsigned settle_h, unsigned runs)
+{
+	Pb__PlanSpec spec = *plan;
+	struct sim_setup s = sim_setup(&spec, FLEET);
+	struct sim_result *r;
+	char halt[64], pause[64];
+
+	(void)snprintf(halt, sizeof(halt), "%s/halt", name);
+	(void)snprintf(pause, sizeof(pause), "%s/pause", name);
+	spec.settle_ms = settle_h * 3600000ull;
+	s.world.settle_ratio = 3;
+	r = runs_of(&s, runs);
+	if (settle_h >= 12)
+		figure_share_at_most(halt, runs_halted(r, runs), runs, 1);
+	else
+		figure_share_shown(halt, runs_halted(r, runs), runs);
+	figure_share_shown(pause, runs_paused(r, runs), runs);
+	free(r);
+}
+
+/* One that differs in nothing, and one that stirs things up at first as any build may. */
 void bench_good(unsigned runs)
 {
 	struct planfile *plan = plan_read("six");
@@ -33,11 +58,8 @@ void bench_good(unsigned runs)
 	figure_share_shown("rollout/aa/undecided", undecided(r, runs), runs);
 	figure_shown("rollout/aa/median", runs_median(r, runs, done_h), "h");
 	free(r);
-	s.world.settle_ratio = 3;
-	r = runs_of(&s, settle);
-	figure_share_at_most("rollout/aa-settle-3x/halt", runs_halted(r, settle), settle, 1);
-	figure_share_shown("rollout/aa-settle-3x/pause", runs_paused(r, settle), settle);
-	free(r);
+	stirred("rollout/stirred/12h", planfile_spec(plan), 12, settle);
+	stirred("rollout/stirred/6h", planfile_spec(plan), 6, settle);
 	planfile_free(plan);
 }
 
@@ -64,15 +86,19 @@ static void bricks(const struct sim_setup *good, unsigned runs, double share, co
 {
 	struct sim_setup s = *good;
 	struct sim_result *r;
+	char stopped[64];
 
 	s.world.brick = share;
-	s.person_h = INFINITY;
+	s.person_h = s.tolerance_h = INFINITY;
 	r = runs_of(&s, runs);
 	if (share >= 1)
 		figure_at_most(name, most(r, runs), "phones at most", 20);
-	else
+	else if (share == .05)
 		figure_at_most(name, runs_median(r, runs, bricked), "phones", 100);
-	figure_share_shown("slow-start/stopped", runs_stopped_before(r, runs, 1), runs);
+	else
+		figure_shown(name, runs_median(r, runs, bricked), "phones");
+	(void)snprintf(stopped, sizeof(stopped), "%s/stopped", name);
+	figure_share_shown(stopped, runs_stopped_before(r, runs, 1), runs);
 	free(r);
 }
 
@@ -80,8 +106,10 @@ void bench_bricks(unsigned runs)
 {
 	struct planfile *plan = plan_read("canary");
 	struct sim_setup s = sim_setup(planfile_spec(plan), FLEET);
-	struct sim_result *r = runs_of(&s, runs);
+	struct sim_result *r;
 
+	s.look_ms = 600000;
+	r = runs_of(&s, runs);
 	figure_at_most("slow-start/good", runs_median(r, runs, offered_h), "h", 48);
 	free(r);
 	bricks(&s, runs, 1, "slow-start/bricks-100");

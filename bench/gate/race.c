@@ -13,7 +13,6 @@
 #define CANARY  100000u
 #define CONTROL 900000u
 #define BUDGET  .2
-#define RATE    .00001 /* of a look: a canary crash of the old build at each */
 #define LOOKS   20000u
 
 struct race {
@@ -27,11 +26,11 @@ static double race_k(const struct gate_stage *s, const struct gate_rules *rules)
 	return eproc_average_log(&e, &w, 1);
 }
 
-/* As if a day went by in some 240 looks. */
-static struct race run(struct chance *r, double ratio)
+/* `step`: canary crashes of the old build that a look brings; ten of them are a day. */
+static struct race run(struct chance *r, double ratio, double step)
 {
 	struct gate_rules rules = { .limit = { .01, .01, .01, .06 },
-		.restart_ms = 240000,
+		.restart_ms = (uint64_t)(10 / step * 1000),
 		.settles = true,
 		.canary = .1,
 		.control = .9 };
@@ -46,8 +45,8 @@ static struct race run(struct chance *r, double ratio)
 			.ec = risk[ARM_CANARY],
 			.ek = risk[ARM_CONTROL] };
 		double w = (double)row.ec / row.ek, k;
-		row.xc = chance_binomial(r, risk[ARM_CANARY], RATE * ratio);
-		row.xk = chance_binomial(r, risk[ARM_CONTROL], RATE);
+		row.xc = chance_binomial(r, risk[ARM_CANARY], step / CANARY * ratio);
+		row.xk = chance_binomial(r, risk[ARM_CONTROL], step / CANARY);
 		risk[ARM_CANARY] -= row.xc;
 		risk[ARM_CONTROL] -= row.xk;
 		gate_add(s, &rules, &row);
@@ -64,7 +63,7 @@ static struct race run(struct chance *r, double ratio)
 	return out;
 }
 
-static void race_all(unsigned runs, double ratio, const char *word)
+static void race_all(unsigned runs, double ratio, double step, const char *word)
 {
 	double *sprt = figure_values(runs), *pause = figure_values(runs),
 	       *halt = figure_values(runs), m;
@@ -73,7 +72,7 @@ static void race_all(unsigned runs, double ratio, const char *word)
 
 	chance_init(&r, 1);
 	for (unsigned i = 0; i < runs; i++) {
-		struct race one = run(&r, ratio);
+		struct race one = run(&r, ratio, step);
 		sprt[i] = isnan(one.sprt) ? LOOKS : one.sprt;
 		pause[i] = isnan(one.pause) ? LOOKS : one.pause;
 		halt[i] = isnan(one.halt) ? LOOKS : one.halt;
@@ -90,7 +89,7 @@ static void race_all(unsigned runs, double ratio, const char *word)
 
 void bench_delay(unsigned runs)
 {
-	race_all(runs, 1.5, "1.5x");
-	race_all(runs, 2, "2x");
-	race_all(runs, 5, "5x");
+	race_all(runs, 1.5, .5, "1.5x");
+	race_all(runs, 2, .2, "2x");
+	race_all(runs, 5, .02, "5x");
 }

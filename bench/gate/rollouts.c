@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
 
 	if (argc > 1 && strcmp(argv[1], "--incidents") == 0) {
-		bench_incidents(100);
+		bench_incidents(40);
 		return 0;
 	}
 	if (argc > 2 || (argc > 1 && !full && strcmp(argv[1], "--quick") != 0)) {
@@ -97,6 +97,6 @@ int main(int argc, char **argv)
 	bench_bad(full ? 200 : 20);
 	bench_delay(full ? 2000 : 300);
 	if (full)
-		bench_incidents(100);
+		bench_incidents(40);
 	return 0;
 }

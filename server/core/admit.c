@@ -9,7 +9,7 @@ struct admit admit_next(const struct admit_facts *f)
 {
 	uint32_t window = f->boot_ok > ADMIT_WINDOW ? f->boot_ok : ADMIT_WINDOW;
 	uint32_t young = f->heard > ADMIT_YOUNG / 4 ? 4 * f->heard : ADMIT_YOUNG;
-	struct admit a = { f->resolved + window, f->admit_ppm };
+	struct admit a = { f->boot_ok + window, f->admit_ppm };
 	uint64_t share;
 
 	assert(f->expected > 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Slow start on two levels: how many devices of an open share are taken in, like TCP's window.
- * Bricks are not found by statistics but by not handing out more than came back: offers without an
- * outcome are at most max(20, those that booted), and devices whose silence has not been judged at
- * most max(500, four times those that were heard of).
+ * Bricks are not found by statistics but by not handing out more than came back: offers that did not
+ * end in a boot are at most max(20, those that did), and devices whose silence has not been judged at
+ * most max(500, four times those that were heard of).  A failure makes no room for the next.
  */
 #pragma once
 
@@ -15,8 +15,7 @@
 
 struct admit_facts {
 	uint32_t granted;   /* offers handed out so far, in this stage */
-	uint32_t resolved;  /* of these, with an outcome */
-	uint32_t boot_ok;   /* of these, good ones */
+	uint32_t boot_ok;   /* of these, those that booted */
 	uint32_t judged;    /* of those granted, silence was judged */
 	uint32_t heard;     /* of these, not silent */
 	uint32_t expected;  /* devices in the share, as far as known; >= 1 */

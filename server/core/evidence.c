@@ -191,10 +191,25 @@ void evidence_leave(struct evidence *e, struct evidence_device *d)
 	d->gone = true;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 void evidence_close_group(struct evidence *e, uint32_t group)
 {
 	assert(group < EVIDENCE_GROUPS);
+	if ((e->closed_groups & BIT(group)) != 0)
+		return;
 	e->closed_groups |= BIT(group);
+	/* What is left is compared with the canary from now on, not from the next batch on. */
+	for (unsigned s = 0; s < STREAM__COUNT; s++)
+		e->frozen[ARM_CONTROL][s] -=
+			least(e->frozen[ARM_CONTROL][s], e->risk[1 + group][s]);
+	for (unsigned s = 0; s < STREAM_COMPARED; s++)
+		for (unsigned k = 0; k < EVIDENCE_SLOTS; k++)
+			e->frozen_young[ARM_CONTROL][s] -=
+				least(e->frozen_young[ARM_CONTROL][s], e->young[k][1 + group][s]);
 }
 
 bool evidence_due(const struct evidence *e, uint64_t now_ms, uint64_t batch_ms)

@@ -128,7 +128,10 @@ bool evidence_s1(struct evidence *e, struct evidence_device *d);
 enum arm evidence_signature(const struct evidence *e, const struct evidence_device *d);
 /* The device is not to be followed any more. */
 void evidence_leave(struct evidence *e, struct evidence_device *d);
-/* The step of this ring that opens the buckets of `group` has opened. */
+/*
+ * The step of this ring that opens the buckets of `group` has opened.  Right after evidence_close():
+ * events that the group had in the open batch stay in it, the devices do not.
+ */
 void evidence_close_group(struct evidence *e, uint32_t group);
 
 bool evidence_due(const struct evidence *e, uint64_t now_ms, uint64_t batch_ms);

@@ -20,6 +20,7 @@ int cmd_rollout_list(struct ctl *c);
 int cmd_rollout_history(struct ctl *c);
 int cmd_gate_explain(struct ctl *c);
 int cmd_gate_replay(struct ctl *c);
+int cmd_plan_simulate(struct ctl *c);
 int cmd_device_why(struct ctl *c);
 int cmd_ring_show(struct ctl *c);
 int cmd_log_checkpoint(struct ctl *c);

@@ -58,6 +58,10 @@ const struct command commands[] = {
 	{ "gate", "replay", NULL, "NAME", "recompute every verdict from the evidence",
 		"huiductl gate replay 2.4.1", cmd_gate_replay, ARG(OUTPUT), 1, 1 },
 
+	{ "plan", "simulate", NULL, "PLAN", "what a plan does with good and bad builds",
+		"huiductl plan simulate plans/weekly.yaml --fleet 1000000 --baseline 1%/day",
+		cmd_plan_simulate, ARG(FLEET) | ARG(BASELINE) | ARG(RUNS) | ARG(OUTPUT), 1, 1 },
+
 	{ "device", "why", "why", "ID", "why a device has an update, or none",
 		"huiductl why 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_why, ARG(OUTPUT), 1, 1 },
 

@@ -73,7 +73,11 @@ static void group_run(struct job *job, struct writer *w)
 	struct group_job *j = (struct group_job *)job;
 	struct stage *stage = stages_find(&w->stages, j->key);
 
-	for (size_t i = 0; stage != NULL && i < stage->n_strata; i++) {
+	if (stage == NULL)
+		return;
+	/* What the group did is still compared with itself in the risk set. */
+	stages_close_batch(stage, &w->txn, job->now_ms);
+	for (size_t i = 0; i < stage->n_strata; i++) {
 		evidence_close_group(&stage->strata[i].evidence, j->group);
 		stage->strata[i].dirty = true;
 	}
@@ -219,12 +223,15 @@ static uint64_t until(const struct rollout *r, size_t step, uint64_t now_ms)
 }
 
 /* Control devices leave group by group, as the later steps of their ring open. */
-static int close_groups(struct control *c, const struct rollout *r, struct follow *f)
+static int close_groups(
+	struct control *c, const struct rollout *r, struct follow *f, uint64_t now_ms)
 {
 	uint32_t group = 0;
 
 	for (size_t step = f->key.step + 1u; step < r->n_steps; step++) {
-		struct group_job j = { .job = { .run = group_run }, .key = f->key, .group = group };
+		struct group_job j = {
+			.job = { .now_ms = now_ms, .run = group_run }, .key = f->key, .group = group
+		};
 		int err;
 		if (r->steps[step].ring != (uint32_t)f->ring)
 			continue;
@@ -256,7 +263,7 @@ static int update_rollout(struct control *c, const struct rollout *r, uint64_t n
 			f->until_ms = until_ms;
 		f = follow_find(c, key);
 		if (err == 0 && f != NULL)
-			err = close_groups(c, r, f);
+			err = close_groups(c, r, f, now_ms);
 	}
 	return err;
 }
@@ -309,7 +316,6 @@ static void admit(struct control *c, const struct rollout *r, struct follow *f, 
 	uint64_t expected = follow_expected(c, r, f->key.step);
 	struct admit_facts facts = {
 		.granted = atomic_load(&f->live->granted),
-		.resolved = atomic_load(&f->live->resolved),
 		.boot_ok = atomic_load(&f->live->boot_ok),
 		.judged = atomic_load(&f->live->judged),
 		.heard = atomic_load(&f->live->heard),

@@ -150,7 +150,7 @@ static uint32_t draw(struct book *b, struct chance *r, const struct rates *rates
 	*risk -= n;
 	told = rates->told;
 	if (stream_of[cell] == STREAM_CRASH && k == 1)
-		told *= b->world->crash_told;
+		told *= 1 - b->world->crash_lost;
 	return told < 1 ? chance_binomial(r, n, told) : n;
 }
 

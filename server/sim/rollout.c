@@ -13,8 +13,6 @@
 
 #define BOOKS 2u /* the model the fault concerns, and all others */
 
-static const uint64_t began_ms = 1700000000000; /* any day */
-
 struct stage_run {
 	struct book book[BOOKS];
 	struct run *run;
@@ -39,24 +37,26 @@ struct run {
 	size_t n, at, books;
 	uint64_t now_ms, paused_ms, done_ms;
 	bool paused, complete, waived;
+	enum gate_reason why; /* it is paused */
 	struct sim_result out;
 };
 
 struct sim_setup sim_setup(const Pb__PlanSpec *spec, uint32_t fleet)
 {
-	struct sim_setup s = {
-		.spec = spec, .look_ms = 3600000, .person_h = 4, .patience_h = 7 * 24
-	};
+	struct sim_setup s = { .spec = spec,
+		.look_ms = 3600000,
+		.person_h = 4,
+		.tolerance_h = 4,
+		.patience_h = 7 * 24 };
 
 	s.world = sim_world();
 	fleet_seats(spec, fleet, s.world.ring);
 	return s;
 }
 
-static double hours(const struct run *r, uint64_t ms)
+static double hours(uint64_t ms)
 {
-	(void)r;
-	return (double)(ms - began_ms) / 3600000;
+	return (double)(ms - SIM_BEGAN_MS) / 3600000;
 }
 
 static void take_row(void *to, uint32_t book, const struct evidence_row *row)
@@ -91,7 +91,7 @@ static void open_books(struct run *r, struct stage_run *s)
 			.sink = &s->sink,
 			.number = i,
 			.faulty = i == 0,
-			.began_h = hours(r, r->now_ms) };
+			.began_h = hours(r->now_ms) };
 		book_init(b, &r->chance, phones, sides);
 	}
 }
@@ -181,7 +181,6 @@ static void admit(struct run *r, struct stage_run *s)
 	struct admit next;
 
 	for (uint32_t b = 0; b < r->books; b++) {
-		f.resolved += s->book[b].resolved;
 		f.boot_ok += s->book[b].boot_ok;
 		f.judged += s->book[b].judged;
 		f.heard += s->book[b].judged - s->book[b].silent;
@@ -255,19 +254,20 @@ static void note_stop(struct run *r, const struct gate_judgement *j)
 		r->out.stopped = true;
 		r->out.reason = j->reason;
 		r->out.stop_step = (uint32_t)r->at;
-		r->out.stop_h = hours(r, r->now_ms);
+		r->out.stop_h = hours(r->now_ms);
 		r->out.at_stop = hurt_now(r);
 	}
 	if (halt) {
 		r->out.end = SIM_HALTED;
 		r->out.halt_step = (uint32_t)r->at;
-		r->out.halt_h = hours(r, r->now_ms);
+		r->out.halt_h = hours(r->now_ms);
 		return;
 	}
 	r->out.pauses += j->reason == GATE_EVIDENCE;
 	r->out.undecided += j->reason != GATE_EVIDENCE;
 	r->paused = true;
 	r->paused_ms = r->now_ms;
+	r->why = j->reason;
 }
 
 static void promote(struct run *r)
@@ -276,7 +276,7 @@ static void promote(struct run *r)
 	r->out.offered_h[r->at] = r->stage[r->at].offered_h;
 	r->out.steps_passed++;
 	if (r->at + 1 == r->n || r->step[r->at + 1].stage < 0)
-		r->out.done_h = r->out.done_h > 0 ? r->out.done_h : hours(r, r->now_ms);
+		r->out.done_h = r->out.done_h > 0 ? r->out.done_h : hours(r->now_ms);
 	if (r->at + 1 < r->n) {
 		open_step(r, r->at + 1);
 		return;
@@ -310,9 +310,18 @@ static struct gate_judgement judge(struct run *r, double log_k)
 	return (struct gate_judgement){ .reason = GATE_PASSED };
 }
 
+/* How long a person takes to let it go on. */
+static double wait_h(const struct run *r)
+{
+	bool numbers =
+		r->why == GATE_TOLERANCE || r->why == GATE_ADMITTING || r->why == GATE_NOBODY;
+
+	return numbers ? r->setup->tolerance_h : r->setup->person_h;
+}
+
 static void resume(struct run *r)
 {
-	if (!r->paused || hours(r, r->now_ms) < hours(r, r->paused_ms) + r->setup->person_h)
+	if (!r->paused || hours(r->now_ms) < hours(r->paused_ms) + wait_h(r))
 		return;
 	r->paused = false;
 	r->waived = true;
@@ -333,7 +342,6 @@ static bool look(struct run *r)
 		if (r->stage[i].open)
 			close_batch(r, &r->stage[i]);
 	log_k = capital_sum(r->log_e, r->rules, r->n);
-	r->out.last_log_k = log_k;
 	r->out.max_log_k = fmax(r->out.max_log_k, log_k);
 	j = judge(r, log_k);
 	if (j.verdict == GATE_DO_HALT || j.verdict == GATE_DO_PAUSE)
@@ -348,8 +356,8 @@ static bool look(struct run *r)
 		return false;
 	if (r->complete && r->now_ms >= r->done_ms + r->setup->spec->watch_ms)
 		return false;
-	return !r->paused || !isinf(r->setup->person_h) ||
-		hours(r, r->now_ms) < hours(r, r->paused_ms) + r->setup->patience_h;
+	return !r->paused || !isinf(wait_h(r)) ||
+		hours(r->now_ms) < hours(r->paused_ms) + r->setup->patience_h;
 }
 
 struct sim_result sim_run(const struct sim_setup *setup, uint64_t seed)
@@ -358,12 +366,12 @@ struct sim_result sim_run(const struct sim_setup *setup, uint64_t seed)
 	struct sim_result out;
 
 	r->setup = setup;
-	r->now_ms = began_ms;
+	r->now_ms = SIM_BEGAN_MS;
 	r->capital = mem_zalloc(sizeof(*r->capital));
 	r->books = setup->world.product < 1 ? 2 : 1;
 	chance_init(&r->chance, seed);
 	timing_init(&r->timing, setup);
-	plan_steps(setup->spec, began_ms / 1000, r->step, &r->n);
+	plan_steps(setup->spec, SIM_BEGAN_MS / 1000, r->step, &r->n);
 	for (size_t i = 0; i < r->n; i++) {
 		r->rules[i] = capital_rules(setup->spec, &r->step[i]);
 		if (r->rules[i].restart_ms == 0)

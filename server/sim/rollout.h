@@ -10,6 +10,8 @@
 #include "server/core/capital.h"
 #include "server/sim/book.h"
 
+#define SIM_BEGAN_MS 1700000000000ull /* every rollout starts then */
+
 struct sim_setup {
 	const Pb__PlanSpec
 		*spec; /* that plan_check() passed; 0 in a duration of silence: the usual */
@@ -17,6 +19,7 @@ struct sim_setup {
 	uint64_t look_ms; /* batches close and the gate looks so often */
 	/* A paused rollout is resumed so much later; INFINITY: it is only watched. */
 	double person_h, patience_h; /* and so long */
+	double tolerance_h; /* the same where only numbers were wanting: not too few, not too bad */
 	/* May be NULL: all rows, and all that single devices did. */
 	void (*row)(void *to, uint32_t step, uint32_t book, const struct evidence_row *row);
 	void (*event)(void *to, uint32_t step, uint32_t book, const struct book_event *e);
@@ -43,7 +46,7 @@ struct sim_result {
 		[LADDER_STEPS_MAX]; /* from opening a step to its last first poll; 0: never */
 	struct sim_hurt hurt;       /* at the end */
 	uint64_t offered;           /* phones */
-	double max_log_k, last_log_k;
+	double max_log_k;
 	uint32_t looks;
 };
 

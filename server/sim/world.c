@@ -27,7 +27,6 @@ struct sim_world sim_world(void)
 		.affected = 1,
 		.until_h = INFINITY,
 		.crash_ratio = 1,
-		.crash_told = 1,
 		.settle_ratio = 1,
 		.settle_h = 6,
 	};

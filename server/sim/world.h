@@ -42,7 +42,7 @@ struct sim_world {
 	double brick;                  /* never heard of again, `from_h` after the install */
 	double bad_boot, bad_install, bad_rollback; /* shares, added to the usual ones */
 	double mute;                   /* share of those on it that reports nothing any more */
-	double crash_told;             /* share of their crashes that are still reported */
+	double crash_lost;             /* share of their crashes that is not reported */
 	double settle_ratio, settle_h; /* what any new build stirs up */
 };
 

@@ -191,6 +191,25 @@ static void step_leave(struct life *l)
 	evidence_leave(&l->e, &l->d[i]);
 }
 
+/* Those of it at risk now are out of the open batch; none can be missing twice. */
+static void model_leave_group(struct model *m, uint32_t g)
+{
+	for (unsigned s = 0; s < STREAM__COUNT; s++) {
+		uint32_t *steady = &m->frozen[AGE_STEADY][ARM_CONTROL][s];
+		uint32_t *young = &m->frozen[AGE_YOUNG][ARM_CONTROL][s];
+		uint32_t all = *steady + *young, leave = 0, leave_young = 0;
+		for (size_t i = 0; i < DEVICES; i++) {
+			const struct model_device *d = &m->d[i];
+			bool in = is_followed(m, d) && d->arm == ARM_CONTROL && d->group == g;
+			leave += in && !d->seen[s];
+			leave_young +=
+				in && !d->seen[s] && is_compared(s) && age_of(m, d) == AGE_YOUNG;
+		}
+		*young -= *young < leave_young ? *young : leave_young;
+		*steady = all - (all < leave ? all : leave) - *young;
+	}
+}
+
 static void step_group(struct life *l)
 {
 	uint32_t g = (uint32_t)rng_below(&l->rng, EVIDENCE_GROUPS);
@@ -198,6 +217,8 @@ static void step_group(struct life *l)
 	/* Seldom, or nothing would be left. */
 	if (rng_below(&l->rng, 4) != 0)
 		return;
+	if (!l->m.closed[g])
+		model_leave_group(&l->m, g);
 	l->m.closed[g] = true;
 	evidence_close_group(&l->e, g);
 }

@@ -115,7 +115,7 @@ static void test_who_is_judged(void **state)
 	close_batch(&f);
 	check_row(&f, "one in each arm",
 		(struct evidence_row)SILENT(.xc = 1, .xk = 0, .ec = 1, .ek = 1));
-	check_row(&f, "judged", (struct evidence_row)JUDGED(.xc = 1, .xk = 1, .ec = 4, .ek = 4));
+	check_row(&f, "judged", (struct evidence_row)JUDGED(.xc = 1, .xk = 1, .ec = 4, .ek = 3));
 	assert_int_equal(f.canary[1].seen | f.control[2].seen, 0);
 	/* Crowds that are judged say nothing yet: they do not fill a batch; the silent do. */
 	f.e.events = 0;
