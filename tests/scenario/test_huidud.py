@@ -433,12 +433,12 @@ def test_kill_9_in_mid_rollout(deployment):
 
 
 def test_gate_explains_and_replays(deployment):
-    """A bad build is halted; what the gate rested on can be looked at and computed again."""
+    """Bricks are silent, and that halts; what it rested on can be looked at and computed again."""
     d = deployment
     d.edit({'honour: 1000': 'honour: 0', 'core: 100': 'core: 0', 'dev: 100000': 'dev: 0'})
     d.start()
     fleet = start_fleet(d, '--phones', '400', '--day', '5', '--crashes', '0.05', '--build',
-                        '2.0:crash=20,brick=0.02')
+                        '2.0:brick=0.5')
     wait_until(lambda: (fleet_status(d) or {}).get('enrolled') == 400, 'enrolled')
     d.release('2.0', '''
 name: compared
@@ -455,7 +455,7 @@ holdback: 1 %
     stage = gate['stages'][0]
     assert stage['judged'] > 0 and stage['control_judged'] > 0
     assert {s['name'] for s in stage['streams']} >= {'crashes', 'silence', 'battery'}
-    assert stage['signatures'] and stage['signatures'][0]['canary'] > 0
+    assert any(word in gate['rollout']['gate'] for word in ('silence', 'no boot in time'))
     assert d.must('gate', 'replay', '2.0').rstrip().endswith(' 0 differ')
     # The same after a crash of the server: rows are never rewritten.
     d.kill()

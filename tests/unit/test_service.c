@@ -125,8 +125,8 @@ static void bad_build_is_halted(void **state)
 	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "2.0", 2, "two"));
 	assert_int_equal(0,
 		deployment_roll_out(
-			&f.d, "2.0", phone_a, 1, plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
-	live(&f, 40, "2.0", 2, 1);
+			&f.d, "2.0", phone_a, 1, plan_of(&p, ladder, 6, 6 * HOUR, 10000)));
+	live(&f, 40, "2.0", 2, 4);
 	r = deployment_rollout(&f.d, "2.0");
 	assert_int_equal(ROLLOUT_HALTED, r->state);
 	assert_true(rollout_ring(r) <= RING_HONOUR);
