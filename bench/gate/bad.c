@@ -33,19 +33,19 @@ static void show(const char *build, const struct sim_result *r, unsigned n)
 {
 	char name[80];
 
-	(void)snprintf(name, sizeof(name), "rollout/%s/halt", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_halt", build);
 	figure_share_shown(name, runs_halted(r, n), n);
-	(void)snprintf(name, sizeof(name), "rollout/%s/stopped", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_stopped", build);
 	figure_share_shown(name, runs_stopped_before(r, n, UINT32_MAX), n);
-	(void)snprintf(name, sizeof(name), "rollout/%s/stopped-before-stable", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_before_stable", build);
 	figure_share_shown(name, runs_stopped_before(r, n, STEP_STABLE), n);
-	(void)snprintf(name, sizeof(name), "rollout/%s/stage", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_stage", build);
 	figure_shown(name, runs_median(r, n, stop_step), "of 6, median");
-	(void)snprintf(name, sizeof(name), "rollout/%s/time", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_time", build);
 	figure_shown(name, runs_median(r, n, stop_h), "h, median");
-	(void)snprintf(name, sizeof(name), "rollout/%s/crashed", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_crashed", build);
 	figure_shown(name, runs_median(r, n, crashed), "phones, median");
-	(void)snprintf(name, sizeof(name), "rollout/%s/bricked", build);
+	(void)snprintf(name, sizeof(name), "rollout_%s_bricked", build);
 	figure_shown(name, runs_median(r, n, bricked), "phones, median");
 }
 
@@ -70,9 +70,9 @@ static void late(unsigned runs)
 	s.world.from_h = 48;
 	s.person_h = s.tolerance_h = INFINITY;
 	r = runs_of(&s, runs);
-	figure_share_at_least("rollout/late-5x/before-stable",
-		runs_stopped_before(r, runs, STEP_STABLE), runs, 95);
-	show("late-5x-72h-soak", r, runs);
+	figure_share_at_least(
+		"T11_late_5x_before_stable", runs_stopped_before(r, runs, STEP_STABLE), runs, 95);
+	show("late_5x_soak_72h", r, runs);
 	free(r);
 	planfile_free(plan);
 }
@@ -87,12 +87,12 @@ void bench_bad(unsigned runs)
 		{ .name = "1.5x", .ratio = 1.5 },
 		{ .name = "2x", .ratio = 2 },
 		{ .name = "5x", .ratio = 5 },
-		{ .name = "crash-loops-1-%-a-day", .ratio = 1, .loop = .0095 },
-		{ .name = "bricks-1-%", .ratio = 1, .brick = .01 },
-		{ .name = "bricks-5-%", .ratio = 1, .brick = .05 },
-		{ .name = "boot-failures-3-%", .ratio = 1, .boot = .03 },
-		{ .name = "boot-failures-20-%", .ratio = 1, .boot = .2 },
-		{ .name = "new-crash-.3-%-a-day", .ratio = 1, .add = .003 },
+		{ .name = "loops_1_percent_a_day", .ratio = 1, .loop = .0095 },
+		{ .name = "bricks_1_percent", .ratio = 1, .brick = .01 },
+		{ .name = "bricks_5_percent", .ratio = 1, .brick = .05 },
+		{ .name = "no_boot_3_percent", .ratio = 1, .boot = .03 },
+		{ .name = "no_boot_20_percent", .ratio = 1, .boot = .2 },
+		{ .name = "new_crash_.3_percent_a_day", .ratio = 1, .add = .003 },
 		{ .name = ".8x", .ratio = .8 },
 	};
 	struct planfile *plan = plan_read("six");

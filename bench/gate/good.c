@@ -32,8 +32,8 @@ static void stirred(const char *name, const Pb__PlanSpec *plan, unsigned settle_
 	struct sim_result *r;
 	char halt[64], pause[64];
 
-	(void)snprintf(halt, sizeof(halt), "%s/halt", name);
-	(void)snprintf(pause, sizeof(pause), "%s/pause", name);
+	(void)snprintf(halt, sizeof(halt), "%s_halted", name);
+	(void)snprintf(pause, sizeof(pause), "%s_paused", name);
 	spec.settle_ms = settle_h * 3600000ull;
 	s.world.settle_ratio = 3;
 	r = runs_of(&s, runs);
@@ -53,13 +53,13 @@ void bench_good(unsigned runs)
 	struct sim_result *r = runs_of(&s, runs);
 	unsigned settle = runs / 5;
 
-	figure_share_at_most("rollout/aa/halt", runs_halted(r, runs), runs, 1);
-	figure_share_at_most("rollout/aa/pause", runs_paused(r, runs), runs, 2);
-	figure_share_shown("rollout/aa/undecided", undecided(r, runs), runs);
-	figure_shown("rollout/aa/median", runs_median(r, runs, done_h), "h");
+	figure_share_at_most("T3_good_build_halted", runs_halted(r, runs), runs, 1);
+	figure_share_at_most("T3_good_build_paused", runs_paused(r, runs), runs, 2);
+	figure_share_shown("T3_good_build_undecided", undecided(r, runs), runs);
+	figure_shown("T3_good_build_takes", runs_median(r, runs, done_h), "h");
 	free(r);
-	stirred("rollout/stirred/12h", planfile_spec(plan), 12, settle);
-	stirred("rollout/stirred/6h", planfile_spec(plan), 6, settle);
+	stirred("T3_stirred_settle_12h", planfile_spec(plan), 12, settle);
+	stirred("T3_stirred_settle_6h", planfile_spec(plan), 6, settle);
 	planfile_free(plan);
 }
 
@@ -97,7 +97,7 @@ static void bricks(const struct sim_setup *good, unsigned runs, double share, co
 		figure_at_most(name, runs_median(r, runs, bricked), "phones", 100);
 	else
 		figure_shown(name, runs_median(r, runs, bricked), "phones");
-	(void)snprintf(stopped, sizeof(stopped), "%s/stopped", name);
+	(void)snprintf(stopped, sizeof(stopped), "%s_stopped", name);
 	figure_share_shown(stopped, runs_stopped_before(r, runs, 1), runs);
 	free(r);
 }
@@ -110,11 +110,11 @@ void bench_bricks(unsigned runs)
 
 	s.look_ms = 600000;
 	r = runs_of(&s, runs);
-	figure_at_most("slow-start/good", runs_median(r, runs, offered_h), "h", 48);
+	figure_at_most("T8_good_build_offered", runs_median(r, runs, offered_h), "h", 48);
 	free(r);
-	bricks(&s, runs, 1, "slow-start/bricks-100");
-	bricks(&s, runs, .2, "slow-start/bricks-20");
-	bricks(&s, runs, .05, "slow-start/bricks-5");
-	bricks(&s, runs, .02, "slow-start/bricks-2");
+	bricks(&s, runs, 1, "T8_bricks_100_percent");
+	bricks(&s, runs, .2, "T8_bricks_20_percent");
+	bricks(&s, runs, .05, "T8_bricks_5_percent");
+	bricks(&s, runs, .02, "T8_bricks_2_percent");
 	planfile_free(plan);
 }

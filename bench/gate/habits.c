@@ -24,7 +24,7 @@
 #define FIRST_POLL    8.0        /* hours, at mean activity */
 #define SETTLE_HOURS  6.0
 #define SETTLE_RATIO  3.0
-#define STEADY_WEIGHT .75
+#define STEADY_WEIGHT .9
 #define OUTAGE_SHARE  .2 /* of all devices, within an hour */
 
 struct world {

@@ -18,9 +18,9 @@ static void one(enum incident i, const Pb__PlanSpec *weekly, const Pb__PlanSpec 
 		stopped += e.stopped;
 		hurt[k] = e.hurt;
 	}
-	(void)snprintf(name, sizeof(name), "incident/%s/stopped", incident_name(i));
+	(void)snprintf(name, sizeof(name), "incident_%s_stopped", incident_name(i));
 	figure_share_shown(name, stopped, n);
-	(void)snprintf(name, sizeof(name), "incident/%s/hurt", incident_name(i));
+	(void)snprintf(name, sizeof(name), "incident_%s_hurt", incident_name(i));
 	figure_shown(name, figure_median(hurt, n), "phones, median");
 	free(hurt);
 }

@@ -78,9 +78,9 @@ static void race_all(unsigned runs, double ratio, double step, const char *word)
 		halt[i] = isnan(one.halt) ? LOOKS : one.halt;
 	}
 	m = figure_median(sprt, runs);
-	(void)snprintf(name, sizeof(name), "whole-gate/%s/pause", word);
+	(void)snprintf(name, sizeof(name), "T4_%s_pause", word);
 	figure_at_most(name, figure_median(pause, runs) / m, "of the SPRT", 1.6);
-	(void)snprintf(name, sizeof(name), "whole-gate/%s/halt", word);
+	(void)snprintf(name, sizeof(name), "T4_%s_halt", word);
 	figure_at_most(name, figure_median(halt, runs) / m, "of the SPRT", 2.1);
 	free(sprt);
 	free(pause);

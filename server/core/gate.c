@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* Of a relative stream: what goes on, and what a new build stirs up at first. */
-static const double age_weight[AGE__COUNT] = { [AGE_STEADY] = .75, [AGE_YOUNG] = .25 };
+static const double age_weight[AGE__COUNT] = { [AGE_STEADY] = .9, [AGE_YOUNG] = .1 };
 
 /* Where a limit can be shown to hold with less than a tenth of the share, it must be. */
 #define SHOWN_FROM 100.0
@@ -14,7 +14,7 @@ static const struct {
 	double weight;
 	const char *word;
 } streams[GATE_STREAM_SYMPTOM + 1] = {
-	[GATE_STREAM_CRASH] = { .36, "crashes" },
+	[GATE_STREAM_CRASH] = { .38, "crashes" },
 	[GATE_STREAM_LOOP] = { .10, "crash loops" },
 	[GATE_STREAM_BOOT] = { .05, "failed boots" },
 	[GATE_STREAM_INSTALL] = { .05, "failed installs" },
@@ -22,7 +22,7 @@ static const struct {
 	[GATE_STREAM_S1] = { .05, "no boot in time" },
 	[GATE_STREAM_SILENT] = { .20, "silence" },
 	[GATE_STREAM_SIGNATURES] = { .10, "new crashes" },
-	[GATE_STREAM_SYMPTOM] = { .04 / SYMPTOMS, "symptoms" },
+	[GATE_STREAM_SYMPTOM] = { .02 / SYMPTOMS, "symptoms" },
 };
 
 double gate_weight(enum gate_stream stream)

@@ -96,7 +96,7 @@ static void test_turns_bad_late(void **state)
 		(void)gate_stage_log(&s, &rules, stream);
 		/* 30 against an expected 3.3 in one day, whatever was before. */
 		if (bad < GATE_DAYS)
-			assert_true(stream[GATE_STREAM_CRASH] > log(GATE_HALT / .36));
+			assert_true(stream[GATE_STREAM_CRASH] > log(GATE_HALT / .38));
 		else
 			assert_true(stream[GATE_STREAM_CRASH] < last + 1e-9);
 		last = stream[GATE_STREAM_CRASH];
@@ -146,7 +146,7 @@ static void test_ages(void **state)
 		want_steady = exp(
 			row[i].restarts ? eproc_restart_log(&st, &zero, 1) : eproc_halt_log(&st));
 		(void)gate_stage_log(&s, &with, stream);
-		assert_true(same(stream[row[i].shown], log(.25 * want_young + .75 * want_steady)));
+		assert_true(same(stream[row[i].shown], log(.1 * want_young + .9 * want_steady)));
 		/* Without a settle time all are steady, and theirs is the whole of it. */
 		(void)gate_stage_log(&s, &rules, stream);
 		assert_true(same(stream[row[i].shown], log(want_steady)));

@@ -104,9 +104,9 @@ static void test_weights(void **state)
 		sum += gate_weight(i);
 	}
 	assert_true(fabs(sum - 1) < 1e-12);
-	assert_true(gate_weight(GATE_STREAM_CRASH) == .36);
+	assert_true(gate_weight(GATE_STREAM_CRASH) == .38);
 	assert_true(gate_weight(GATE_STREAM_SILENT) == .20);
-	assert_true(gate_weight(GATE_STREAM_SYMPTOM + 7) == .005);
+	assert_true(gate_weight(GATE_STREAM_SYMPTOM + 7) == .0025);
 }
 
 /* The first device does not boot, limit 0.1 %: 177.5 in a twentieth of the capital. */
