@@ -5,7 +5,7 @@
 
 #include "bench/gate/figure.h"
 #include "bench/gate/rollouts.h"
-#include "tests/sim/incidents.h"
+#include "tests/sim/incidents/incidents.h"
 
 static void one(enum incident i, const Pb__PlanSpec *weekly, const Pb__PlanSpec *stable, unsigned n)
 {

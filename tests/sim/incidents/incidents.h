@@ -6,7 +6,7 @@
 
 enum incident {
 #define INCIDENT(id, ...) INCIDENT_##id,
-#include "tests/sim/incidents.def"
+#include "tests/sim/incidents/incidents.def"
 #undef INCIDENT
 	INCIDENT__COUNT
 };

@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "server/ctl/planfile.h"
-#include "tests/sim/incidents.h"
+#include "tests/sim/incidents/incidents.h"
 
 #define RUNS 5u
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/sim/incidents.h"
+#include "tests/sim/incidents/incidents.h"
 
 #include <math.h>
 
@@ -13,7 +13,7 @@ static const struct {
 	struct sim_world world; /* 0: as usual */
 } incidents[INCIDENT__COUNT] = {
 #define INCIDENT(id, verdict, story, ...) { #id, story, verdict, { __VA_ARGS__ } },
-#include "tests/sim/incidents.def"
+#include "tests/sim/incidents/incidents.def"
 #undef INCIDENT
 };
 
