@@ -9,28 +9,68 @@
 #include "server/service/control_private.h"
 #include "server/service/sentence.h"
 
-struct gate_run *gates_of(struct control *c, const struct rollout *r)
+#define KEPT 64u /* rollouts whose sums are kept, half a megabyte each, besides those at work */
+
+static void run_free(struct gate_run *g)
+{
+	free(g->capital);
+	free(g);
+}
+
+void gates_release(struct control *c)
+{
+	for (size_t i = 0; i < c->n_gates; i++)
+		run_free(c->gates[i]);
+	free(c->gates);
+}
+
+/* Rows may still come: it is open, or complete and watched. */
+static bool is_at_work(const struct control *c, const struct rollout *r)
+{
+	if (r->state != ROLLOUT_COMPLETE)
+		return rollout_is_live(r);
+	for (size_t i = 0; i < c->n_follows; i++)
+		if (c->follows[i].key.rollout == r->no)
+			return true;
+	return false;
+}
+
+static bool is_idle(const struct control *c, const struct gate_run *g)
+{
+	for (size_t i = 0; i < c->state.n_rollouts; i++)
+		if (c->state.rollouts[i]->no == g->rollout)
+			return !is_at_work(c, c->state.rollouts[i]);
+	return true;
+}
+
+/* The oldest that are over go first; what they said is in the rows. */
+static void make_room(struct control *c)
+{
+	for (size_t i = 0; c->n_gates >= KEPT && i < c->n_gates;) {
+		if (!is_idle(c, c->gates[i])) {
+			i++;
+			continue;
+		}
+		run_free(c->gates[i]);
+		memmove(&c->gates[i], &c->gates[i + 1],
+			(--c->n_gates - i) * sizeof(struct gate_run *));
+	}
+}
+
+static struct gate_run *run_of(struct control *c, const struct rollout *r)
 {
 	struct gate_run *g;
 
 	for (size_t i = 0; i < c->n_gates; i++)
 		if (c->gates[i]->rollout == r->no)
 			return c->gates[i];
+	make_room(c);
 	g = mem_zalloc(sizeof(*g));
 	g->rollout = r->no;
 	g->capital = mem_zalloc(sizeof(*g->capital));
 	c->gates = mem_resize(c->gates, c->n_gates + 1, sizeof(struct gate_run *));
 	c->gates[c->n_gates++] = g;
 	return g;
-}
-
-void gates_release(struct control *c)
-{
-	for (size_t i = 0; i < c->n_gates; i++) {
-		free(c->gates[i]->capital);
-		free(c->gates[i]);
-	}
-	free(c->gates);
 }
 
 bool gates_crash_reports(const struct control *c, const struct rollout *r)
@@ -94,6 +134,23 @@ static double capital(const struct gate_run *g, const struct rollout *r)
 	for (size_t i = 0; i < r->n_steps; i++)
 		rules[i] = rollout_rules(r, i);
 	return capital_log(g->capital, rules, r->n_steps);
+}
+
+static void catch_up(struct control *c, struct gate_run *g, const struct rollout *r)
+{
+	read_rows(c, g, r);
+	forget(g, r);
+	g->log_k = capital(g, r);
+}
+
+/* Those at work are caught up with at each tick, the others when somebody asks. */
+struct gate_run *gates_of(struct control *c, const struct rollout *r)
+{
+	struct gate_run *g = run_of(c, r);
+
+	if (!is_at_work(c, r))
+		catch_up(c, g, r);
+	return g;
 }
 
 /* Its share, or as many as the plan offers to. */
@@ -207,11 +264,9 @@ static bool act(struct control *c, struct rollout *r, struct gate_run *g, uint64
 /* True when it decided something. */
 static bool run(struct control *c, struct rollout *r, uint64_t now_ms)
 {
-	struct gate_run *g = gates_of(c, r);
+	struct gate_run *g = run_of(c, r);
 
-	read_rows(c, g, r);
-	forget(g, r);
-	g->log_k = capital(g, r);
+	catch_up(c, g, r);
 	if (r->state == ROLLOUT_COMPLETE) {
 		/* Still watched: it can be halted, there is nothing left to open. */
 		g->last = (struct gate_judgement){ .reason = GATE_PASSED };
@@ -229,7 +284,7 @@ void gates_run(struct control *c, uint64_t now_ms)
 	bool decided = false;
 
 	for (size_t i = 0; i < c->state.n_rollouts; i++)
-		if (rollout_is_live(c->state.rollouts[i]))
+		if (is_at_work(c, c->state.rollouts[i]))
 			decided |= run(c, c->state.rollouts[i], now_ms);
 	if (!decided)
 		return;

@@ -457,9 +457,10 @@ holdback: 1 %
     assert {s['name'] for s in stage['streams']} >= {'crashes', 'silence', 'battery'}
     assert any(word in gate['rollout']['gate'] for word in ('silence', 'no boot in time'))
     assert d.must('gate', 'replay', '2.0').rstrip().endswith(' 0 differ')
-    # The same after a crash of the server: rows are never rewritten.
+    # The same after a crash of the server: rows are never rewritten, and nothing is forgotten.
     d.kill()
     d.start()
+    assert d.json('gate', 'explain', '2.0')['log_k'] == gate['log_k']
     assert d.must('gate', 'replay', '2.0').rstrip().endswith(' 0 differ')
     assert d.rollout('2.0')['state'] == 'halted'
     fleet.kill()
