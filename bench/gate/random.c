@@ -5,30 +5,12 @@
 
 void random_seed(struct random *r, uint64_t run)
 {
-	for (int i = 0; i < 4; i++) {
-		uint64_t z = run += 0x9e3779b97f4a7c15u;
-		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-		z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-		r->s[i] = z ^ z >> 31;
-	}
-}
-
-static uint64_t rotate(uint64_t x, int k)
-{
-	return x << k | x >> (64 - k);
+	chance_init(&r->chance, run);
 }
 
 uint64_t random_u64(struct random *r)
 {
-	uint64_t *s = r->s, result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
-
-	s[2] ^= s[0];
-	s[3] ^= s[1];
-	s[1] ^= s[2];
-	s[0] ^= s[3];
-	s[2] ^= t;
-	s[3] = rotate(s[3], 45);
-	return result;
+	return chance_u64(&r->chance);
 }
 
 double random_uniform(struct random *r)

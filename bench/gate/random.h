@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Numbers for simulations: xoshiro256** (Blackman, Vigna 2018), its state drawn by splitmix64 from
- * the number of a run.  One run is one seed; whatever was seen in a run is seen again in it.
+ * Numbers for simulations of single streams: more distributions on server/sim's generator.  One run
+ * is one seed; whatever was seen in a run is seen again in it.
  */
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
+
+#include "server/sim/chance.h"
 
 struct random {
-	uint64_t s[4];
+	struct chance chance;
 };
 
 /* `run` is the seed: near numbers give unrelated sequences. */

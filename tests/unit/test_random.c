@@ -12,7 +12,7 @@
 static void test_reference(void **state)
 {
 	static const uint64_t want[] = { 11520, 0, 1509978240, 1215971899390074240 };
-	struct random r = { { 1, 2, 3, 4 } };
+	struct random r = { { { 1, 2, 3, 4 } } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(want); i++)
