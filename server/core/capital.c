@@ -78,8 +78,11 @@ double capital_log(const struct capital *c, const struct gate_rules *rules, size
 	return capital_sum(log_e, rules, n);
 }
 
-void capital_forget(struct capital *c, size_t n)
+void capital_resumed(struct capital *c, size_t n, uint64_t resumed_ms)
 {
+	if (c->forgot_ms == resumed_ms)
+		return;
 	for (size_t i = 0; i < n; i++)
 		gate_forget(&c->stage[i]);
+	c->forgot_ms = resumed_ms;
 }

@@ -11,6 +11,7 @@
 
 /* All closed rows of a rollout; { 0 } at its start.  About half a megabyte. */
 struct capital {
+	uint64_t forgot_ms; /* of the last resume that was taken in */
 	struct gate_stage stage[LADDER_STEPS_MAX];
 };
 
@@ -21,5 +22,8 @@ struct gate_rules capital_rules(const Pb__PlanSpec *spec, const struct plan_step
 double capital_log(const struct capital *c, const struct gate_rules *rules, size_t n);
 /* The same from gate_stage_log() of each, for who keeps them: a stage without new rows has not moved. */
 double capital_sum(const double *log_e, const struct gate_rules *rules, size_t n);
-/* The build was resumed by people: K starts anew. */
-void capital_forget(struct capital *c, size_t n);
+/*
+ * People looked at what was there and resumed the build (0: never): K starts anew, once.  To be called
+ * before the first row that closed later is added, and before K is asked for.
+ */
+void capital_resumed(struct capital *c, size_t n, uint64_t resumed_ms);

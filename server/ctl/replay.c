@@ -23,7 +23,7 @@ struct replay {
 	enum rollout_state state;
 	uint32_t at; /* the step that is open */
 	uint64_t opened_ms[LADDER_STEPS_MAX];
-	uint64_t resumed_ms, forgot_ms; /* by people; what counted against it before is gone */
+	uint64_t resumed_ms; /* by people; what counted against it before is gone */
 	char *error;
 };
 
@@ -56,15 +56,6 @@ static bool is_sound(const struct replay *r, const struct row *row)
 		row->row.age < AGE__COUNT;
 }
 
-/* People looked at what was there and let it go on. */
-static void forget(struct replay *r)
-{
-	if (r->forgot_ms == r->resumed_ms)
-		return;
-	capital_forget(r->capital, r->n_steps);
-	r->forgot_ms = r->resumed_ms;
-}
-
 static int add_row(struct replay *r, struct bytes record)
 {
 	struct row row = parse(record.p + KEY_LEN);
@@ -77,7 +68,7 @@ static int add_row(struct replay *r, struct bytes record)
 		return err != 0 ? err : ERR_CORRUPT;
 	}
 	if (row.row.closed_ms > r->resumed_ms)
-		forget(r);
+		capital_resumed(r->capital, r->n_steps, r->resumed_ms);
 	gate_add(&r->capital->stage[row.step], &r->rules[row.step], &row.row);
 	r->rows++;
 	return 0;
@@ -227,7 +218,7 @@ static int take_decision(struct replay *r, const Pb__ReplayEvent *e, struct repl
 		return err;
 	v->index = e->index;
 	v->time_ms = e->time_ms;
-	forget(r);
+	capital_resumed(r->capital, r->n_steps, r->resumed_ms);
 	v->rows = r->rows;
 	v->log_k = capital_log(r->capital, r->rules, r->n_steps);
 	v->judged = judge(r, v);

@@ -40,8 +40,7 @@ struct follow {
 /* The gate of one rollout: all its closed rows, added up. */
 struct gate_run {
 	uint32_t rollout;
-	uint64_t rows;      /* read so far */
-	uint64_t forgot_ms; /* rows from before do not count any more: it was resumed */
+	uint64_t rows; /* read so far */
 	struct capital *capital;
 	struct gate_judgement last;
 	double log_k;

@@ -84,15 +84,6 @@ bool gates_crash_reports(const struct control *c, const struct rollout *r)
 	return false;
 }
 
-/* People looked at what was there and let it go on. */
-static void forget(struct gate_run *g, const struct rollout *r)
-{
-	if (g->forgot_ms == r->resumed_ms)
-		return;
-	capital_forget(g->capital, r->n_steps);
-	g->forgot_ms = r->resumed_ms;
-}
-
 static void add_row(struct gate_run *g, const struct rollout *r, const struct stored_row *row)
 {
 	struct gate_rules rules;
@@ -100,7 +91,7 @@ static void add_row(struct gate_run *g, const struct rollout *r, const struct st
 	if (row->stage.step >= r->n_steps)
 		return;
 	if (row->row.closed_ms > r->resumed_ms)
-		forget(g, r);
+		capital_resumed(g->capital, r->n_steps, r->resumed_ms);
 	rules = rollout_rules(r, row->stage.step);
 	gate_add(&g->capital->stage[row->stage.step], &rules, &row->row);
 }
@@ -139,7 +130,7 @@ static double capital(const struct gate_run *g, const struct rollout *r)
 static void catch_up(struct control *c, struct gate_run *g, const struct rollout *r)
 {
 	read_rows(c, g, r);
-	forget(g, r);
+	capital_resumed(g->capital, r->n_steps, r->resumed_ms);
 	g->log_k = capital(g, r);
 }
 

@@ -130,23 +130,16 @@ void stages_save(struct stages *s, struct store_txn *t)
 void stages_show(struct stages *s)
 {
 	for (struct stage *g = s->list; g != NULL; g = g->next) {
-		uint32_t resolved = 0, boot_ok = 0, judged = 0, silent = 0;
-		uint32_t arm[ARM__COUNT] = { 0 };
+		uint32_t boot_ok = 0, judged = 0, silent = 0;
 		for (size_t i = 0; i < g->n_strata; i++) {
 			const struct evidence *e = &g->strata[i].evidence;
-			resolved += e->total[ARM_CANARY][STREAM_RESOLVED];
 			boot_ok += e->total[ARM_CANARY][STREAM_BOOT_OK];
 			judged += e->total[ARM_CANARY][STREAM_JUDGED];
 			silent += e->total[ARM_CANARY][STREAM_SILENT];
-			arm[ARM_CANARY] += e->entered[ARM_CANARY];
-			arm[ARM_CONTROL] += e->entered[ARM_CONTROL];
 		}
-		atomic_store(&g->live->resolved, resolved);
 		atomic_store(&g->live->boot_ok, boot_ok);
 		atomic_store(&g->live->judged, judged);
 		atomic_store(&g->live->heard, judged - silent);
-		atomic_store(&g->live->enrolled[ARM_CANARY], arm[ARM_CANARY]);
-		atomic_store(&g->live->enrolled[ARM_CONTROL], arm[ARM_CONTROL]);
 	}
 }
 

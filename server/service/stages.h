@@ -17,10 +17,9 @@ struct stage_live {
 	_Atomic uint32_t granted; /* tokens taken: devices offered to */
 	_Atomic uint32_t allowed; /* tokens there are in all */
 	_Atomic uint32_t admit_ppm;
-	_Atomic uint32_t held;              /* polls made to wait since the batch opened */
-	_Atomic uint32_t resolved, boot_ok; /* canaries, as committed */
-	_Atomic uint32_t judged, heard;     /* of them, after the first milestone of silence */
-	_Atomic uint32_t enrolled[ARM__COUNT];
+	_Atomic uint32_t held;          /* polls made to wait since the batch opened */
+	_Atomic uint32_t boot_ok;       /* canaries, as committed */
+	_Atomic uint32_t judged, heard; /* of them, after the first milestone of silence */
 };
 
 /* Takes one if there is one. */

@@ -325,7 +325,7 @@ static void resume(struct run *r)
 		return;
 	r->paused = false;
 	r->waived = true;
-	capital_forget(r->capital, r->n);
+	capital_resumed(r->capital, r->n, r->now_ms);
 	memset(r->log_e, 0, sizeof(r->log_e));
 }
 

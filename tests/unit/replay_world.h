@@ -30,7 +30,7 @@ struct world {
 	uint8_t packed[EVENTS][PACKED], chain[EVENTS][SHA256_LEN];
 	size_t n_events;
 	struct capital capital;
-	uint64_t now_ms, opened_ms[2], resumed_ms, forgot_ms;
+	uint64_t now_ms, opened_ms[2], resumed_ms;
 	uint32_t at;
 	bool paused, complete;
 	/* Of the replay. */
@@ -151,10 +151,7 @@ static void resume(struct world *w)
 
 static void forget(struct world *w)
 {
-	if (w->forgot_ms == w->resumed_ms)
-		return;
-	capital_forget(&w->capital, w->n_steps);
-	w->forgot_ms = w->resumed_ms;
+	capital_resumed(&w->capital, w->n_steps, w->resumed_ms);
 }
 
 /* All that closed is read, as often as the gate runs. */

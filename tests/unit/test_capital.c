@@ -207,12 +207,15 @@ static void test_forget(void **state)
 		c.stage[i].batches = 7;
 	}
 	assert_true(capital_log(&c, r, n) > log(GATE_HALT));
-	capital_forget(&c, n);
+	capital_resumed(&c, n, 0); /* never */
+	assert_true(capital_log(&c, r, n) > log(GATE_HALT));
+	capital_resumed(&c, n, 5);
 	assert_true(fabs(capital_log(&c, r, n)) < 1e-12);
 	for (size_t i = 0; i < n; i++)
 		assert_true(c.stage[i].offered == 100 && c.stage[i].batches == 7);
 	/* And what comes then counts in full. */
 	fail_some(&c, 0, 50, 100);
+	capital_resumed(&c, n, 5); /* once for each time */
 	assert_true(capital_log(&c, r, n) > log(GATE_HALT));
 }
 
