@@ -4,6 +4,8 @@
  * 9 000 of the control come from 20 000 latent signatures with Zipf's law; the history is so long
  * that a week brings a good build's canary about four that were never seen, and the rule "halt on
  * an unseen signature" halts nearly all good builds.  A bug adds one more, on the canary alone.
+ * As in server/service/novelty.h a signature takes its number when a second device has it, and what
+ * came before is carried along.
  */
 #include "bench/gate/streams.h"
 
@@ -23,13 +25,15 @@
 #define BATCH    (1.0 / 144)
 #define BASELINE .01 /* crashes a device and day */
 #define BUG      .005
+#define RARE     .001
 #define HISTORY  1e7 /* device-days of the baseline that were watched */
 #define NEW_MAX  400u
 
 struct signature {
 	struct eproc_signature e;
 	double affected[2]; /* when the batch was opened */
-	double events[2];   /* in it */
+	double events[2];   /* in it, and before it had a number */
+	unsigned number;    /* from 1; 0: one device had it, or none */
 };
 
 /* How often a signature is drawn, and whether it was in the history of this run. */
@@ -44,9 +48,9 @@ struct stage {
 	struct tail *tail;
 	double bug_rate, now;
 	bool canary_saw_new;
-	struct signature list[NEW_MAX]; /* in order of first sighting */
-	double log_e[NEW_MAX];
-	unsigned n, bug; /* bug: its place, from 1 */
+	struct signature list[NEW_MAX];
+	double log_e[NEW_MAX];     /* by number */
+	unsigned n, numbered, bug; /* bug: its place, from 1 */
 };
 
 static void tail_init(struct tail *t)
@@ -79,7 +83,6 @@ static struct signature *stage_new(struct stage *s)
 	if (s->n == NEW_MAX)
 		abort();
 	s->list[s->n] = (struct signature){ 0 };
-	s->log_e[s->n] = 0;
 	return &s->list[s->n++];
 }
 
@@ -124,6 +127,10 @@ static void one_event(struct stage *s, double bug_share)
 		s->canary_saw_new |= arm == 0;
 	}
 	g->events[arm]++;
+	if (g->number == 0 && g->events[0] + g->events[1] == 2) {
+		g->number = ++s->numbered;
+		s->log_e[g->number - 1] = 0;
+	}
 }
 
 /* Events until the batch closes; true when there was one. */
@@ -148,16 +155,16 @@ static double close_batch(struct stage *s)
 		struct signature *g = &s->list[i];
 		struct batch b = { g->events[0], g->events[1], CANARY - g->affected[0],
 			CONTROL - g->affected[1] };
-		if (b.xc + b.xk == 0)
+		if (g->number == 0 || b.xc + b.xk == 0)
 			continue;
 		eproc_signature_add(&g->e, &b);
-		s->log_e[i] = eproc_signature_value(&g->e);
+		s->log_e[g->number - 1] = eproc_signature_value(&g->e);
 		for (int arm = 0; arm < 2; arm++) {
 			g->affected[arm] += g->events[arm];
 			g->events[arm] = 0;
 		}
 	}
-	return eproc_signatures_log(s->log_e, s->n);
+	return eproc_signatures_log(s->log_e, s->numbered);
 }
 
 static bool halts(struct stage *s, struct tail *tail, unsigned run, double bug_rate)
@@ -168,13 +175,28 @@ static bool halts(struct stage *s, struct tail *tail, unsigned run, double bug_r
 	s->bug_rate = bug_rate;
 	s->now = 0;
 	s->canary_saw_new = false;
-	s->n = s->bug = 0;
+	s->n = s->numbered = s->bug = 0;
 	for (unsigned i = 1; i <= DAYS / BATCH; i++) {
 		fill_batch(s, i * BATCH);
 		if (close_batch(s) >= -log(STREAMS_ALPHA))
 			return true;
 	}
 	return false;
+}
+
+static void rare_bug(struct tail *tail, struct stage *s, unsigned runs)
+{
+	double *hours = figure_values(runs);
+	unsigned found = 0;
+
+	for (unsigned run = 0; run < runs; run++) {
+		bool halted = halts(s, tail, run, RARE);
+		hours[run] = halted ? s->now * 24 : INFINITY;
+		found += halted;
+	}
+	figure_share_shown("T10_rare_signature_found", found, runs);
+	figure_shown("T10_rare_signature_hours", figure_median(hours, runs), "h, median");
+	free(hours);
 }
 
 void novelty_bug(unsigned runs)
@@ -195,6 +217,7 @@ void novelty_bug(unsigned runs)
 	figure_shown("T10_hours_to_halt", figure_median(hours, runs), "h, median");
 	free(hours);
 	free(affected);
+	rare_bug(&tail, &s, runs / 2);
 }
 
 void novelty_good_builds(unsigned runs)
