@@ -15,6 +15,8 @@ static const char *const type_str[ENVELOPE__COUNT] = {
 	[ENVELOPE_PLAN] = TYPE("plan"),
 	[ENVELOPE_DIRECTOR] = TYPE("director"),
 	[ENVELOPE_DECISION] = TYPE("decision"),
+	[ENVELOPE_GRANT] = TYPE("ringgrant"),
+	[ENVELOPE_TIME] = TYPE("time"),
 	[ENVELOPE_COMMAND] = TYPE("admin"),
 	[ENVELOPE_QUERY] = TYPE("query"),
 	[ENVELOPE_UPLOAD] = TYPE("upload"),
@@ -44,6 +46,7 @@ const Pb__Role *envelope_role(const Pb__Root *root, enum envelope_type type)
 	case ENVELOPE_ROOT:
 		return root->root;
 	case ENVELOPE_TIMESTAMP:
+	case ENVELOPE_TIME:
 		return root->timestamp;
 	case ENVELOPE_SNAPSHOT:
 		return root->snapshot;
@@ -53,6 +56,7 @@ const Pb__Role *envelope_role(const Pb__Root *root, enum envelope_type type)
 		return root->approver;
 	case ENVELOPE_DIRECTOR:
 	case ENVELOPE_DECISION:
+	case ENVELOPE_GRANT:
 		return root->director;
 	case ENVELOPE_COMMAND:
 	case ENVELOPE_QUERY:

@@ -328,11 +328,11 @@ int state_apply(struct state *s, struct bytes entry, struct arena *a)
 	if (m == NULL)
 		return ERR_CORRUPT;
 	e.time_ms = m->time_ms;
-	err = merkle_leaf(entry, e.leaf);
+	err = merkle_leaf(crypto_openssl(), entry, a, e.leaf);
 	if (err == 0)
-		err = merkle_add(&s->log, e.leaf);
+		err = merkle_add(crypto_openssl(), &s->log, e.leaf);
 	s->roots = mem_resize(s->roots, s->log.size, sizeof(s->roots[0]));
 	if (err == 0)
-		err = merkle_root(&s->log, s->roots[s->log.size - 1]);
+		err = merkle_root(crypto_openssl(), &s->log, s->roots[s->log.size - 1]);
 	return err != 0 ? err : apply_envelope(s, &e, wire_bytes(m->envelope));
 }

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "proto/root.h"
 #include "server/base/file.h"
 #include "server/base/mem.h"
-#include "server/trust/rootfile.h"
 
 #define DRAFT_KEYS  (3 * PERSONS_MAX + KEYS_ONLINE)
 #define ROOT_DAYS   365u
@@ -179,7 +179,7 @@ static int write_root(struct draft *d, const struct ceremony *c, const char *fol
 	int err;
 
 	fill_root(d, c, &log);
-	err = rootfile_check(&d->root);
+	err = root_check(crypto_openssl(), &d->root);
 	if (err == 0)
 		err = sign_root(d, &a, &envelope);
 	if (err == 0)

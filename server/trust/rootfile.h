@@ -11,11 +11,6 @@ struct rootfile {
 };
 
 /*
- * 0 when roles and keys make sense: thresholds that can be met, every key of a role
- * known, no key in two roles or twice.  ERR_BAD_ROOT otherwise.
- */
-WARN_UNUSED int rootfile_check(const Pb__Root *root);
-/*
  * Verified by its own root role and checked; not that it has not expired, which is for
  * the caller to judge.  Copies `envelope`.  On 0 `*out` is to be freed with
  * rootfile_free.

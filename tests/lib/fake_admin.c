@@ -40,8 +40,10 @@ static void log_entry(struct bytes entry)
 {
 	uint8_t leaf[SHA256_LEN];
 
-	if (merkle_leaf(entry, leaf) != 0 || merkle_add(&f.log, leaf) != 0 ||
-		merkle_root(&f.log, f.log_root) != 0)
+	const struct crypto *c = crypto_openssl();
+
+	if (merkle_leaf(c, entry, &f.a, leaf) != 0 || merkle_add(c, &f.log, leaf) != 0 ||
+		merkle_root(c, &f.log, f.log_root) != 0)
 		abort();
 }
 

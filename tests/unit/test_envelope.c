@@ -14,7 +14,7 @@ static void test_types(void **state)
 {
 	static const char *const want[ENVELOPE__COUNT] = { TYPE("root"), TYPE("timestamp"),
 		TYPE("snapshot"), TYPE("targets"), TYPE("plan"), TYPE("director"), TYPE("decision"),
-		TYPE("admin"), TYPE("query"), TYPE("upload"), TYPE("reply") };
+		TYPE("ringgrant"), TYPE("time"), TYPE("admin"), TYPE("query"), TYPE("upload"), TYPE("reply") };
 	static const char *const strange[] = { "", "root", TYPE("Root"), TYPE("roots"),
 		TYPE("root") " ", "application/vnd.huidu.root.v2+protobuf" };
 	Pb__Envelope e = PB__ENVELOPE__INIT;
@@ -47,6 +47,8 @@ static void test_roles(void **state)
 		{ ENVELOPE_TARGETS, &r[3] },
 		{ ENVELOPE_DIRECTOR, &r[4] },
 		{ ENVELOPE_DECISION, &r[4] },
+		{ ENVELOPE_GRANT, &r[4] },
+		{ ENVELOPE_TIME, &r[1] },
 		{ ENVELOPE_PLAN, &r[5] },
 		{ ENVELOPE_COMMAND, NULL },
 		{ ENVELOPE_QUERY, NULL },

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may do what, as the root says: functions of their arguments, asked by the signer before it
+ * takes a command and by control before it bothers the signer.
+ *
+ * A right is for one kind of command on one product in one ring.  For every product and ring that a
+ * command touches, one of the root's AdminRoles that names the key must hold the right; two of them
+ * never add up to a pair that neither names.
+ */
+#pragma once
+
+#include "proto/envelope.h"
+
+enum authority_op {
+	AUTHORITY_READ,     /* observer and everybody */
+	AUTHORITY_PUBLISH,  /* release engineer */
+	AUTHORITY_PROPOSE,  /* release engineer */
+	AUTHORITY_APPROVE,  /* approver */
+	AUTHORITY_START,    /* release engineer, approver */
+	AUTHORITY_STOP,     /* pause, halt: all but observers */
+	AUTHORITY_SEAT,     /* tester manager */
+	AUTHORITY_WITHDRAW, /* release engineer, approver, tester manager */
+	AUTHORITY_CONFIRM,  /* release engineer, approver */
+	AUTHORITY__COUNT
+};
+
+struct authority_ask {
+	enum authority_op op;
+	const char *const *products; /* none: it touches none in particular */
+	size_t n_products;
+	unsigned rings; /* bit mask; 0: none in particular */
+};
+
+/* Those of `who` (indexes into root->keys) that may; all other signatures count for nothing. */
+WARN_UNUSED int authority_of(const struct crypto *c, const Pb__Root *root,
+	const struct authority_ask *ask, const struct signers *who, struct signers *out);
+/* How many different people must: 2 for seats in core where the profile has two, otherwise 1. */
+unsigned authority_needed(const Pb__Root *root, const struct authority_ask *ask);
+/* The keys that may sign commands at all, as a role with threshold 1; lists into `room`. */
+WARN_UNUSED int authority_people(
+	const Pb__Root *root, ProtobufCBinaryData *room, size_t max, Pb__Role *out);
