@@ -179,9 +179,9 @@ static int check_witness(const struct crypto *c, struct bytes text, struct bytes
 		(unsigned long long)get_be64(line.blob + HASH_LEN));
 	memcpy(message + n, text.p, text.n);
 	if (*signed_it)
-		*signed_it = c->verify(c->ctx, KEY_ED25519, k.key,
-				     bytes_of(message, (size_t)n + text.n),
-				     line.blob + HASH_LEN + 8) == 0;
+		*signed_it =
+			c->verify(c->ctx, KEY_ED25519, k.key, bytes_of(message, (size_t)n + text.n),
+				line.blob + HASH_LEN + 8) == 0;
 	return 0;
 }
 

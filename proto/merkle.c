@@ -85,8 +85,7 @@ unsigned merkle_step(uint64_t from, uint64_t size)
 	return level;
 }
 
-int merkle_extend(
-	const struct crypto *c, struct merkle *m, uint64_t size, struct bytes hashes)
+int merkle_extend(const struct crypto *c, struct merkle *m, uint64_t size, struct bytes hashes)
 {
 	struct merkle next = *m;
 

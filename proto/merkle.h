@@ -31,7 +31,8 @@ WARN_UNUSED int merkle_node(
 WARN_UNUSED int merkle_add(
 	const struct crypto *c, struct merkle *m, const uint8_t leaf[SHA256_LEN]);
 /* Of the empty tree it is SHA-256 of nothing, as RFC 6962 says. */
-WARN_UNUSED int merkle_root(const struct crypto *c, const struct merkle *m, uint8_t out[SHA256_LEN]);
+WARN_UNUSED int merkle_root(
+	const struct crypto *c, const struct merkle *m, uint8_t out[SHA256_LEN]);
 
 /* The level of the largest complete subtree that begins at `from` and ends at or before `size`. */
 unsigned merkle_step(uint64_t from, uint64_t size);

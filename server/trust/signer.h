@@ -47,8 +47,7 @@ WARN_UNUSED int signer_log(struct signer *s, struct signer_log *out);
  * sign the same bytes before it takes effect (0: it does at once).  On a refusal `text` (at least
  * 256 bytes) has the line for a person.
  */
-WARN_UNUSED int signer_check(
-	struct signer *s, struct bytes envelope, unsigned *needed, char *text);
+WARN_UNUSED int signer_check(struct signer *s, struct bytes envelope, unsigned *needed, char *text);
 
 /*
  * Takes LogEntries that are durable: each is checked once more, as of its own time, before it

@@ -14,7 +14,8 @@ static void test_types(void **state)
 {
 	static const char *const want[ENVELOPE__COUNT] = { TYPE("root"), TYPE("timestamp"),
 		TYPE("snapshot"), TYPE("targets"), TYPE("plan"), TYPE("director"), TYPE("decision"),
-		TYPE("ringgrant"), TYPE("time"), TYPE("admin"), TYPE("query"), TYPE("upload"), TYPE("reply") };
+		TYPE("ringgrant"), TYPE("time"), TYPE("admin"), TYPE("query"), TYPE("upload"),
+		TYPE("reply") };
 	static const char *const strange[] = { "", "root", TYPE("Root"), TYPE("roots"),
 		TYPE("root") " ", "application/vnd.huidu.root.v2+protobuf" };
 	Pb__Envelope e = PB__ENVELOPE__INIT;

@@ -115,7 +115,8 @@ static void test_leaf_needs_room(void **state)
 	struct arena a = { room, sizeof(room), 0 };
 
 	(void)state;
-	assert_int_equal(merkle_leaf(crypto_openssl(), bytes_str("12345678"), &a, leaf), ERR_NO_ROOM);
+	assert_int_equal(
+		merkle_leaf(crypto_openssl(), bytes_str("12345678"), &a, leaf), ERR_NO_ROOM);
 	assert_int_equal(merkle_leaf(crypto_openssl(), bytes_str("1234567"), &a, leaf), 0);
 	assert_int_equal(a.used, 0);
 }
@@ -123,8 +124,8 @@ static void test_leaf_needs_room(void **state)
 /* ---- proofs, beside the definition ---- */
 
 /* RFC 6962, 2.1.1, word for word. */
-static size_t naive_path(const uint8_t (*leaf)[SHA256_LEN], size_t m, size_t n,
-	uint8_t (*out)[SHA256_LEN])
+static size_t naive_path(
+	const uint8_t (*leaf)[SHA256_LEN], size_t m, size_t n, uint8_t (*out)[SHA256_LEN])
 {
 	size_t k = 1, len;
 

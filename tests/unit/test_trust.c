@@ -7,10 +7,10 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "proto/root.h"
 #include "server/base/buf.h"
 #include "server/base/file.h"
 #include "server/trust/ceremony.h"
-#include "proto/root.h"
 #include "server/trust/rootfile.h"
 #include "server/trust/tlscert.h"
 #include "tmpdir.h"
