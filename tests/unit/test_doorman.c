@@ -37,9 +37,9 @@ static void await_answers(unsigned n)
 
 static struct doorman *start(const char *script)
 {
-	struct doorman_options options = { .program = tmpdir_path("hook"),
-		.answer_ms = ANSWER_MS,
-		.restart_ms = RESTART_MS };
+	struct doorman_options options = {
+		.program = tmpdir_path("hook"), .answer_ms = ANSWER_MS, .restart_ms = RESTART_MS
+	};
 	struct buf text = { 0 };
 	struct doorman *d;
 
