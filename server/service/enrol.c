@@ -230,7 +230,8 @@ int enrol_open(struct desk *d, const struct enrol_ask *ask, struct enrol *out,
 		.product = p->number,
 		.wish = m->has_wish ? (enum ring)m->wish : RING_STABLE,
 	};
-	memcpy(out->network, ask->network.p, ask->network.n);
+	if (ask->network.n > 0)
+		memcpy(out->network, ask->network.p, ask->network.n);
 	/* The compressed point: the sign of y, then x. */
 	out->public_key[0] = (uint8_t)(2 + (key.p[64] & 1));
 	memcpy(out->public_key + 1, key.p + 1, 32);
