@@ -145,15 +145,23 @@ void poll_answer(
 	struct desk *d, const struct poll_ask *ask, uint64_t now_ms, struct poll_answer *out)
 {
 	const struct image_product *product = image_number(d->image, ask->product);
-	struct fleet_device f = { .ring = RING_STABLE, .wish = RING_STABLE };
+	struct fleet_device f = { .ring = RING_STABLE, .wish = RING_STABLE }, judged;
 	const struct image_ring *r;
 
 	assert(product != NULL); /* products do not change while the server runs */
 	if (!ask->anonymous)
 		f = fleet_unpack(atomic_load(ask->word));
-	if (!ask->anonymous && f.wish != ask->wish && !f.left)
+	judged = f;
+	if (!ask->anonymous && !f.left && ask->wish > f.ring) {
+		/* The seat is gone already; until that is written it enters no arm. */
+		f.ring = judged.ring = RING_STABLE;
+		f.wish = ask->wish;
+		judged.left = true;
 		seat_wish(d->server, ask->id, ask->wish, now_ms);
-	out->answer = decide(d, ask, product, &f, now_ms);
+	} else if (!ask->anonymous && !f.left && f.wish != ask->wish) {
+		seat_wish(d->server, ask->id, ask->wish, now_ms);
+	}
+	out->answer = decide(d, ask, product, &judged, now_ms);
 	r = &product->ring[f.ring];
 	out->shared = buf_bytes(
 		ask->snapshot_version == product->snapshot_version ? &r->fresh : &r->full);
