@@ -86,8 +86,7 @@ static void answer_poll(struct http_call *call, const struct poll_ask *ask)
 	struct poll_answer a;
 
 	poll_answer(desk_of(call), ask, clock_ms(), &a);
-	struct bytes part[] = { a.shared, bytes_of(a.tail, a.tail_len) };
-	reply(call, part, 2);
+	reply(call, a.part, POLL_PARTS);
 }
 
 /* A report on its way to the disk; with a poll that waits for it, or alone. */

@@ -8,7 +8,6 @@
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
 #include "server/service/seat.h"
-#include "server/store/entry.h"
 
 #define ARENA_SIZE ((size_t)32 * 1024 * 1024)
 #define ERROR_MAX  256
@@ -18,40 +17,7 @@ const struct state *control_state(const struct server *s)
 	return &s->control->state;
 }
 
-/* ---- the log ---- */
-
-struct append_job {
-	struct job job;
-	uint64_t index;
-	struct bytes entry;
-};
-
-static void append_run(struct job *job, struct writer *w)
-{
-	struct append_job *j = (struct append_job *)job;
-
-	entry_append(&w->txn, j->index, j->entry);
-}
-
-int control_entry(struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out)
-{
-	Pb__LogEntry m = PB__LOG_ENTRY__INIT;
-
-	m.time_ms = now_ms;
-	m.envelope = wire_data(envelope.p, envelope.n);
-	return wire_pack(&m, &c->arena, out);
-}
-
-/* Durable first, then true. */
-static int append(struct control *c, struct bytes envelope, uint64_t now_ms)
-{
-	struct append_job j = { .job = { .run = append_run }, .index = c->state.log.size };
-	int err = control_entry(c, envelope, now_ms, &j.entry);
-
-	if (err == 0)
-		err = writer_call(&c->server->writer, &j.job);
-	return err != 0 ? err : state_apply(&c->state, j.entry, &c->arena);
-}
+/* ---- decisions ---- */
 
 int control_sign_decision(struct control *c, Pb__Decision *d, struct buf *out)
 {
@@ -72,7 +38,7 @@ int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms)
 	c->arena.used = 0;
 	err = control_sign_decision(c, decision, &envelope);
 	if (err == 0)
-		err = append(c, buf_bytes(&envelope), now_ms);
+		err = append_envelope(c, buf_bytes(&envelope), now_ms);
 	if (err != 0)
 		log_error("decision: cannot be taken: %s", err_str(err));
 	buf_release(&envelope);
@@ -113,25 +79,6 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
-static int fold_log(struct control *c)
-{
-	struct store_txn t;
-	struct bytes entry;
-	int err = 0;
-
-	store_begin(c->server->store, &t, false);
-	for (uint64_t i = 0; err == 0 && entry_get(&t, i, &entry); i++) {
-		c->arena.used = 0;
-		err = state_apply(&c->state, entry, &c->arena);
-		if (err != 0)
-			log_error("log: entry %llu cannot be applied: %s", (unsigned long long)i,
-				err_str(err));
-	}
-	err = err != 0 ? err : t.err;
-	store_abort(&t);
-	return err;
-}
-
 /* The signer learns again what was approved: it keeps nothing but its floors. */
 static int admit_plans(struct control *c, const struct rollout *r)
 {
@@ -144,14 +91,11 @@ static int admit_plans(struct control *c, const struct rollout *r)
 	return err;
 }
 
-static int start(struct control *c, struct bytes root, uint64_t now_ms)
+static int start(struct control *c, struct bytes root, uint64_t now_ms, char *error)
 {
-	int err = fold_log(c);
+	int err = append_open(c, root, now_ms, error);
 
-	if (err == 0 && c->state.log.size == 0) {
-		c->arena.used = 0;
-		err = append(c, root, now_ms);
-	}
+	c->gates_ms = now_ms;
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
 		err = admit_plans(c, c->state.rollouts[i]);
 	if (err == 0)
@@ -176,9 +120,11 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	c->state.knows_product = knows_product;
 	c->state.ctx = s;
 	s->control = c;
-	err = start(c, root->envelope, now_ms);
+	error[0] = '\0';
+	err = start(c, root->envelope, now_ms, error);
 	if (err != 0) {
-		(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
+		if (error[0] == '\0')
+			(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
 		control_close(s);
 		return err;
 	}
@@ -193,6 +139,7 @@ void control_close(struct server *s)
 	if (c == NULL)
 		return;
 	publish_close(c);
+	buf_release(&c->checkpoint);
 	state_release(&c->state);
 	for (size_t i = 0; i < c->n_lives; i++)
 		free(c->lives[i]);
@@ -227,7 +174,7 @@ static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char 
 		err = command_check(&c->state, &command, &c->arena, text);
 	if (err != 0)
 		return err;
-	err = append(c, envelope, now_ms);
+	err = append_envelope(c, envelope, now_ms);
 	if (err != 0) {
 		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
 		return err;
@@ -283,12 +230,12 @@ static int log_fill(struct control *c, struct seat_fill *fill, uint64_t now_ms)
 	c->arena.used = 0;
 	err = control_sign_decision(c, &d, &envelope);
 	if (err == 0)
-		err = control_entry(c, buf_bytes(&envelope), now_ms, &fill->entry);
+		err = append_pack(c, buf_bytes(&envelope), now_ms, &fill->entry);
 	fill->index = c->state.log.size;
 	if (err == 0)
 		err = seat_give(c->server, fill);
 	if (err == 0)
-		err = state_apply(&c->state, fill->entry, &c->arena);
+		err = append_follow(c);
 	buf_release(&envelope);
 	return err;
 }
@@ -333,6 +280,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	if (writer_call(&s->writer, &j.job) != 0)
 		log_error("store: evidence batches cannot be closed");
 	gates_run(c, now_ms);
+	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
 	fill_lines(c, now_ms);
 	if (follow_is_over(c, now_ms))

@@ -10,6 +10,7 @@
 #include "server/store/entry.h"
 
 #define HALTED_MAX 16u
+#define WELL_MS    (5 * 60000ull)
 
 /* ---- what is in force ---- */
 
@@ -39,21 +40,28 @@ static void load_file(
 	struct bytes envelope;
 
 	c->arena.used = 0;
-	if (signer_floor(c->signer, name, &f->version) != 0 || !envelope_get(t, name, &envelope) ||
+	if (signer_floor(c->signer, name, &f->floor) != 0 || !envelope_get(t, name, &envelope) ||
 		take(f, envelope, &c->arena) != 0)
 		f->payload = bytes_of(NULL, 0);
+	f->version = f->floor;
 }
 
 /* Version and expiry of what was loaded, as far as it is to be used again. */
-static void read_director(struct control *c, struct signed_file *f)
+static void read_director(
+	struct control *c, struct signed_file *f, const char *product, uint32_t ring)
 {
 	int err = 0;
 	const Pb__Director *d = f->payload.n == 0
 		? NULL
 		: wire_read(&pb__director__descriptor, f->payload, &wire_signed, &c->arena, &err);
-	/* Only what the signer remembers as its last is shown again. */
-	if (d != NULL && d->version == f->version)
-		f->expires_s = d->expires;
+	/* Only the log's last is shown again: that no later one was forgotten, the ledger has shown. */
+	if (d == NULL || state_logged(&c->state, product, ring, f->sha256) == NULL) {
+		f->envelope.len = 0;
+		f->payload = bytes_of(NULL, 0);
+		return;
+	}
+	f->version = d->version;
+	f->expires_s = d->expires;
 }
 
 static void read_snapshot(struct control *c, struct signed_file *f)
@@ -62,8 +70,20 @@ static void read_snapshot(struct control *c, struct signed_file *f)
 	const Pb__Snapshot *s = f->payload.n == 0
 		? NULL
 		: wire_read(&pb__snapshot__descriptor, f->payload, &wire_signed, &c->arena, &err);
-	if (s != NULL && s->version == f->version)
+	/* Only what the signer remembers as its last. */
+	if (s != NULL && s->version == f->floor)
 		f->expires_s = s->expires;
+}
+
+/* What phones were promised last holds until control has shown that it is well. */
+static void read_timestamp(struct control *c, const struct signed_file *f)
+{
+	int err = 0;
+	const Pb__Timestamp *t = f->payload.n == 0
+		? NULL
+		: wire_read(&pb__timestamp__descriptor, f->payload, &wire_signed, &c->arena, &err);
+	if (t != NULL && t->offers_until > c->offers_until_s)
+		c->offers_until_s = t->offers_until;
 }
 
 int publish_open(struct control *c)
@@ -82,11 +102,12 @@ int publish_open(struct control *c)
 		for (unsigned g = 0; g < RING__COUNT; g++) {
 			load_file(c, &t, metadata_director(name, f->product->name, g),
 				&f->director[g]);
-			read_director(c, &f->director[g]);
+			read_director(c, &f->director[g], f->product->name, g);
 		}
 		load_file(c, &t, metadata_snapshot(name, f->product->name), &f->snapshot);
 		read_snapshot(c, &f->snapshot);
 		load_file(c, &t, metadata_timestamp(name, f->product->name), &f->timestamp);
+		read_timestamp(c, &f->timestamp);
 	}
 	err = t.err;
 	store_abort(&t);
@@ -227,7 +248,7 @@ static int timestamp_payload(struct control *c, const struct product_files *f,
 	t.snapshot = &snapshot;
 	t.repository = c->state.root->repository;
 	t.product = f->product->name;
-	t.offers_until = (now_ms + OFFERS_LIFE_MS) / 1000;
+	t.offers_until = c->offers_until_s;
 	return wire_pack(&t, &c->arena, out);
 }
 
@@ -256,20 +277,56 @@ static void batch_release(struct batch_to_sign *b)
 	free(b->files);
 }
 
+/* Signed, not in force yet: `out` has the envelopes, of b->n. */
+static int sign_batch(struct control *c, const struct batch_to_sign *b, struct buf *out)
+{
+	int err = signer_sign(c->signer, b->items, b->n, out);
+
+	for (size_t i = 0; err == 0 && i < b->n; i++)
+		b->files[i].file->floor = b->files[i].version;
+	return err;
+}
+
+static int come_into_force(struct control *c, const struct batch_to_sign *b, const struct buf *out)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < b->n; i++) {
+		struct signed_file *f = b->files[i].file;
+		f->version = b->files[i].version;
+		f->expires_s = b->files[i].expires_s;
+		err = take(f, buf_bytes(&out[i]), &c->arena);
+	}
+	return err;
+}
+
+static void release_all(struct buf *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_release(&list[i]);
+	free(list);
+}
+
 struct store_job {
 	struct job job;
 	const struct batch_to_sign *batch;
+	const struct buf *envelopes;
+	const struct bytes *entries; /* of the log, one an envelope; NULL: none */
+	uint64_t index;              /* of the first */
 };
 
 static void store_run(struct job *job, struct writer *w)
 {
-	const struct batch_to_sign *b = ((struct store_job *)job)->batch;
+	const struct store_job *j = (struct store_job *)job;
 
-	for (size_t i = 0; i < b->n; i++)
-		envelope_put(&w->txn, b->files[i].name, buf_bytes(&b->files[i].file->envelope));
+	for (size_t i = 0; i < j->batch->n; i++) {
+		if (j->entries != NULL)
+			entry_append(&w->txn, j->index + i, j->entries[i]);
+		envelope_put(&w->txn, j->batch->files[i].name, buf_bytes(&j->envelopes[i]));
+	}
 }
 
-static int sign_and_store(struct control *c, const struct batch_to_sign *b)
+static int sign_and_store(struct control *c, const struct batch_to_sign *b, uint64_t now_ms)
 {
 	struct store_job j = { .job = { .run = store_run }, .batch = b };
 	struct buf *out;
@@ -278,18 +335,50 @@ static int sign_and_store(struct control *c, const struct batch_to_sign *b)
 	if (b->n == 0)
 		return 0;
 	out = mem_zalloc(b->n * sizeof(*out));
-	err = signer_sign(c->signer, b->items, b->n, out);
-	for (size_t i = 0; err == 0 && i < b->n; i++) {
-		b->files[i].file->version = b->files[i].version;
-		b->files[i].file->expires_s = b->files[i].expires_s;
-		err = take(b->files[i].file, buf_bytes(&out[i]), &c->arena);
-	}
-	for (size_t i = 0; i < b->n; i++)
-		buf_release(&out[i]);
-	free(out);
+	j.envelopes = out;
+	err = sign_batch(c, b, out);
+	if (err == 0)
+		err = come_into_force(c, b, out);
 	/* A restart signs anew what is not in the store: its disk being full stops no phone. */
 	if (err == 0 && writer_call(&c->server->writer, &j.job) != 0)
 		log_warn("publish: metadata is signed and served, but not stored");
+	else if (err == 0)
+		c->stored_ms = now_ms;
+	release_all(out, b->n);
+	return err;
+}
+
+/*
+ * Directors come into force when they stand in the log and the checkpoint says so; until then the
+ * ones before stay, and the next publish tries again.
+ */
+static int sign_and_log(struct control *c, const struct batch_to_sign *b, uint64_t now_ms)
+{
+	struct store_job j = { .job = { .run = store_run }, .batch = b };
+	struct bytes *entries;
+	struct buf *out;
+	int err;
+
+	if (b->n == 0)
+		return 0;
+	out = mem_zalloc(b->n * sizeof(*out));
+	entries = mem_alloc(b->n * sizeof(*entries));
+	err = sign_batch(c, b, out);
+	for (size_t i = 0; err == 0 && i < b->n; i++)
+		err = append_pack(c, buf_bytes(&out[i]), now_ms, &entries[i]);
+	j.envelopes = out;
+	j.entries = entries;
+	j.index = c->state.log.size;
+	if (err == 0)
+		err = writer_call(&c->server->writer, &j.job);
+	if (err == 0) {
+		c->stored_ms = now_ms;
+		err = append_follow(c);
+	}
+	if (err == 0)
+		err = append_is_signed(c) ? come_into_force(c, b, out) : ERR_SIGNER;
+	free(entries);
+	release_all(out, b->n);
 	return err;
 }
 
@@ -297,7 +386,7 @@ static int sign_and_store(struct control *c, const struct batch_to_sign *b)
 static struct next_file next_of(struct signed_file *f, uint64_t now_ms, uint64_t life_ms)
 {
 	return (struct next_file){
-		.file = f, .version = f->version + 1, .expires_s = (now_ms + life_ms) / 1000
+		.file = f, .version = f->floor + 1, .expires_s = (now_ms + life_ms) / 1000
 	};
 }
 
@@ -329,7 +418,12 @@ static int add_snapshot(
 	struct signed_file *f = &p->snapshot;
 	struct next_file next = next_of(f, now_ms, DIRECTOR_LIFE_MS);
 	struct bytes payload;
-	int err = snapshot_payload(c, p, f->version, f->expires_s, &payload);
+	int err = 0;
+
+	for (unsigned g = 0; g < RING__COUNT; g++)
+		if (p->director[g].envelope.len == 0)
+			return ERR_SIGNER; /* none was ever logged */
+	err = snapshot_payload(c, p, f->version, f->expires_s, &payload);
 
 	if (err != 0 || is_good(f, payload, now_ms))
 		return err;
@@ -351,28 +445,52 @@ static int add_timestamp(
 	return err;
 }
 
-static int sign_all(struct control *c, uint64_t now_ms, bool freshen)
+/*
+ * A server that cannot write a halt down, or does not look at its gates, must not keep phones
+ * installing: what it promised last runs out.
+ */
+static bool is_well(const struct control *c, uint64_t now_ms)
 {
-	struct batch_to_sign directors = { 0 }, snapshots = { 0 }, timestamps = { 0 };
-	int err = 0;
+	return now_ms <= c->stored_ms + WELL_MS && now_ms <= c->gates_ms + WELL_MS;
+}
 
+/* What cannot be brought into the log leaves the directors as they were, and all else goes on. */
+static void sign_directors(struct control *c, uint64_t now_ms)
+{
+	struct batch_to_sign b = { 0 };
+	int err = append_follow(c);
+
+	if (err == 0 && !append_is_signed(c))
+		err = ERR_SIGNER;
 	for (size_t i = 0; err == 0 && i < c->n_files; i++)
 		for (unsigned g = 0; err == 0 && g < RING__COUNT; g++)
-			err = add_director(c, &directors, &c->files[i], (enum ring)g, now_ms);
+			err = add_director(c, &b, &c->files[i], (enum ring)g, now_ms);
 	if (err == 0)
-		err = sign_and_store(c, &directors);
+		err = sign_and_log(c, &b, now_ms);
+	if (err != 0)
+		log_error("publish: directors: %s", err_str(err));
+	batch_release(&b);
+}
+
+static int sign_all(struct control *c, uint64_t now_ms, bool freshen)
+{
+	struct batch_to_sign snapshots = { 0 }, timestamps = { 0 };
+	int err = 0;
+
+	sign_directors(c, now_ms);
 	for (size_t i = 0; err == 0 && i < c->n_files; i++)
 		err = add_snapshot(c, &snapshots, &c->files[i], now_ms);
 	if (err == 0)
-		err = sign_and_store(c, &snapshots);
+		err = sign_and_store(c, &snapshots, now_ms);
 	freshen |= snapshots.n > 0;
+	if (freshen && is_well(c, now_ms))
+		c->offers_until_s = (now_ms + OFFERS_LIFE_MS) / 1000;
 	for (size_t i = 0; err == 0 && freshen && i < c->n_files; i++)
 		err = add_timestamp(c, &timestamps, &c->files[i], now_ms);
 	if (err == 0)
-		err = sign_and_store(c, &timestamps);
+		err = sign_and_store(c, &timestamps, now_ms);
 	if (err == 0 && freshen)
 		c->next_timestamp_ms = now_ms + TIMESTAMP_EVERY_MS;
-	batch_release(&directors);
 	batch_release(&snapshots);
 	batch_release(&timestamps);
 	return err;

@@ -427,8 +427,8 @@ static void read_reply(struct deployment *d, struct test_device *t, const struct
 	const Pb__PollReply *m;
 	int err;
 
-	buf_add(&reply, a->shared.p, a->shared.n);
-	buf_add(&reply, a->tail, a->tail_len);
+	for (size_t i = 0; i < POLL_PARTS; i++)
+		buf_add(&reply, a->part[i].p, a->part[i].n);
 	d->arena.used = 0;
 	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&reply), &wire_admin, &d->arena, &err);
 	must(err, "poll", "reply");
