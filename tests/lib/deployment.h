@@ -8,6 +8,7 @@
 
 #include "server/service/control.h"
 #include "server/service/enrol.h"
+#include "server/service/grant.h"
 #include "server/service/poll.h"
 #include "server/service/report.h"
 
@@ -63,12 +64,16 @@ struct test_device {
 	uint32_t seq;
 	enum ring wish, ring;
 	enum answer answer;
-	uint64_t snapshot_version;
+	uint64_t snapshot_version, log_size, root_version; /* root_version 0: 1 */
 };
 
 /* 0, or what the server said. */
 int device_enrol(struct deployment *d, struct test_device *t, const char *product, enum ring wish);
 int device_poll(struct deployment *d, struct test_device *t);
+/* The same; the answer's bytes go into `body`. */
+int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body);
+/* A GrantRequest; on 0 the GrantReply's bytes are in `body`. */
+int device_grant_body(struct deployment *d, const struct test_device *t, struct buf *body);
 /* Events of these kinds about `build_id`, numbered on from t->seq. */
 int device_report(struct deployment *d, struct test_device *t, const char *build_id,
 	const Pb__EventKind *kinds, size_t n);
