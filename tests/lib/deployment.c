@@ -49,7 +49,7 @@ static void write_config(struct deployment *d, const struct deployment_options *
 
 static void start(struct deployment *d)
 {
-	char *floor = mem_printf("%s/floor", d->dir);
+	char *ledger = mem_printf("%s/ledger", d->dir);
 	char *path = mem_printf("%s/root.env", d->dir);
 	struct buf secret = { 0 };
 	char error[256] = "";
@@ -57,10 +57,10 @@ static void start(struct deployment *d)
 	must(rootfile_read(path, &d->root), "root", path);
 	free(path);
 	struct signer_config config = {
-		.online_dir = d->config.online, .floor_path = floor, .root = d->root->envelope
+		.online_dir = d->config.online, .ledger_path = ledger, .root = d->root->envelope
 	};
 	must(signer_start(&config, &d->signer, error), "signer", error);
-	free(floor);
+	free(ledger);
 	path = mem_printf("%s/device.key", d->config.online);
 	must(file_read(path, 64, &secret), "device key", path);
 	free(path);
