@@ -42,6 +42,18 @@ int control_entry(struct control *c, struct bytes envelope, uint64_t now_ms, str
 	return wire_pack(&m, &c->arena, out);
 }
 
+/* An entry that is durable: the signer's checkpoint has it, then it is true. */
+static int take_entry(struct control *c, struct bytes entry)
+{
+	int err = signer_append(c->signer, &entry, 1, &c->checkpoint);
+
+	/* Nothing more can be appended behind it: the next start brings it to the signer again. */
+	if (err != 0)
+		log_error("log: the signer does not take entry %llu: %s",
+			(unsigned long long)c->state.log.size, err_str(err));
+	return err != 0 ? err : state_apply(&c->state, entry, &c->arena);
+}
+
 /* Durable first, then true. */
 static int append(struct control *c, struct bytes envelope, uint64_t now_ms)
 {
@@ -50,7 +62,7 @@ static int append(struct control *c, struct bytes envelope, uint64_t now_ms)
 
 	if (err == 0)
 		err = writer_call(&c->server->writer, &j.job);
-	return err != 0 ? err : state_apply(&c->state, j.entry, &c->arena);
+	return err != 0 ? err : take_entry(c, j.entry);
 }
 
 int control_sign_decision(struct control *c, Pb__Decision *d, struct buf *out)
@@ -132,33 +144,91 @@ static int fold_log(struct control *c)
 	return err;
 }
 
-/* The signer learns again what was approved: it keeps nothing but its floors. */
-static int admit_plans(struct control *c, const struct rollout *r)
+/* The log the signer vouched for must be a beginning of ours. */
+static int check_ledger(struct control *c, const struct signer_log *log, char *error)
 {
+	uint64_t size = c->state.log.size;
+
+	if (log->size > size)
+		(void)snprintf(error, ERROR_MAX,
+			"log: the store has %llu entries, the signer signed for %llu: was a backup "
+			"restored?",
+			(unsigned long long)size, (unsigned long long)log->size);
+	else if (log->size == 0 && size > 1)
+		(void)snprintf(error, ERROR_MAX,
+			"log: the store has %llu entries, and the signer's ledger is gone: bring it "
+			"back",
+			(unsigned long long)size);
+	else if (log->size == 0 ||
+		memcmp(c->state.roots[log->size - 1], log->root, SHA256_LEN) == 0)
+		return 0;
+	else
+		(void)snprintf(error, ERROR_MAX, "log: it is not the one the signer signed for");
+	return ERR_FORKED;
+}
+
+/* What was committed and not appended when the power went is appended now. */
+static int bring_entries(struct control *c, uint64_t from)
+{
+	struct store_txn t;
+	struct bytes entry;
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < r->n_builds; i++)
-		if (r->builds[i].plan.len > 0)
-			err = signer_admit(c->signer, buf_bytes(&r->builds[i].plan),
-				buf_bytes(&r->builds[i].build->targets));
+	store_begin(c->server->store, &t, false);
+	for (uint64_t i = from; err == 0 && entry_get(&t, i, &entry); i++)
+		err = signer_append(c->signer, &entry, 1, &c->checkpoint);
+	err = err != 0 ? err : t.err;
+	store_abort(&t);
 	return err;
 }
 
-static int start(struct control *c, struct bytes root, uint64_t now_ms)
+static int open_log(struct control *c, struct bytes root, uint64_t now_ms, char *error)
 {
+	struct signer_log log;
 	int err = fold_log(c);
 
-	if (err == 0 && c->state.log.size == 0) {
-		c->arena.used = 0;
-		err = append(c, root, now_ms);
+	if (err == 0)
+		err = signer_log(c->signer, &log);
+	if (err == 0)
+		err = check_ledger(c, &log, error);
+	if (err == 0)
+		err = bring_entries(c, log.size);
+	if (err != 0 || c->state.log.size > 0)
+		return err;
+	c->arena.used = 0;
+	return append(c, root, now_ms);
+}
+
+/* The signer learns again what was approved.  What it does not take, it would not sign for either:
+ * the plan has expired, or who approved it is not an approver any more. */
+static void admit_plans(struct control *c, struct rollout *r)
+{
+	for (size_t i = 0; i < r->n_builds; i++) {
+		struct rollout_build *b = &r->builds[i];
+		int err = b->plan.len == 0 ? 0
+					   : signer_admit(c->signer, buf_bytes(&b->plan),
+						     buf_bytes(&b->build->targets));
+		b->refused = err != 0;
+		if (err != 0)
+			log_error("rollout %s: %s: the signer does not take its plan: %s",
+				r->release, b->build->product, err_str(err));
 	}
+}
+
+static int start(struct control *c, struct bytes root, uint64_t now_ms, char *error)
+{
+	int err = open_log(c, root, now_ms, error);
+
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
-		err = admit_plans(c, c->state.rollouts[i]);
+		admit_plans(c, c->state.rollouts[i]);
 	if (err == 0)
 		err = publish_open(c);
 	if (err == 0)
 		err = follow_update(c, now_ms);
-	return err != 0 ? err : publish(c, now_ms, true);
+	if (err == 0)
+		err = publish(c, now_ms, true);
+	/* A person must be able to say that the clock is right. */
+	return err == ERR_CLOCK ? 0 : err;
 }
 
 int control_open(struct server *s, struct signer *signer, const struct rootfile *root,
@@ -176,9 +246,11 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	c->state.knows_product = knows_product;
 	c->state.ctx = s;
 	s->control = c;
-	err = start(c, root->envelope, now_ms);
+	error[0] = '\0';
+	err = start(c, root->envelope, now_ms, error);
 	if (err != 0) {
-		(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
+		if (error[0] == '\0')
+			(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
 		control_close(s);
 		return err;
 	}
@@ -194,6 +266,7 @@ void control_close(struct server *s)
 		return;
 	publish_close(c);
 	state_release(&c->state);
+	buf_release(&c->checkpoint);
 	for (size_t i = 0; i < c->n_lives; i++)
 		free(c->lives[i]);
 	free(c->lives);
@@ -215,6 +288,18 @@ static void take_effect(struct control *c, uint64_t now_ms)
 	publish(c, now_ms, false);
 }
 
+/* What the state cannot know: signatures, authority, time, nonce. */
+static int ask_signer(struct control *c, struct bytes envelope, char *text)
+{
+	char line[SIGNER_TEXT];
+	unsigned needed;
+	int err = signer_check(c->signer, envelope, &needed, line);
+
+	if (err != 0)
+		(void)snprintf(text, STATE_TEXT, "%.*s", STATE_TEXT - 1, line);
+	return err;
+}
+
 static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
 {
 	struct command command;
@@ -225,6 +310,8 @@ static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char 
 	err = command_open(&c->state, envelope, now_ms, &c->arena, &command, text);
 	if (err == 0)
 		err = command_check(&c->state, &command, &c->arena, text);
+	if (err == 0)
+		err = ask_signer(c, envelope, text);
 	if (err != 0)
 		return err;
 	err = append(c, envelope, now_ms);
@@ -234,8 +321,8 @@ static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char 
 	}
 	if (command.message->approve != NULL)
 		r = state_rollout_id(&c->state, command.message->approve->rollout_id.data);
-	if (r != NULL && admit_plans(c, r) != 0)
-		log_error("rollout %s: the signer does not take its plan", r->release);
+	if (r != NULL)
+		admit_plans(c, r);
 	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_HALT)
 		metric_add(METRIC_HALTS_PERSON, 1);
 	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_PAUSE)
@@ -288,7 +375,7 @@ static int log_fill(struct control *c, struct seat_fill *fill, uint64_t now_ms)
 	if (err == 0)
 		err = seat_give(c->server, fill);
 	if (err == 0)
-		err = state_apply(&c->state, fill->entry, &c->arena);
+		err = take_entry(c, fill->entry);
 	buf_release(&envelope);
 	return err;
 }

@@ -50,6 +50,7 @@ struct control {
 	struct server *server;
 	struct signer *signer;
 	struct state state;
+	struct buf checkpoint; /* signed note of the log as it is */
 	struct arena arena; /* of what is under way */
 	struct product_files *files;
 	size_t n_files;
