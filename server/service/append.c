@@ -7,7 +7,6 @@
 #include "server/store/entry.h"
 
 #define ERROR_MAX 256
-#define CHUNK     64u /* entries, each at most 64 KiB, in one message to the signer */
 
 struct append_job {
 	struct job job;
@@ -63,12 +62,12 @@ static int fold(struct control *c, struct store_txn *t)
 /* Also when there is nothing new: then it is the same note once more. */
 static int sign_chunk(struct control *c, struct store_txn *t)
 {
-	struct bytes entries[CHUNK];
+	struct bytes entries[SIGNER_APPEND_MAX];
 	struct buf note = { 0 };
 	size_t n = 0;
 	int err;
 
-	while (n < CHUNK && entry_get(t, c->ledger_size + n, &entries[n]))
+	while (n < SIGNER_APPEND_MAX && entry_get(t, c->ledger_size + n, &entries[n]))
 		n++;
 	err = t->err != 0 ? t->err : signer_append(c->signer, entries, n, &note);
 	if (err == 0) {

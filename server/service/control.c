@@ -79,16 +79,20 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
-/* The signer learns again what was approved: it keeps nothing but its floors. */
-static int admit_plans(struct control *c, const struct rollout *r)
+/* The signer learns again what was approved.  What it does not take, it would not sign for either:
+ * the plan has expired, or who approved it is not an approver any more. */
+static void admit_plans(struct control *c, struct rollout *r)
 {
-	int err = 0;
-
-	for (size_t i = 0; err == 0 && i < r->n_builds; i++)
-		if (r->builds[i].plan.len > 0)
-			err = signer_admit(c->signer, buf_bytes(&r->builds[i].plan),
-				buf_bytes(&r->builds[i].build->targets));
-	return err;
+	for (size_t i = 0; i < r->n_builds; i++) {
+		struct rollout_build *b = &r->builds[i];
+		int err = b->plan.len == 0 ? 0
+					   : signer_admit(c->signer, buf_bytes(&b->plan),
+						     buf_bytes(&b->build->targets));
+		b->refused = err != 0;
+		if (err != 0)
+			log_error("rollout %s: %s: the signer does not take its plan: %s",
+				r->release, b->build->product, err_str(err));
+	}
 }
 
 static int start(struct control *c, struct bytes root, uint64_t now_ms, char *error)
@@ -97,12 +101,15 @@ static int start(struct control *c, struct bytes root, uint64_t now_ms, char *er
 
 	c->gates_ms = now_ms;
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
-		err = admit_plans(c, c->state.rollouts[i]);
+		admit_plans(c, c->state.rollouts[i]);
 	if (err == 0)
 		err = publish_open(c);
 	if (err == 0)
 		err = follow_update(c, now_ms);
-	return err != 0 ? err : publish(c, now_ms, true);
+	if (err == 0)
+		err = publish(c, now_ms, true);
+	/* A person must be able to say that the clock is right. */
+	return err == ERR_CLOCK ? 0 : err;
 }
 
 int control_open(struct server *s, struct signer *signer, const struct rootfile *root,
@@ -162,6 +169,18 @@ static void take_effect(struct control *c, uint64_t now_ms)
 	publish(c, now_ms, false);
 }
 
+/* What the state cannot know: signatures, authority, time, nonce. */
+static int ask_signer(struct control *c, struct bytes envelope, char *text)
+{
+	char line[SIGNER_TEXT];
+	unsigned needed;
+	int err = signer_check(c->signer, envelope, &needed, line);
+
+	if (err != 0)
+		(void)snprintf(text, STATE_TEXT, "%.*s", STATE_TEXT - 1, line);
+	return err;
+}
+
 static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
 {
 	struct command command;
@@ -172,6 +191,8 @@ static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char 
 	err = command_open(&c->state, envelope, now_ms, &c->arena, &command, text);
 	if (err == 0)
 		err = command_check(&c->state, &command, &c->arena, text);
+	if (err == 0)
+		err = ask_signer(c, envelope, text);
 	if (err != 0)
 		return err;
 	err = append_envelope(c, envelope, now_ms);
@@ -181,8 +202,8 @@ static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char 
 	}
 	if (command.message->approve != NULL)
 		r = state_rollout_id(&c->state, command.message->approve->rollout_id.data);
-	if (r != NULL && admit_plans(c, r) != 0)
-		log_error("rollout %s: the signer does not take its plan", r->release);
+	if (r != NULL)
+		admit_plans(c, r);
 	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_HALT)
 		metric_add(METRIC_HALTS_PERSON, 1);
 	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_PAUSE)

@@ -418,12 +418,7 @@ static int add_snapshot(
 	struct signed_file *f = &p->snapshot;
 	struct next_file next = next_of(f, now_ms, DIRECTOR_LIFE_MS);
 	struct bytes payload;
-	int err = 0;
-
-	for (unsigned g = 0; g < RING__COUNT; g++)
-		if (p->director[g].envelope.len == 0)
-			return ERR_SIGNER; /* none was ever logged */
-	err = snapshot_payload(c, p, f->version, f->expires_s, &payload);
+	int err = snapshot_payload(c, p, f->version, f->expires_s, &payload);
 
 	if (err != 0 || is_good(f, payload, now_ms))
 		return err;
@@ -455,7 +450,7 @@ static bool is_well(const struct control *c, uint64_t now_ms)
 }
 
 /* What cannot be brought into the log leaves the directors as they were, and all else goes on. */
-static void sign_directors(struct control *c, uint64_t now_ms)
+static int sign_directors(struct control *c, uint64_t now_ms)
 {
 	struct batch_to_sign b = { 0 };
 	int err = append_follow(c);
@@ -470,14 +465,26 @@ static void sign_directors(struct control *c, uint64_t now_ms)
 	if (err != 0)
 		log_error("publish: directors: %s", err_str(err));
 	batch_release(&b);
+	return err;
+}
+
+/* A new product has none until the first is logged. */
+static bool has_directors(const struct control *c)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		for (unsigned g = 0; g < RING__COUNT; g++)
+			if (c->files[i].director[g].envelope.len == 0)
+				return false;
+	return true;
 }
 
 static int sign_all(struct control *c, uint64_t now_ms, bool freshen)
 {
 	struct batch_to_sign snapshots = { 0 }, timestamps = { 0 };
-	int err = 0;
+	int err = sign_directors(c, now_ms);
 
-	sign_directors(c, now_ms);
+	if (has_directors(c))
+		err = 0;
 	for (size_t i = 0; err == 0 && i < c->n_files; i++)
 		err = add_snapshot(c, &snapshots, &c->files[i], now_ms);
 	if (err == 0)

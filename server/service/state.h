@@ -36,6 +36,7 @@ struct rollout_build {
 	uint8_t plan_sha256[SHA256_LEN];
 	struct buf payload; /* of the next version: what approvers sign */
 	struct buf pending; /* its Envelope with the signatures so far */
+	bool refused;       /* the signer does not take the plan: it cannot be offered */
 };
 
 struct rollout {

@@ -41,6 +41,9 @@ void deployment_close(struct deployment *d); /* and removes the files */
 /* Moves the clock on in steps of at most `tick_ms`, ticking at each. */
 void deployment_run(struct deployment *d, uint64_t ms, uint64_t tick_ms);
 
+/* The clock moves on and control ticks once, whatever the writer has. */
+void deployment_tick(struct deployment *d, uint64_t ms);
+
 /* Commands, signed by as many people as the root asks for.  0, or what the server said. */
 int deployment_publish(struct deployment *d, const char *product, const char *build_id,
 	uint64_t counter, const char *content);
