@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "server/base/clock.h"
 #include "server/base/file.h"
@@ -45,7 +46,11 @@ static int open_signer(struct parts *p)
 	struct signer_config config = {
 		.online_dir = p->config.online, .ledger_path = ledger, .root = p->root->envelope
 	};
-	int err = signer_start(&config, &p->signer, p->error);
+	int err;
+
+	/* What is wrong with the folder, the ledger's opening says. */
+	(void)mkdir(p->config.data, 0700);
+	err = signer_start(&config, &p->signer, p->error);
 
 	free(ledger);
 	return err;

@@ -122,16 +122,22 @@ const char *authority_name(const Pb__Root *root, unsigned key)
 	return name != NULL && name[0] != '\0' ? name : "?";
 }
 
+bool authority_names(const Pb__Root *root, const struct signers *who, const char *name)
+{
+	for (unsigned i = 0; i < who->n; i++)
+		if (strcmp(authority_name(root, who->key[i]), name) == 0)
+			return true;
+	return false;
+}
+
 unsigned authority_persons(const Pb__Root *root, const struct signers *who)
 {
+	struct signers before = { 0 };
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < who->n; i++) {
-		bool again = false;
-		for (unsigned k = 0; k < i; k++)
-			again |= strcmp(authority_name(root, who->key[k]),
-					 authority_name(root, who->key[i])) == 0;
-		n += !again;
+		n += !authority_names(root, &before, authority_name(root, who->key[i]));
+		before.key[before.n++] = who->key[i];
 	}
 	return n;
 }

@@ -40,6 +40,8 @@ WARN_UNUSED int authority_of(const struct crypto *c, const Pb__Root *root,
 	const struct authority_ask *ask, const struct signers *who, struct signers *out);
 /* Whose key it is; "?" when the root does not say. */
 const char *authority_name(const Pb__Root *root, unsigned key);
+/* One of them is this person's. */
+bool authority_names(const Pb__Root *root, const struct signers *who, const char *name);
 /* How many different people they are: keys of one name are one person, and so are those without. */
 unsigned authority_persons(const Pb__Root *root, const struct signers *who);
 /* How many different people must: 2 for seats in core where the profile has two, otherwise 1. */

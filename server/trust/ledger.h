@@ -41,7 +41,7 @@ Pb__LedgerRollout *ledger_rollout(const struct ledger *l, struct bytes id);
 /* New, all zero but for its id; belongs to the ledger. */
 Pb__LedgerRollout *ledger_add_rollout(struct ledger *l, const uint8_t id[ID_LEN]);
 void ledger_add_build(Pb__LedgerRollout *r, const char *product, const char *build_id);
-/* `name` has logged the next version of the plan; once is enough. */
+/* `name` has logged their approval; once is enough. */
 void ledger_add_approver(Pb__LedgerRollout *r, const char *name);
 void ledger_clear_approvers(Pb__LedgerRollout *r);
 

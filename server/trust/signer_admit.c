@@ -40,7 +40,7 @@ static int keep(struct admitted *a, struct bytes plan, struct bytes targets)
 	return err;
 }
 
-static const Pb__LedgerBuild *build_of(const Pb__LedgerRollout *r, const char *product)
+static Pb__LedgerBuild *build_of(const Pb__LedgerRollout *r, const char *product)
 {
 	for (size_t i = 0; i < r->n_builds; i++)
 		if (strcmp(r->builds[i]->product, product) == 0)
@@ -48,9 +48,25 @@ static const Pb__LedgerBuild *build_of(const Pb__LedgerRollout *r, const char *p
 	return NULL;
 }
 
-/* As many people as the root asks for, all of whom have logged it. */
+/* Those of `who` who have logged their approval. */
+static void keep_logged(const struct proc *p, const Pb__LedgerRollout *r, struct signers *who)
+{
+	struct signers all = *who;
+
+	who->n = 0;
+	for (unsigned i = 0; i < all.n; i++)
+		for (size_t k = 0; k < r->n_approvers; k++)
+			if (strcmp(authority_name(p->root, all.key[i]), r->approvers[k]) == 0)
+				who->key[who->n++] = all.key[i];
+}
+
+/*
+ * As many people as the root asks for; of a version that was never in force, each must have logged it:
+ * else what was signed before a halt, and held back, could lift it.
+ */
 static int check_approved(struct proc *p, const Pb__LedgerRollout *r, const struct admitted *a)
 {
+	uint32_t threshold = p->root->approver->threshold;
 	const Pb__RolloutPlan *plan;
 	struct signers who;
 	struct bytes payload;
@@ -59,9 +75,11 @@ static int check_approved(struct proc *p, const Pb__LedgerRollout *r, const stru
 
 	if (err == 0)
 		err = plan_open(p, r, a->plan_envelope, &plan, &who);
-	if (err == 0 &&
-		(authority_persons(p->root, &who) < p->root->approver->threshold ||
-			a->plan->version > r->approved))
+	if (err == 0 && plan->version > r->approved && plan->version != r->asked)
+		err = ERR_BELOW_THRESHOLD;
+	if (err == 0 && plan->version > r->approved)
+		keep_logged(p, r, &who);
+	if (err == 0 && authority_persons(p->root, &who) < threshold)
 		err = ERR_BELOW_THRESHOLD;
 	return err;
 }
@@ -79,23 +97,33 @@ static int check_released(struct proc *p, const struct admitted *a)
 	return err;
 }
 
-/* The plan is the one that was proposed: this build, and a seed that nobody chose. */
+/* Drawn from the log and the build as it was when its first plan was approved: nobody chose it. */
+static int check_seed(
+	const Pb__LedgerRollout *r, const Pb__LedgerBuild *b, const struct admitted *a)
+{
+	uint8_t drawn[SEED_LEN];
+	struct bytes seed = bytes_of(drawn, SEED_LEN);
+	int err = ladder_seed(r->audit_root.data, a->targets_sha256, drawn);
+
+	if (b->has_seed)
+		seed = wire_bytes(b->seed);
+	if (err == 0 && !bytes_eq(wire_bytes(a->plan->seed), seed))
+		err = ERR_MISMATCH;
+	return err;
+}
+
+/* The plan is for what was proposed. */
 static int check_proposed(const Pb__LedgerRollout *r, const struct admitted *a)
 {
 	const Pb__LedgerBuild *b = build_of(r, a->plan->product);
-	uint8_t seed[SEED_LEN];
-	int err = ladder_seed(r->audit_root.data, a->targets_sha256, seed);
 
-	if (err != 0)
-		return err;
 	if (b == NULL || strcmp(a->targets->product, b->product) != 0 ||
 		strcmp(a->targets->build_id, b->build_id) != 0 ||
 		!bytes_eq(wire_bytes(a->plan->targets->sha256),
 			bytes_of(a->targets_sha256, SHA256_LEN)) ||
-		!bytes_eq(wire_bytes(a->plan->spec_sha256), wire_bytes(r->spec_sha256)) ||
-		!bytes_eq(wire_bytes(a->plan->seed), bytes_of(seed, SEED_LEN)))
+		!bytes_eq(wire_bytes(a->plan->spec_sha256), wire_bytes(r->spec_sha256)))
 		return ERR_MISMATCH;
-	return 0;
+	return check_seed(r, b, a);
 }
 
 static int check(struct proc *p, const struct admitted *a)
@@ -116,6 +144,26 @@ static int check(struct proc *p, const struct admitted *a)
 		err = check_proposed(r, a);
 	if (err == 0 && (a->plan->expires <= now_s || a->targets->expires <= now_s))
 		err = ERR_EXPIRED;
+	return err;
+}
+
+/* The version is in force from now on. */
+static int note(struct proc *p, const struct admitted *a)
+{
+	Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(a->plan->rollout_id));
+	Pb__LedgerBuild *b = build_of(r, a->plan->product);
+	int err;
+
+	if (a->plan->version <= r->approved && b->has_seed)
+		return 0;
+	if (a->plan->version > r->approved)
+		r->approved = a->plan->version;
+	if (!b->has_seed)
+		ledger_set_bytes(&b->seed, a->plan->seed.data, a->plan->seed.len);
+	b->has_seed = 1;
+	err = ledger_save(p->ledger);
+	if (err != 0)
+		ledger_revert(p->ledger);
 	return err;
 }
 
@@ -152,6 +200,8 @@ int proc_admit(struct proc *p, struct bytes plan, struct bytes targets)
 		err = keep(&a, plan, targets);
 	if (err == 0)
 		err = check(p, &a);
+	if (err == 0)
+		err = note(p, &a);
 	if (err != 0 || find(p, a.plan_sha256, a.targets_sha256) != NULL) {
 		release(&a);
 		return err == 0 ? 0 : proc_refuse(p, err, "plan: %s", err_str(err));

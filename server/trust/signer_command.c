@@ -168,7 +168,7 @@ int plan_open(struct proc *p, const Pb__LedgerRollout *r, struct bytes envelope,
 	return err;
 }
 
-/* Every plan is the next version of this rollout's, and somebody's signature on it counts. */
+/* Every plan is a new version of this rollout's, and somebody's signature on it counts. */
 static int prepare_approve(struct proc *p, struct order *o)
 {
 	const Pb__Approve *m = o->m->approve;
@@ -183,9 +183,10 @@ static int prepare_approve(struct proc *p, struct order *o)
 		err = plan_open(p, o->rollout, wire_bytes(m->plans[i]), &plan, &who);
 		if (err != 0)
 			return proc_refuse(p, err, "plan: %s", err_str(err));
-		if (plan->version != o->rollout->approved + 1)
-			return proc_refuse(p, ERR_CONFLICT, "plan: version %llu is to be approved",
-				(unsigned long long)o->rollout->approved + 1);
+		if (plan->version <= o->rollout->approved)
+			return proc_refuse(p, ERR_CONFLICT,
+				"plan: version %llu was approved before",
+				(unsigned long long)plan->version);
 		if (who.n == 0)
 			return proc_refuse(p, ERR_NOT_AUTHORISED,
 				"plan: no approver's signature that counts (%.64s proposed it)",

@@ -35,15 +35,7 @@ static void apply_propose(struct proc *p, const struct entry *e, const struct or
 	r->last_entry = e->index;
 }
 
-static bool signed_it(const struct proc *p, const struct signers *who, const char *name)
-{
-	for (unsigned i = 0; i < who->n; i++)
-		if (strcmp(authority_name(p->root, who->key[i]), name) == 0)
-			return true;
-	return false;
-}
-
-/* Who signed all of the rollout's plans has approved the next version. */
+/* Who signed all of the rollout's plans has approved this version of them. */
 static void apply_approve(struct proc *p, const struct order *o)
 {
 	const Pb__Approve *m = o->m->approve;
@@ -60,21 +52,25 @@ static void apply_approve(struct proc *p, const struct order *o)
 		for (unsigned k = 0; i == 0 && k < who.n; k++)
 			name[n++] = authority_name(p->root, who.key[k]);
 		for (unsigned k = 0; k < n; k++)
-			if (signed_it(p, &who, name[k]))
+			if (authority_names(p->root, &who, name[k]))
 				name[kept++] = name[k];
 		n = kept;
+		if (plan->version != r->asked)
+			ledger_clear_approvers(r);
+		r->asked = plan->version;
 	}
 	for (unsigned k = 0; k < n; k++)
 		ledger_add_approver(r, name[k]);
-	if (r->n_approvers < p->root->approver->threshold)
-		return;
-	r->approved++;
-	ledger_clear_approvers(r);
 }
 
-/* What was approved so far opens nothing more; a halt also takes back what it opened. */
+/*
+ * What was approved so far opens nothing more, nor does what approvers signed before they knew; a halt
+ * also takes back what was open.
+ */
 static void stop(Pb__LedgerRollout *r, bool halt)
 {
+	ledger_clear_approvers(r);
+	r->asked = 0;
 	r->promotes_from = r->approved + 1;
 	if (halt)
 		r->offers_from = r->approved + 1;
