@@ -11,7 +11,7 @@
 #include "server/metrics/metrics.h"
 
 /* A grant is a signature, times of a batch are one. */
-static const uint32_t most[ASK__COUNT] = { [ASK_TIME] = 4096, [ASK_GRANT] = 512 };
+static const uint32_t most[ASK__COUNT] = { [ASK_TIME] = 4096, [ASK_GRANT] = GRANTS_MAX };
 
 struct asks {
 	struct server *server;

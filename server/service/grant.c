@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/service/grant.h"
 
-#include "server/base/mem.h"
-#include "server/service/control_private.h"
+#include <assert.h>
 
-#define CHUNK 256u /* in one message to the signer */
+#include "server/service/control_private.h"
 
 int grant_open(struct desk *d, struct bytes body, uint64_t now_ms, struct grant_ask *out)
 {
@@ -63,14 +62,18 @@ static int write_reply(
 	return err;
 }
 
-static int sign_chunk(struct control *c, const struct grant_ask *const *asks, size_t n,
-	uint64_t now_ms, struct buf *out)
+int grant_sign(struct server *s, const struct grant_ask *const *asks, size_t n, uint64_t now_ms,
+	struct buf *out)
 {
-	struct signer_item item[CHUNK];
-	struct buf envelope[CHUNK] = { 0 };
+	struct signer_item item[GRANTS_MAX];
+	struct buf envelope[GRANTS_MAX] = { 0 };
+	struct control *c = s->control;
 	int err = 0;
 
+	assert(n <= GRANTS_MAX);
 	c->arena.used = 0;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct buf){ 0 };
 	for (size_t i = 0; err == 0 && i < n; i++) {
 		item[i].type = ENVELOPE_GRANT;
 		err = write_grant(c, asks[i], now_ms, &item[i].payload);
@@ -79,22 +82,10 @@ static int sign_chunk(struct control *c, const struct grant_ask *const *asks, si
 		err = signer_sign(c->signer, item, n, envelope);
 	for (size_t i = 0; err == 0 && i < n; i++)
 		err = write_reply(c, asks[i]->ring, &envelope[i], &out[i]);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		buf_release(&envelope[i]);
-	return err;
-}
-
-int grant_sign(struct server *s, const struct grant_ask *const *asks, size_t n, uint64_t now_ms,
-	struct buf *out)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = (struct buf){ 0 };
-	for (size_t i = 0; err == 0 && i < n; i += CHUNK)
-		err = sign_chunk(
-			s->control, asks + i, n - i < CHUNK ? n - i : CHUNK, now_ms, out + i);
-	for (size_t i = 0; err != 0 && i < n; i++)
-		buf_release(&out[i]);
+		if (err != 0)
+			buf_release(&out[i]);
+	}
 	return err;
 }

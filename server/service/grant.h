@@ -8,6 +8,7 @@
 #include "server/service/request.h"
 
 #define GRANT_LIFE_MS (90ull * 86400000)
+#define GRANTS_MAX    256u /* signed at one time */
 
 struct grant_ask {
 	uint8_t id[ID_LEN];
@@ -22,8 +23,8 @@ WARN_UNUSED int grant_open(
 WARN_UNUSED int grant_none(struct desk *d, struct bytes *reply);
 
 /*
- * Signs a grant for each and writes out[i], the GrantReply, to be released by the caller.  Control's
- * thread.  What the signer says; then nothing is written.
+ * Signs a grant for each, at most GRANTS_MAX, and writes out[i], the GrantReply, to be released by
+ * the caller.  Control's thread.  What the signer says; then nothing is written.
  */
 WARN_UNUSED int grant_sign(struct server *s, const struct grant_ask *const *asks, size_t n,
 	uint64_t now_ms, struct buf *out);

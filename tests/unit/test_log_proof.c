@@ -141,6 +141,32 @@ static void roll_out(struct deployment *d, const char *release, uint64_t counter
 			d, release, phone_a, 1, plan_of(&p, ladder, COUNT(ladder), 2 * HOUR, 0)));
 }
 
+/* Directors that are renewed are entries, and nobody's command is out of date for them. */
+static void renewal_touches_no_rollout(void **state)
+{
+	static const struct deployment_options o = { .profile = "solo" };
+	static struct deployment d;
+	struct phone p;
+	uint64_t touched, size;
+
+	(void)state;
+	deployment_open(&d, &o);
+	open_phone(&d, &p, RING_STABLE);
+	roll_out(&d, "1.0", 1);
+	assert_int_equal(0, deployment_act(&d, "1.0", PB__ACT__ACT_PAUSE));
+	touched = deployment_rollout(&d, "1.0")->last_entry;
+	size = control_state(&d.server)->log.size;
+	poll(&d, &p);
+	assert_int_equal(0, check(&d, &p));
+	deployment_run(&d, 4 * 24 * HOUR, 30 * MINUTE);
+	assert_true(control_state(&d.server)->log.size >= size + RING__COUNT);
+	assert_int_equal(touched, deployment_rollout(&d, "1.0")->last_entry);
+	poll(&d, &p);
+	assert_int_equal(0, check(&d, &p));
+	close_phone(&p);
+	deployment_close(&d);
+}
+
 /* From nothing, then from what it keeps, through restarts: each time from the one to the other. */
 static void directive_is_logged(void **state)
 {
@@ -499,6 +525,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(directive_is_logged),
+		cmocka_unit_test(renewal_touches_no_rollout),
 		cmocka_unit_test(wrong_proofs_fail),
 		cmocka_unit_test(roots_come_in_order),
 		cmocka_unit_test(answers_are_small),
