@@ -59,11 +59,15 @@ static int check_time(const Pb__AdminCommand *m, uint64_t now_s)
 /* The log the signer saw must be a beginning of ours. */
 static int check_prefix(const struct state *s, const Pb__AdminCommand *m)
 {
-	if (m->audit_size == 0 || m->audit_size > s->log.size ||
-		!bytes_eq(wire_bytes(m->audit_root),
-			bytes_of(s->roots[m->audit_size - 1], SHA256_LEN)))
+	uint8_t root[SHA256_LEN];
+	int err;
+
+	if (m->audit_size == 0 || m->audit_size > s->log.size)
 		return ERR_CONFLICT;
-	return 0;
+	err = logtree_root(s->tree, m->audit_size, root);
+	if (err != 0)
+		return err;
+	return bytes_eq(wire_bytes(m->audit_root), bytes_of(root, SHA256_LEN)) ? 0 : ERR_CONFLICT;
 }
 
 static int check_nonce(const struct state *s, const Pb__AdminCommand *m)

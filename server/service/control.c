@@ -8,7 +8,6 @@
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
 #include "server/service/seat.h"
-#include "server/store/entry.h"
 
 #define ARENA_SIZE ((size_t)32 * 1024 * 1024)
 #define ERROR_MAX  256
@@ -18,52 +17,7 @@ const struct state *control_state(const struct server *s)
 	return &s->control->state;
 }
 
-/* ---- the log ---- */
-
-struct append_job {
-	struct job job;
-	uint64_t index;
-	struct bytes entry;
-};
-
-static void append_run(struct job *job, struct writer *w)
-{
-	struct append_job *j = (struct append_job *)job;
-
-	entry_append(&w->txn, j->index, j->entry);
-}
-
-int control_entry(struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out)
-{
-	Pb__LogEntry m = PB__LOG_ENTRY__INIT;
-
-	m.time_ms = now_ms;
-	m.envelope = wire_data(envelope.p, envelope.n);
-	return wire_pack(&m, &c->arena, out);
-}
-
-/* An entry that is durable: the signer's checkpoint has it, then it is true. */
-static int take_entry(struct control *c, struct bytes entry)
-{
-	int err = signer_append(c->signer, &entry, 1, &c->checkpoint);
-
-	/* Nothing more can be appended behind it: the next start brings it to the signer again. */
-	if (err != 0)
-		log_error("log: the signer does not take entry %llu: %s",
-			(unsigned long long)c->state.log.size, err_str(err));
-	return err != 0 ? err : state_apply(&c->state, entry, &c->arena);
-}
-
-/* Durable first, then true. */
-static int append(struct control *c, struct bytes envelope, uint64_t now_ms)
-{
-	struct append_job j = { .job = { .run = append_run }, .index = c->state.log.size };
-	int err = control_entry(c, envelope, now_ms, &j.entry);
-
-	if (err == 0)
-		err = writer_call(&c->server->writer, &j.job);
-	return err != 0 ? err : take_entry(c, j.entry);
-}
+/* ---- decisions ---- */
 
 int control_sign_decision(struct control *c, Pb__Decision *d, struct buf *out)
 {
@@ -84,7 +38,7 @@ int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms)
 	c->arena.used = 0;
 	err = control_sign_decision(c, decision, &envelope);
 	if (err == 0)
-		err = append(c, buf_bytes(&envelope), now_ms);
+		err = append_envelope(c, buf_bytes(&envelope), now_ms);
 	if (err != 0)
 		log_error("decision: cannot be taken: %s", err_str(err));
 	buf_release(&envelope);
@@ -125,80 +79,6 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
-static int fold_log(struct control *c)
-{
-	struct store_txn t;
-	struct bytes entry;
-	int err = 0;
-
-	store_begin(c->server->store, &t, false);
-	for (uint64_t i = 0; err == 0 && entry_get(&t, i, &entry); i++) {
-		c->arena.used = 0;
-		err = state_apply(&c->state, entry, &c->arena);
-		if (err != 0)
-			log_error("log: entry %llu cannot be applied: %s", (unsigned long long)i,
-				err_str(err));
-	}
-	err = err != 0 ? err : t.err;
-	store_abort(&t);
-	return err;
-}
-
-/* The log the signer vouched for must be a beginning of ours. */
-static int check_ledger(struct control *c, const struct signer_log *log, char *error)
-{
-	uint64_t size = c->state.log.size;
-
-	if (log->size > size)
-		(void)snprintf(error, ERROR_MAX,
-			"log: the store has %llu entries, the signer signed for %llu: was a backup "
-			"restored?",
-			(unsigned long long)size, (unsigned long long)log->size);
-	else if (log->size == 0 && size > 1)
-		(void)snprintf(error, ERROR_MAX,
-			"log: the store has %llu entries, and the signer's ledger is gone: bring it "
-			"back",
-			(unsigned long long)size);
-	else if (log->size == 0 ||
-		memcmp(c->state.roots[log->size - 1], log->root, SHA256_LEN) == 0)
-		return 0;
-	else
-		(void)snprintf(error, ERROR_MAX, "log: it is not the one the signer signed for");
-	return ERR_FORKED;
-}
-
-/* What was committed and not appended when the power went is appended now. */
-static int bring_entries(struct control *c, uint64_t from)
-{
-	struct store_txn t;
-	struct bytes entry;
-	int err = 0;
-
-	store_begin(c->server->store, &t, false);
-	for (uint64_t i = from; err == 0 && entry_get(&t, i, &entry); i++)
-		err = signer_append(c->signer, &entry, 1, &c->checkpoint);
-	err = err != 0 ? err : t.err;
-	store_abort(&t);
-	return err;
-}
-
-static int open_log(struct control *c, struct bytes root, uint64_t now_ms, char *error)
-{
-	struct signer_log log;
-	int err = fold_log(c);
-
-	if (err == 0)
-		err = signer_log(c->signer, &log);
-	if (err == 0)
-		err = check_ledger(c, &log, error);
-	if (err == 0)
-		err = bring_entries(c, log.size);
-	if (err != 0 || c->state.log.size > 0)
-		return err;
-	c->arena.used = 0;
-	return append(c, root, now_ms);
-}
-
 /* The signer learns again what was approved.  What it does not take, it would not sign for either:
  * the plan has expired, or who approved it is not an approver any more. */
 static void admit_plans(struct control *c, struct rollout *r)
@@ -217,8 +97,9 @@ static void admit_plans(struct control *c, struct rollout *r)
 
 static int start(struct control *c, struct bytes root, uint64_t now_ms, char *error)
 {
-	int err = open_log(c, root, now_ms, error);
+	int err = append_open(c, root, now_ms, error);
 
+	c->gates_ms = now_ms;
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
 		admit_plans(c, c->state.rollouts[i]);
 	if (err == 0)
@@ -265,8 +146,8 @@ void control_close(struct server *s)
 	if (c == NULL)
 		return;
 	publish_close(c);
-	state_release(&c->state);
 	buf_release(&c->checkpoint);
+	state_release(&c->state);
 	for (size_t i = 0; i < c->n_lives; i++)
 		free(c->lives[i]);
 	free(c->lives);
@@ -314,7 +195,7 @@ static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char 
 		err = ask_signer(c, envelope, text);
 	if (err != 0)
 		return err;
-	err = append(c, envelope, now_ms);
+	err = append_envelope(c, envelope, now_ms);
 	if (err != 0) {
 		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
 		return err;
@@ -370,12 +251,12 @@ static int log_fill(struct control *c, struct seat_fill *fill, uint64_t now_ms)
 	c->arena.used = 0;
 	err = control_sign_decision(c, &d, &envelope);
 	if (err == 0)
-		err = control_entry(c, buf_bytes(&envelope), now_ms, &fill->entry);
+		err = append_pack(c, buf_bytes(&envelope), now_ms, &fill->entry);
 	fill->index = c->state.log.size;
 	if (err == 0)
 		err = seat_give(c->server, fill);
 	if (err == 0)
-		err = take_entry(c, fill->entry);
+		err = append_follow(c);
 	buf_release(&envelope);
 	return err;
 }
@@ -420,6 +301,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	if (writer_call(&s->writer, &j.job) != 0)
 		log_error("store: evidence batches cannot be closed");
 	gates_run(c, now_ms);
+	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
 	fill_lines(c, now_ms);
 	if (follow_is_over(c, now_ms))

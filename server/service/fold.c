@@ -252,6 +252,39 @@ static int apply_decision(struct state *s, const struct entry *e, const Pb__Deci
 	return 0;
 }
 
+/* ---- directors ---- */
+
+static struct logged *find_logged(struct state *s, const Pb__Director *d)
+{
+	struct logged *l;
+
+	for (size_t i = 0; i < s->n_directors; i++)
+		if (s->directors[i].ring == d->ring &&
+			strcmp(s->directors[i].product, d->product) == 0)
+			return &s->directors[i];
+	s->directors = mem_resize(s->directors, s->n_directors + 1, sizeof(*s->directors));
+	l = &s->directors[s->n_directors++];
+	*l = (struct logged){ .product = mem_strdup(d->product), .ring = d->ring };
+	return l;
+}
+
+/* Changes nothing that is decided: its place is remembered, for the proof that it is logged. */
+static int apply_director(
+	struct state *s, const struct entry *e, const Pb__Envelope *env, struct bytes envelope)
+{
+	int err;
+	const Pb__Director *d = wire_read(
+		&pb__director__descriptor, wire_bytes(env->payload), &wire_signed, e->arena, &err);
+	struct logged *l;
+
+	if (d == NULL || d->ring >= RING__COUNT)
+		return ERR_CORRUPT;
+	l = find_logged(s, d);
+	l->index = e->index;
+	l->time_ms = e->time_ms;
+	return crypto_sha256(&envelope, 1, l->sha256);
+}
+
 /* ---- entries ---- */
 
 static void remember_nonce(struct state *s, const Pb__AdminCommand *m, uint64_t now_ms)
@@ -312,6 +345,8 @@ static int apply_envelope(struct state *s, const struct entry *e, struct bytes e
 		return e->index == 0 ? 0 : ERR_CORRUPT;
 	if (type == ENVELOPE_COMMAND)
 		return apply_command(s, e, env);
+	if (type == ENVELOPE_DIRECTOR)
+		return apply_director(s, e, env, envelope);
 	if (type != ENVELOPE_DECISION)
 		return ERR_CORRUPT;
 	d = wire_read(
@@ -330,9 +365,9 @@ int state_apply(struct state *s, struct bytes entry, struct arena *a)
 	e.time_ms = m->time_ms;
 	err = merkle_leaf(crypto_openssl(), entry, a, e.leaf);
 	if (err == 0)
-		err = merkle_add(crypto_openssl(), &s->log, e.leaf);
-	s->roots = mem_resize(s->roots, s->log.size, sizeof(s->roots[0]));
+		err = logtree_add(s->tree, e.leaf);
+	s->log.size = logtree_size(s->tree);
 	if (err == 0)
-		err = merkle_root(crypto_openssl(), &s->log, s->roots[s->log.size - 1]);
+		err = logtree_root(s->tree, s->log.size, s->log.root);
 	return err != 0 ? err : apply_envelope(s, &e, wire_bytes(m->envelope));
 }

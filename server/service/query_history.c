@@ -135,6 +135,8 @@ static void tell(struct query *q, uint64_t index, struct bytes envelope, struct 
 		tell_command(q, index, wire_bytes(e->payload), out);
 	else if (type == ENVELOPE_DECISION)
 		tell_decision(q, wire_bytes(e->payload), out);
+	else if (type == ENVELOPE_DIRECTOR)
+		out->what = NULL; /* follows from what is told of */
 	else
 		out->what = query_printf(q, "root %llu, profile %s",
 			(unsigned long long)s->root->version, s->root->profile);
@@ -157,7 +159,7 @@ static void add_line(struct query *q, uint64_t index, const Pb__LogEntry *m, Pb_
 	struct told told;
 
 	tell(q, index, wire_bytes(m->envelope), &told);
-	if (!is_about(r, &told, name))
+	if (told.what == NULL || !is_about(r, &told, name))
 		return;
 	v = query_alloc(q, sizeof(*v));
 	*v = (Pb__HistoryView)PB__HISTORY_VIEW__INIT;

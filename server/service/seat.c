@@ -6,6 +6,21 @@
 #include "server/store/device.h"
 #include "server/store/entry.h"
 
+/* The device is in no arm of the ring it leaves. */
+static void leave_arms(struct writer *w, size_t line, const struct device *d)
+{
+	for (struct stage *g = w->stages.list; g != NULL; g = g->next) {
+		struct stratum *u = stage_stratum(g, d->product);
+		struct evidence_device e;
+		if (u == NULL || g->line != line || g->ring != d->ring ||
+			!arm_get(&w->txn, g->key, d->id, &e))
+			continue;
+		evidence_leave(&u->evidence, &e);
+		arm_put(&w->txn, g->key, d->id, &e);
+		u->dirty = true;
+	}
+}
+
 /* ---- wishes ---- */
 
 struct wish_job {
@@ -37,13 +52,18 @@ static void wish_run(struct job *job, struct writer *w)
 	struct device d;
 	bool waited;
 
-	if (!device_get(&w->txn, j->id, &d) || d.wish == j->wish || d.left)
+	if (!device_get(&w->txn, j->id, &d) || d.left || (d.wish == j->wish && d.wish <= d.ring))
 		return;
 	p = registry_number(w->registry, d.product);
 	if (p == NULL)
 		return;
 	waited = d.wish < d.ring;
 	d.wish = j->wish;
+	if (d.wish > d.ring) {
+		/* It would not take what its seat is for, and nobody else could. */
+		leave_arms(w, p->line, &d);
+		d.ring = RING_STABLE;
+	}
 	device_put(&w->txn, &d);
 	if (d.wish < d.ring)
 		waiting_put(&w->txn, w->registry->lines[p->line].number, d.id, d.wish);
@@ -61,8 +81,12 @@ static void wish_done(struct job *job)
 	const struct product *p = registry_number(&j->server->registry, j->device.product);
 
 	if (job->err == 0 && j->changed && word != NULL && p != NULL) {
-		fleet_update(word, &j->device, UINT8_MAX);
-		j->server->registry.lines[p->line].waiting += (uint64_t)j->waits;
+		struct line *l = &j->server->registry.lines[p->line];
+		enum ring old = fleet_unpack(atomic_load(word)).ring;
+		fleet_update(word, &j->device, old == j->device.ring ? UINT8_MAX : 0);
+		l->devices[old]--;
+		l->devices[j->device.ring]++;
+		l->waiting += (uint64_t)j->waits;
 	}
 	free(j);
 }
@@ -176,21 +200,6 @@ int seat_choose(struct server *s, struct seat_fill *fill)
 }
 
 /* ---- giving ---- */
-
-/* The device is in no arm of the ring it leaves. */
-static void leave_arms(struct writer *w, size_t line, const struct device *d)
-{
-	for (struct stage *g = w->stages.list; g != NULL; g = g->next) {
-		struct stratum *u = stage_stratum(g, d->product);
-		struct evidence_device e;
-		if (u == NULL || g->line != line || g->ring != d->ring ||
-			!arm_get(&w->txn, g->key, d->id, &e))
-			continue;
-		evidence_leave(&u->evidence, &e);
-		arm_put(&w->txn, g->key, d->id, &e);
-		u->dirty = true;
-	}
-}
 
 static void give_run(struct job *job, struct writer *w)
 {

@@ -8,7 +8,10 @@
 
 #include "server/service/server.h"
 
-/* The device changed the ring it opts in to; written without waiting for it. */
+/*
+ * The device changed the ring it opts in to; written without waiting for it.  Whose wish lies
+ * outside its seat gives the seat up, and waits for another if it wishes for one.
+ */
 void seat_wish(struct server *s, const uint8_t id[ID_LEN], enum ring wish, uint64_t now_ms);
 
 /* Devices that get a seat of one ring. */

@@ -8,7 +8,7 @@
 
 void state_init(struct state *s, const Pb__Root *root, struct bytes root_envelope)
 {
-	*s = (struct state){ .root = root };
+	*s = (struct state){ .root = root, .tree = logtree_new() };
 	buf_add(&s->root_envelope, root_envelope.p, root_envelope.n);
 }
 
@@ -47,14 +47,28 @@ void state_release(struct state *s)
 	free(s->builds);
 	free(s->rollouts);
 	free(s->nonces);
-	free(s->roots);
+	for (size_t i = 0; i < s->n_directors; i++)
+		free(s->directors[i].product);
+	free(s->directors);
+	logtree_free(s->tree);
 	buf_release(&s->root_envelope);
 }
 
 const uint8_t *state_root(const struct state *s)
 {
 	assert(s->log.size > 0);
-	return s->roots[s->log.size - 1];
+	return s->log.root;
+}
+
+const struct logged *state_logged(
+	const struct state *s, const char *product, uint32_t ring, const uint8_t sha256[SHA256_LEN])
+{
+	for (size_t i = 0; i < s->n_directors; i++) {
+		const struct logged *l = &s->directors[i];
+		if (l->ring == ring && strcmp(l->product, product) == 0)
+			return memcmp(l->sha256, sha256, SHA256_LEN) == 0 ? l : NULL;
+	}
+	return NULL;
 }
 
 struct build *state_build(const struct state *s, const char *product, const char *build_id)

@@ -6,12 +6,13 @@
  */
 #pragma once
 
+#include "proto/checkpoint.h"
 #include "proto/envelope.h"
-#include "proto/merkle.h"
 #include "server/base/buf.h"
 #include "server/core/capital.h"
 #include "server/core/ring.h"
 #include "server/core/rollout.h"
+#include "server/trust/logtree.h"
 
 #define STATE_TEXT 192 /* a line for a person */
 
@@ -68,12 +69,22 @@ struct nonce {
 	uint64_t expires_s;
 };
 
+/* The newest Director of (product, ring) in the log. */
+struct logged {
+	char *product;
+	uint32_t ring;
+	uint8_t sha256[SHA256_LEN]; /* of its Envelope */
+	uint64_t index, time_ms;    /* of its entry */
+};
+
 struct state {
 	const Pb__Root *root;
 	struct buf root_envelope;
-	struct merkle log;
-	uint8_t (*roots)[SHA256_LEN]; /* roots[i]: of the first i + 1 entries */
-	struct build **builds;        /* by release_counter within a product, oldest first */
+	struct checkpoint log; /* as it is now */
+	struct logtree *tree;  /* of it; read by workers too */
+	struct logged *directors;
+	size_t n_directors;
+	struct build **builds; /* by release_counter within a product, oldest first */
 	size_t n_builds;
 	struct rollout **rollouts; /* oldest first */
 	size_t n_rollouts;
@@ -114,6 +125,10 @@ WARN_UNUSED int state_apply(struct state *s, struct bytes entry, struct arena *a
 
 /* The log's root now. */
 const uint8_t *state_root(const struct state *s);
+
+/* Where that Director stands; NULL when the log has another, or none. */
+const struct logged *state_logged(const struct state *s, const char *product, uint32_t ring,
+	const uint8_t sha256[SHA256_LEN]);
 
 /* NULL when there is none.  A rollout is named by its release or one of its builds: the newest. */
 struct build *state_build(const struct state *s, const char *product, const char *build_id);

@@ -153,6 +153,12 @@ void deployment_run(struct deployment *d, uint64_t ms, uint64_t tick_ms)
 	}
 }
 
+void deployment_tick(struct deployment *d, uint64_t ms)
+{
+	set_clock(d, d->now_ms + ms);
+	control_tick(&d->server, d->now_ms);
+}
+
 /* ---- people ---- */
 
 static void load_key(struct deployment *d, unsigned who, enum key_role role, struct held_key *out)
@@ -457,23 +463,56 @@ static struct bytes seal(
 	return sealed;
 }
 
-static void read_reply(struct deployment *d, struct test_device *t, const struct poll_answer *a)
+static void read_reply(
+	struct deployment *d, struct test_device *t, const struct poll_answer *a, struct buf *body)
 {
-	struct buf reply = { 0 };
 	const Pb__PollReply *m;
 	int err;
 
-	buf_add(&reply, a->shared.p, a->shared.n);
-	buf_add(&reply, a->tail, a->tail_len);
+	body->len = 0;
+	for (size_t i = 0; i < POLL_PARTS; i++)
+		buf_add(body, a->part[i].p, a->part[i].n);
 	d->arena.used = 0;
-	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&reply), &wire_admin, &d->arena, &err);
+	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(body), &wire_admin, &d->arena, &err);
 	must(err, "poll", "reply");
 	t->ring = (enum ring)m->ring;
 	t->answer = (enum answer)m->answer;
-	buf_release(&reply);
 }
 
 int device_poll(struct deployment *d, struct test_device *t)
+{
+	struct buf body = { 0 };
+	int err = device_poll_body(d, t, &body);
+
+	buf_release(&body);
+	return err;
+}
+
+int device_grant_body(struct deployment *d, const struct test_device *t, struct buf *body)
+{
+	Pb__GrantRequest m = PB__GRANT_REQUEST__INIT;
+	struct grant_ask ask;
+	const struct grant_ask *list[] = { &ask };
+	struct bytes none;
+	int err;
+
+	m.product = t->product;
+	d->arena.used = 0;
+	(void)desk_refresh(&d->desk);
+	err = grant_open(&d->desk, seal(d, t, "/v1/grant", &m), d->now_ms, &ask);
+	if (err != 0)
+		return err;
+	body->len = 0;
+	if (ask.ring != RING_STABLE) {
+		buf_release(body);
+		return grant_sign(&d->server, list, 1, d->now_ms, body);
+	}
+	err = grant_none(&d->desk, &none);
+	buf_add(body, none.p, none.n);
+	return err;
+}
+
+int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body)
 {
 	Pb__PollRequest m = PB__POLL_REQUEST__INIT;
 	struct poll_answer answer;
@@ -484,7 +523,9 @@ int device_poll(struct deployment *d, struct test_device *t)
 	m.product = t->product;
 	m.build_id = t->build_id;
 	m.release_counter = t->release_counter;
-	m.root_version = 1;
+	m.root_version = t->root_version > 0 ? t->root_version : 1;
+	m.has_log_size = t->log_size > 0;
+	m.log_size = t->log_size;
 	m.snapshot_version = t->snapshot_version;
 	m.seq = t->seq;
 	m.has_wish = 1;
@@ -497,7 +538,7 @@ int device_poll(struct deployment *d, struct test_device *t)
 	if (err != 0)
 		return err;
 	poll_answer(&d->desk, &ask, d->now_ms, &answer);
-	read_reply(d, t, &answer);
+	read_reply(d, t, &answer, body);
 	while (writer_drain(&d->server.writer))
 		;
 	return 0;
