@@ -170,7 +170,7 @@ static const struct {
 	{ ERR_NOT_FOUND, "huiductl build list; huiductl rollout list" },
 	{ ERR_CONFLICT, "huiductl rollout history, and try again" },
 	{ ERR_BELOW_THRESHOLD, "huiductl build sign, with another release key" },
-	{ ERR_CLOCK, "huiductl confirm clock, once the server's clock is right" },
+	{ ERR_CLOCK, "huiductl clock confirm, once the server's clock is right" },
 };
 
 static const char *hint_for(int code, const char *text)

@@ -101,7 +101,7 @@ static int check_released(struct proc *p, const struct admitted *a)
 static int check_seed(
 	const Pb__LedgerRollout *r, const Pb__LedgerBuild *b, const struct admitted *a)
 {
-	uint8_t drawn[SEED_LEN];
+	uint8_t drawn[SEED_LEN] = { 0 };
 	struct bytes seed = bytes_of(drawn, SEED_LEN);
 	int err = ladder_seed(r->audit_root.data, a->targets_sha256, drawn);
 

@@ -301,6 +301,7 @@ static void what_has_not_started_can_be_withdrawn(void **state)
 	struct deployment d;
 	struct test_plan p;
 	const struct rollout *r;
+	const Pb__AdminReply *history;
 
 	(void)state;
 	open_as(&d, "team");
@@ -309,6 +310,9 @@ static void what_has_not_started_can_be_withdrawn(void **state)
 	assert_int_equal(0, withdraw(&d, r, NULL, 0, KEY_RELEASE));
 	assert_int_equal(ROLLOUT_SUPERSEDED, r->state);
 	assert_string_equal("withdrawn by alice", r->why);
+	d.arena.used = 0;
+	history = world_ask(&d, PB__QUERY_KIND__QUERY_HISTORY, "1.0", 0);
+	assert_string_equal("withdraw 1.0", history->history[history->n_history - 1]->what);
 	assert_int_equal(ERR_WRONG_STATE, deployment_approve(&d, "1.0", 0));
 	/* The build may be proposed again. */
 	assert_int_equal(
@@ -416,6 +420,45 @@ static void a_seat_needs_a_wish(void **state)
 	deployment_close(&d);
 }
 
+/* The two entries of a command that took two people, in words. */
+static void check_history(struct deployment *d)
+{
+	const Pb__AdminReply *r = world_ask(d, PB__QUERY_KIND__QUERY_HISTORY, "", 0);
+	const Pb__HistoryView *told[2];
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_history; i++) {
+		assert_null(strstr(r->history[i]->what, "?"));
+		if (strncmp(r->history[i]->what, "invite", 6) != 0)
+			continue;
+		assert_true(n < 2);
+		told[n++] = r->history[i];
+	}
+	assert_int_equal(2, n);
+	assert_string_equal("alice", told[0]->who);
+	assert_string_equal(
+		"invite 1 device of phone-a to core: waits for 1 more signature", told[0]->what);
+	assert_string_equal("alice, bob", told[1]->who);
+	assert_string_equal("invite 1 device of phone-a to core", told[1]->what);
+}
+
+static void check_pending(struct deployment *d)
+{
+	const Pb__AdminReply *r = world_ask(d, PB__QUERY_KIND__QUERY_PENDING, "", 0);
+	const Pb__PendingView *v = r->pending[0];
+
+	assert_int_equal(1, r->n_pending);
+	assert_int_equal(16, strlen(v->name));
+	assert_int_equal(SHA256_LEN, v->id.len);
+	assert_string_equal("invite 1 device of phone-a to core", v->what);
+	assert_string_equal("alice", v->by);
+	assert_int_equal(1, v->n_signed_by);
+	assert_string_equal("alice", v->signed_by[0]);
+	assert_int_equal(2, v->needed);
+	assert_int_equal(d->now_ms / 1000 + 600, v->expires);
+	assert_true(v->envelope.len > 0);
+}
+
 static void core_takes_two(void **state)
 {
 	struct deployment d;
@@ -442,11 +485,15 @@ static void core_takes_two(void **state)
 	deployment_restart(&d);
 	d.arena.used = 0;
 	assert_int_equal(1, control_state(&d.server)->n_pending);
+	check_pending(&d);
+	d.arena.used = 0;
 	/* Bob sends his own signature, and no other. */
 	assert_int_equal(0, world_send(&d, world_sign_as(&d, copy, 1, KEY_RELEASE)));
 	assert_int_equal(0, control_state(&d.server)->n_pending);
 	assert_int_equal(RING_CORE, ring_of(&d, &t));
 	d.arena.used = 0;
+	d.arena.used = 0;
+	check_history(&d);
 	/* Carol comes too late: it has happened. */
 	assert_int_equal(ERR_EXISTS, world_send(&d, world_sign_as(&d, copy, 2, KEY_RELEASE)));
 	forget(copy);
@@ -484,6 +531,35 @@ static void what_waits_ends(void **state)
 	d.arena.used = 0;
 	assert_int_equal(0, world_ask(&d, PB__QUERY_KIND__QUERY_PENDING, "", 0)->n_pending);
 	device_forget(&t);
+	deployment_close(&d);
+}
+
+/* ---- one thing at a time ---- */
+
+static void a_command_asks_for_one_thing(void **state)
+{
+	struct deployment d;
+	Pb__AdminCommand m;
+	Pb__RolloutAct act;
+	Pb__Confirm confirm = PB__CONFIRM__INIT;
+	uint64_t size;
+
+	(void)state;
+	open_as(&d, "solo");
+	propose(&d, "1.0");
+	d.arena.used = 0;
+	confirm.what = PB__CONFIRM_WHAT__CONFIRM_CLOCK;
+	set_act(&m, &act, deployment_rollout(&d, "1.0"), PB__ACT__ACT_HALT);
+	m.confirm = &confirm;
+	assert_int_equal(ERR_MALFORMED, world_do(&d, &m, 0, KEY_RELEASE));
+	m = (Pb__AdminCommand)PB__ADMIN_COMMAND__INIT;
+	assert_int_equal(ERR_MALFORMED, world_do(&d, &m, 0, KEY_RELEASE));
+	size = control_state(&d.server)->log.size;
+	m = (Pb__AdminCommand)PB__ADMIN_COMMAND__INIT;
+	m.confirm = &confirm;
+	assert_int_equal(0, world_do(&d, &m, 0, KEY_RELEASE));
+	assert_int_equal(size + 1, control_state(&d.server)->log.size);
+	assert_int_equal(ROLLOUT_PROPOSED, deployment_rollout(&d, "1.0")->state);
 	deployment_close(&d);
 }
 
@@ -604,6 +680,7 @@ int main(void)
 		cmocka_unit_test(a_seat_needs_a_wish),
 		cmocka_unit_test(core_takes_two),
 		cmocka_unit_test(what_waits_ends),
+		cmocka_unit_test(a_command_asks_for_one_thing),
 		cmocka_unit_test(grants_never_add_up),
 		cmocka_unit_test(observers_stop_nothing_testers_do),
 	};
