@@ -73,11 +73,10 @@ int signer_read(int fd, struct buf *message)
 	return err;
 }
 
-/* In the child: die with huidud, not with a key press meant for it; leave no core file behind. */
+/* In the child: die with huidud, not with a key press meant for it. */
 static void become_signer(int fd, const struct signer_config *config)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)prctl(PR_SET_NAME, "huidu-signer");
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGTERM, SIG_IGN);

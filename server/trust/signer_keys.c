@@ -8,11 +8,26 @@
 #include "proto/checkpoint.h"
 #include "server/base/mem.h"
 
+/* Its two halves belong together.  (OpenSSL then also has all that it opens files for.) */
+static int try_out(const struct crypto_key *key)
+{
+	static const char message[] = "huidu";
+	uint8_t public[PUBLIC_MAX], sig[SIG_LEN];
+	size_t n = crypto_key_public(key, public);
+	int err = crypto_key_sign(key, bytes_str(message), sig);
+
+	return err != 0 ? err
+			: crypto_key_verify(crypto_key_scheme(key), bytes_of(public, n),
+				  bytes_str(message), sig);
+}
+
 static int load_one(struct proc *p, const char *path)
 {
 	struct crypto_key *key;
 	int err = crypto_key_load(path, &key);
 
+	if (err == 0)
+		err = try_out(key);
 	if (err != 0)
 		return proc_refuse(p, err, "%.160s: %s", path, err_str(err));
 	p->keys = mem_resize(p->keys, p->n_keys + 1, sizeof(struct crypto_key *));

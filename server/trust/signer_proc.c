@@ -10,6 +10,7 @@
 #include "proto/root.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/trust/lockdown.h"
 
 #define ARENA_SIZE      ((size_t)24 * 1024 * 1024)
 #define ROOT_ARENA_SIZE ((size_t)512 * 1024)
@@ -97,7 +98,12 @@ static int start(struct proc *p, const struct signer_config *config)
 		err = open_ledger(p, config->ledger_path);
 	if (err == 0)
 		err = check_roots(p);
-	return err != 0 ? err : proc_has_keys(p, p->root);
+	if (err == 0)
+		err = proc_has_keys(p, p->root);
+	if (err != 0)
+		return err;
+	err = lockdown_calls();
+	return err != 0 ? proc_refuse(p, err, "seccomp: the kernel does not have it") : 0;
 }
 
 /* ---- requests ---- */
@@ -173,9 +179,13 @@ int signer_proc_run(int fd, const struct signer_config *config)
 	struct proc p = { .n_keys = 0 };
 	struct buf request = { 0 };
 	Pb__SignerReply ready = PB__SIGNER_REPLY__INIT;
-	int code = start(&p, config);
-	int err = answer(&p, fd, code, &ready);
+	int code, err;
 
+	fd = lockdown_process(fd);
+	if (fd < 0)
+		return 1;
+	code = start(&p, config);
+	err = answer(&p, fd, code, &ready);
 	if (err == 0)
 		err = code;
 	while (err == 0) {
