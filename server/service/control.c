@@ -152,53 +152,11 @@ void control_close(struct server *s)
 	s->control = NULL;
 }
 
-/* ---- commands ---- */
-
-/* After a change of the state: stages, signatures, image.  The change itself stands. */
-static void take_effect(struct control *c, uint64_t now_ms)
+void control_take_effect(struct control *c, uint64_t now_ms, bool freshen)
 {
 	if (follow_update(c, now_ms) != 0)
 		log_error("evidence: stages cannot be opened or closed");
-	publish(c, now_ms, false);
-}
-
-static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
-{
-	struct command command;
-	struct rollout *r = NULL;
-	int err;
-
-	c->arena.used = 0;
-	err = command_open(&c->state, envelope, now_ms, &c->arena, &command, text);
-	if (err == 0)
-		err = command_check(&c->state, &command, &c->arena, text);
-	if (err != 0)
-		return err;
-	err = append_envelope(c, envelope, now_ms);
-	if (err != 0) {
-		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
-		return err;
-	}
-	if (command.message->approve != NULL)
-		r = state_rollout_id(&c->state, command.message->approve->rollout_id.data);
-	if (r != NULL && admit_plans(c, r) != 0)
-		log_error("rollout %s: the signer does not take its plan", r->release);
-	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_HALT)
-		metric_add(METRIC_HALTS_PERSON, 1);
-	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_PAUSE)
-		metric_add(METRIC_PAUSES_PERSON, 1);
-	take_effect(c, now_ms);
-	return 0;
-}
-
-int control_command(struct server *s, struct bytes envelope, uint64_t now_ms, char *text)
-{
-	int err = take(s->control, envelope, now_ms, text);
-
-	metric_add(err == 0 ? METRIC_COMMANDS : METRIC_COMMANDS_REFUSED, 1);
-	if (err != 0)
-		log_info("command refused: %s", text);
-	return err;
+	publish(c, now_ms, freshen);
 }
 
 /* ---- time ---- */
@@ -284,7 +242,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	follow_admit(c, now_ms);
 	fill_lines(c, now_ms);
 	if (follow_is_over(c, now_ms))
-		take_effect(c, now_ms);
+		control_take_effect(c, now_ms, false);
 	if (now_ms >= c->next_timestamp_ms)
 		publish(c, now_ms, true);
 	show_gauges(c);
