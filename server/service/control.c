@@ -79,27 +79,65 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
-/* The signer learns again what was approved: it keeps nothing but its floors. */
-static int admit_plans(struct control *c, const struct rollout *r)
+void control_admit(struct control *c, struct rollout *r)
 {
-	int err = 0;
-
-	for (size_t i = 0; err == 0 && i < r->n_builds; i++)
-		if (r->builds[i].plan.len > 0)
-			err = signer_admit(c->signer, buf_bytes(&r->builds[i].plan),
-				buf_bytes(&r->builds[i].build->targets));
-	return err;
+	for (size_t i = 0; i < r->n_builds && !r->orphaned; i++)
+		if (r->builds[i].plan.len > 0 &&
+			signer_admit(c->signer, buf_bytes(&r->builds[i].plan),
+				buf_bytes(&r->builds[i].build->targets)) != 0)
+			r->orphaned = true;
+	if (r->orphaned)
+		log_error("rollout %s: offered to nobody until it is approved anew", r->release);
 }
 
-static int start(struct control *c, struct bytes root, uint64_t now_ms, char *error)
+static bool chain_has(struct control *c, const Pb__Root *root)
 {
-	int err = append_open(c, root, now_ms, error);
+	struct bytes want, have;
+	bool found = false;
+
+	c->arena.used = 0;
+	for (size_t i = 0; !found && i < c->state.n_chain; i++)
+		found = wire_pack(root, &c->arena, &want) == 0 &&
+			wire_pack(c->state.chain[i]->root, &c->arena, &have) == 0 &&
+			bytes_eq(want, have);
+	return found;
+}
+
+/* The file is for the first start; later it tells that this is the right log. */
+static int check_root(struct control *c, const struct rootfile *root, char *error)
+{
+	const struct state *s = &c->state;
+
+	if (!chain_has(c, root->root)) {
+		(void)snprintf(error, ERROR_MAX,
+			"root: version %llu is none of the log's: put that of the log into the "
+			"file; the next one is published with huiductl root publish",
+			(unsigned long long)root->root->version);
+		return ERR_BAD_ROOT;
+	}
+	for (size_t i = 0; s->production && i < s->root->n_keys; i++)
+		if (s->root->keys[i]->has_demo && s->root->keys[i]->demo) {
+			(void)snprintf(error, ERROR_MAX,
+				"root %llu: %s: say `environment: trial`, or rotate it",
+				(unsigned long long)s->root->version, err_str(ERR_DEMO_KEY));
+			return ERR_DEMO_KEY;
+		}
+	return 0;
+}
+
+static int start(struct control *c, const struct rootfile *root, uint64_t now_ms, char *error)
+{
+	int err = append_open(c, root->envelope, now_ms, error);
 
 	c->gates_ms = now_ms;
+	if (err == 0)
+		err = check_root(c, root, error);
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
-		err = admit_plans(c, c->state.rollouts[i]);
+		control_admit(c, c->state.rollouts[i]);
 	if (err == 0)
 		err = publish_open(c);
+	if (err == 0)
+		control_distrust(c);
 	if (err == 0)
 		err = follow_update(c, now_ms);
 	return err != 0 ? err : publish(c, now_ms, true);
@@ -115,13 +153,14 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	c->signer = signer;
 	c->arena = (struct arena){ mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 };
 	c->next_fill_ms = mem_zalloc(s->registry.n_lines * sizeof(uint64_t));
-	state_init(&c->state, root->root, root->envelope);
+	state_init(&c->state, root->root);
+	c->state.production = s->config->environment != ENVIRONMENT_TRIAL;
 	c->state.has_file = has_file;
 	c->state.knows_product = knows_product;
 	c->state.ctx = s;
 	s->control = c;
 	error[0] = '\0';
-	err = start(c, root->envelope, now_ms, error);
+	err = start(c, root, now_ms, error);
 	if (err != 0) {
 		if (error[0] == '\0')
 			(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));

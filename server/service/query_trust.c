@@ -13,11 +13,6 @@
 
 /* ---- what waits ---- */
 
-static unsigned still(unsigned needed, size_t have)
-{
-	return have < needed ? needed - (unsigned)have : 0;
-}
-
 static bool waits(struct query *q, const struct rollout *r)
 {
 	/* A halted one is on nobody's desk until somebody wants to lift the halt. */
@@ -48,7 +43,7 @@ static Pb__PendingView *view_waiting(struct query *q, const struct rollout *r)
 	v->what = what_for(q, r);
 	v->by = r->proposer;
 	v->n_signed_by = query_names(q, &who, &v->signed_by);
-	v->needed = still(s->root->approver->threshold, v->n_signed_by);
+	v->needed = s->root->approver->threshold;
 	v->expires = proposal_expires_s(r);
 	return v;
 }
@@ -59,22 +54,22 @@ static Pb__PendingView *view_command(struct query *q, const struct pending *p)
 	Pb__PendingView *v = query_alloc(q, sizeof(*v));
 	const Pb__AdminCommand *m;
 	struct signers who = { 0 };
-	unsigned needed = 0;
+	unsigned missing = 0;
 	char *name = query_alloc(q, 2 * NAME_BYTES + 1);
 
 	for (size_t i = 0; i < NAME_BYTES; i++)
 		(void)snprintf(&name[2 * i], 3, "%02x", p->id[i]);
 	m = tell_read(q, buf_bytes(&p->envelope));
 	if (m != NULL && command_signers(s->root, buf_bytes(&p->envelope), q->arena, &who) == 0 &&
-		command_missing(s->root, m, &who, &needed) != 0)
-		needed = 0;
+		command_missing(s->root, m, &who, &missing) != 0)
+		missing = 0;
 	*v = (Pb__PendingView)PB__PENDING_VIEW__INIT;
 	v->name = name;
 	v->id = wire_data(p->id, SHA256_LEN);
 	v->what = m != NULL ? tell_what(q, m) : "?";
 	v->by = p->by;
 	v->n_signed_by = query_names(q, &who, &v->signed_by);
-	v->needed = needed;
+	v->needed = missing + (unsigned)v->n_signed_by;
 	v->expires = p->expires_s;
 	v->has_envelope = 1;
 	v->envelope = wire_data(p->envelope.data, p->envelope.len);
