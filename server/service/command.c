@@ -37,8 +37,8 @@ int command_signers(
 				  &people, a, &payload, out);
 }
 
-int command_missing(const Pb__Root *root, const Pb__AdminCommand *m, const struct signers *who,
-	unsigned *out)
+int command_missing(
+	const Pb__Root *root, const Pb__AdminCommand *m, const struct signers *who, unsigned *out)
 {
 	struct authority_ask ask = { .op = AUTHORITY_SEAT, .n_products = 1 };
 	const char *product[1];
@@ -201,7 +201,8 @@ static int check_seat(const struct state *s, const struct command *c, struct are
 		return command_refuse(text, ERR_NOT_FOUND,
 			"seats: the configuration knows no product '%s'", m->product);
 	if (m->n_device_ids == 0 || m->n_device_ids > SEATS_MAX)
-		return command_refuse(text, ERR_BAD_RANGE, "seats: name 1 to %u devices", SEATS_MAX);
+		return command_refuse(
+			text, ERR_BAD_RANGE, "seats: name 1 to %u devices", SEATS_MAX);
 	for (size_t i = 0; i < m->n_device_ids; i++)
 		if (m->device_ids[i].len != ID_LEN)
 			return command_refuse(

@@ -25,8 +25,8 @@ static int check_targets(const struct state *s, const Pb__Targets *t, char *text
 			"build %s: the configuration knows no product '%s'", t->build_id,
 			t->product);
 	if (full_file(t) == NULL)
-		return command_refuse(text, ERR_BAD_BUILD, "build %s: its first file must be a whole one",
-			t->build_id);
+		return command_refuse(text, ERR_BAD_BUILD,
+			"build %s: its first file must be a whole one", t->build_id);
 	if (!s->has_file(s->ctx, t->targets[0]->sha256.data))
 		return command_refuse(text, ERR_NO_ARTIFACT, "build %s: %s", t->build_id,
 			err_str(ERR_NO_ARTIFACT));
@@ -61,8 +61,7 @@ static int check_again(const struct build *b, const Pb__Targets *t, struct arena
 	return 0;
 }
 
-static int check_order(
-	const struct state *s, const Pb__Targets *t, struct arena *a, char *text)
+static int check_order(const struct state *s, const Pb__Targets *t, struct arena *a, char *text)
 {
 	const struct build *same = state_build(s, t->product, t->build_id);
 
@@ -86,8 +85,7 @@ static int check_order(
 	return 0;
 }
 
-int check_publish(
-	const struct state *s, const struct command *c, struct arena *a, char *text)
+int check_publish(const struct state *s, const struct command *c, struct arena *a, char *text)
 {
 	struct bytes payload;
 	const Pb__Targets *t;
@@ -104,8 +102,8 @@ int check_publish(
 	if (t == NULL)
 		return command_refuse(text, err, "build: %s", err_str(err));
 	if (t->expires <= c->now_s)
-		return command_refuse(text, ERR_EXPIRED, "build %s: what was signed has expired",
-			t->build_id);
+		return command_refuse(
+			text, ERR_EXPIRED, "build %s: what was signed has expired", t->build_id);
 	err = check_targets(s, t, text);
 	return err != 0 ? err : check_order(s, t, a, text);
 }

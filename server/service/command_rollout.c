@@ -14,15 +14,16 @@ static int check_proposed_build(
 	const struct rollout *r;
 
 	if (!s->knows_product(s->ctx, spec->line, ref->product))
-		return command_refuse(text, ERR_NOT_FOUND, "rollout %s: line '%s' has no product '%s'",
-			m->release, spec->line, ref->product);
-	if (b == NULL)
-		return command_refuse(text, ERR_NOT_FOUND, "build %s: not published for %s", ref->build_id,
+		return command_refuse(text, ERR_NOT_FOUND,
+			"rollout %s: line '%s' has no product '%s'", m->release, spec->line,
 			ref->product);
+	if (b == NULL)
+		return command_refuse(text, ERR_NOT_FOUND, "build %s: not published for %s",
+			ref->build_id, ref->product);
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(m->builds[k]->product, ref->product) == 0)
-			return command_refuse(text, ERR_BAD_PLAN, "rollout %s: two builds for product %s",
-				m->release, ref->product);
+			return command_refuse(text, ERR_BAD_PLAN,
+				"rollout %s: two builds for product %s", m->release, ref->product);
 	r = state_rollout_of(s, b);
 	if (r == NULL || r->state == ROLLOUT_SUPERSEDED)
 		return 0;
@@ -30,8 +31,7 @@ static int check_proposed_build(
 		"build %s: its rollout is %s", b->build_id, rollout_str(r->state));
 }
 
-int check_propose(
-	const struct state *s, const struct command *c, struct arena *a, char *text)
+int check_propose(const struct state *s, const struct command *c, struct arena *a, char *text)
 {
 	const Pb__Propose *m = c->message->propose;
 	struct plan_error fault;
@@ -123,11 +123,11 @@ static int check_plan(const struct state *s, const struct rollout *r, struct byt
 					  "rollout %s: no approver's signature "
 					  "that counts (%s proposed it)",
 					  r->release, r->proposer);
-	return command_refuse(text, ERR_CONFLICT, "rollout %s: not the plan that was proposed", r->release);
+	return command_refuse(
+		text, ERR_CONFLICT, "rollout %s: not the plan that was proposed", r->release);
 }
 
-int check_approve(
-	const struct state *s, const struct command *c, struct arena *a, char *text)
+int check_approve(const struct state *s, const struct command *c, struct arena *a, char *text)
 {
 	const Pb__Approve *m = c->message->approve;
 	const struct rollout *r;

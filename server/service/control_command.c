@@ -20,8 +20,8 @@ static void say_pending(const struct command *command, unsigned needed, char *te
 		needed, needed == 1 ? "" : "s", name);
 }
 
-static int check(struct control *c, struct bytes envelope, uint64_t now_ms,
-	struct command *command, char *text)
+static int check(struct control *c, struct bytes envelope, uint64_t now_ms, struct command *command,
+	char *text)
 {
 	int err = command_open(&c->state, envelope, now_ms, &c->arena, command, text);
 
@@ -110,8 +110,8 @@ void control_distrust(struct control *c)
 
 static void say_root(const struct state *s, char *text)
 {
-	size_t at = (size_t)snprintf(text, STATE_TEXT, "root %llu is in force",
-		(unsigned long long)s->root->version);
+	size_t at = (size_t)snprintf(
+		text, STATE_TEXT, "root %llu is in force", (unsigned long long)s->root->version);
 	bool first = true;
 
 	for (size_t i = 0; i < s->n_rollouts && at < STATE_TEXT; i++) {

@@ -209,8 +209,7 @@ static int apply_root(struct state *s, const struct entry *e, struct bytes envel
 	return 0;
 }
 
-static int apply_decision_envelope(
-	struct state *s, const struct entry *e, const Pb__Envelope *env)
+static int apply_decision_envelope(struct state *s, const struct entry *e, const Pb__Envelope *env)
 {
 	int err;
 	const Pb__Decision *d = wire_read(

@@ -77,7 +77,8 @@ static void renew_rollouts(
 }
 
 /* The older envelope stays as long as there may be a plan that pins it. */
-static void replace_build(struct state *s, const struct entry *e, struct build *old, struct build *b)
+static void replace_build(
+	struct state *s, const struct entry *e, struct build *old, struct build *b)
 {
 	b->tag = old->tag;
 	b->published_ms = old->published_ms;
@@ -122,8 +123,8 @@ static int find_builds(struct state *s, struct rollout *r, const Pb__Propose *m)
 	return 0;
 }
 
-int fold_propose(struct state *s, const struct entry *e, const Pb__Propose *m,
-	const char *who, const char *why)
+int fold_propose(struct state *s, const struct entry *e, const Pb__Propose *m, const char *who,
+	const char *why)
 {
 	struct rollout *r = mem_zalloc(sizeof(*r));
 	int err;
@@ -175,7 +176,8 @@ static bool all_approved(const struct state *s, const struct rollout *r, struct 
 {
 	for (size_t i = 0; i < r->n_builds; i++) {
 		const struct rollout_build *b = &r->builds[i];
-		if (rollout_approvers(s, r, b, buf_bytes(&b->pending), a).n < s->root->approver->threshold)
+		if (rollout_approvers(s, r, b, buf_bytes(&b->pending), a).n <
+			s->root->approver->threshold)
 			return false;
 	}
 	return true;
@@ -233,8 +235,7 @@ static int come_into_force(
 	return err;
 }
 
-int fold_approve(
-	struct state *s, const struct entry *e, const Pb__Approve *m, const char *why)
+int fold_approve(struct state *s, const struct entry *e, const Pb__Approve *m, const char *why)
 {
 	struct rollout *r = state_rollout_id(s, m->rollout_id.data);
 	int err = r == NULL ? ERR_CORRUPT : 0;
@@ -246,4 +247,3 @@ int fold_approve(
 	r->last_entry = e->index;
 	return all_approved(s, r, e->arena) ? come_into_force(s, r, e, why) : 0;
 }
-

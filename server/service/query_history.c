@@ -175,8 +175,8 @@ static int read_entry(struct query *q, uint64_t index, struct bytes entry, Pb__A
 	const Pb__LogEntry *m;
 
 	memcpy(copy, entry.p, entry.n);
-	m = wire_read(&pb__log_entry__descriptor, bytes_of(copy, entry.n), &wire_signed, q->arena,
-		&err);
+	m = wire_read(
+		&pb__log_entry__descriptor, bytes_of(copy, entry.n), &wire_signed, q->arena, &err);
 	if (m != NULL)
 		add_line(q, index, m, reply);
 	if (reply->n_history == before)

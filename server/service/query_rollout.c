@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rollouts, their stages, and what is to be approved. */
 #include <math.h>
+#include <stdio.h>
 
 #include "server/base/mem.h"
 #include "server/service/query.h"
@@ -178,7 +179,12 @@ static const char *gate_text(struct query *q, const struct rollout *r)
 	const struct gate_run *g = gates_of(c, r);
 	char *text = query_alloc(q, STATE_TEXT);
 
-	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
+	if (r->orphaned && rollout_is_live(r)) {
+		(void)snprintf(text, STATE_TEXT,
+			"must be approved anew: root %llu does not count who signed it, and it "
+			"is offered to nobody",
+			(unsigned long long)control_state(q->server)->root->version);
+	} else if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
 		struct gate_judgement j = gates_judge(c, g, r, q->now_ms);
 		sentence_gate(r, g, &j, text);
 	} else {
@@ -278,8 +284,7 @@ int query_proposal(struct query *q, Pb__AdminReply *reply)
 	p->audit_root = wire_data(r->audit_root, SHA256_LEN);
 	p->proposer = r->proposer;
 	p->threshold = s->root->approver->threshold;
-	who = rollout_approvers(
-		s, r, &r->builds[0], buf_bytes(&r->builds[0].pending), q->arena);
+	who = rollout_approvers(s, r, &r->builds[0], buf_bytes(&r->builds[0].pending), q->arena);
 	p->n_approved_by = query_names(q, &who, &p->approved_by);
 	p->builds = query_alloc(q, r->n_builds * sizeof(*p->builds));
 	for (size_t i = 0; i < r->n_builds; i++)

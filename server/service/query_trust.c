@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is trusted and until when, what waits for signatures, and the log itself. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "server/service/proposal.h"
 #include "server/service/tell.h"
 #include "server/store/entry.h"
 
-#define ROOTS_MAX    64u
-#define LOG_BYTES    (900u * 1024) /* so that an answer fits its frame */
-#define LOG_ENTRIES  4000u
-#define NAME_BYTES   8u
+#define ROOTS_MAX   64u
+#define LOG_BYTES   (900u * 1024) /* so that an answer fits its frame */
+#define LOG_ENTRIES 4000u
+#define NAME_BYTES  8u
 
 /* ---- what waits ---- */
 
@@ -126,8 +127,8 @@ int query_log(struct query *q, Pb__AdminReply *reply)
 
 static const char *const by_itself = "by itself";
 
-static void add_expiry(
-	struct query *q, Pb__TrustView *v, const char *what, uint64_t expires_s, const char *renewed)
+static void add_expiry(struct query *q, Pb__TrustView *v, const char *what, uint64_t expires_s,
+	const char *renewed)
 {
 	Pb__ExpiryView *e = query_alloc(q, sizeof(*e));
 
@@ -142,12 +143,11 @@ static void add_files(struct query *q, Pb__TrustView *v, const struct product_fi
 {
 	const char *product = f->product->name;
 
-	add_expiry(q, v, query_printf(q, "timestamp %s", product), f->timestamp.expires_s,
-		by_itself);
+	add_expiry(
+		q, v, query_printf(q, "timestamp %s", product), f->timestamp.expires_s, by_itself);
 	add_expiry(q, v, query_printf(q, "snapshot %s", product), f->snapshot.expires_s, by_itself);
 	for (unsigned g = 0; g < RING__COUNT; g++)
-		add_expiry(q, v,
-			query_printf(q, "director %s %s", product, ring_str((enum ring)g)),
+		add_expiry(q, v, query_printf(q, "director %s %s", product, ring_str((enum ring)g)),
 			f->director[g].expires_s, by_itself);
 }
 

@@ -43,8 +43,8 @@ static int check_device(const struct server *s, const Pb__SeatAct *m, size_t i, 
 			return command_refuse(
 				text, ERR_EXISTS, "device %s: is named twice", show_id(id).s);
 	if (remove && d.ring != (enum ring)m->ring)
-		return command_refuse(text, ERR_WRONG_STATE, "device %s: has no seat of %s",
-			show_id(id).s, ring);
+		return command_refuse(
+			text, ERR_WRONG_STATE, "device %s: has no seat of %s", show_id(id).s, ring);
 	if (!remove && d.ring == (enum ring)m->ring)
 		return command_refuse(text, ERR_EXISTS, "device %s: has a seat of %s already",
 			show_id(id).s, ring);
@@ -68,9 +68,9 @@ int seat_act_check(const struct server *s, const Pb__SeatAct *m, char *text)
 			return err;
 	}
 	if (!remove && m->n_device_ids > free_seats)
-		return command_refuse(text, ERR_WRONG_STATE, "ring %s: %llu seats are free, not %zu",
-			ring_str((enum ring)m->ring), (unsigned long long)free_seats,
-			m->n_device_ids);
+		return command_refuse(text, ERR_WRONG_STATE,
+			"ring %s: %llu seats are free, not %zu", ring_str((enum ring)m->ring),
+			(unsigned long long)free_seats, m->n_device_ids);
 	return 0;
 }
 

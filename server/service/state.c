@@ -157,8 +157,7 @@ bool rollout_is_pending(const struct rollout *r, uint64_t now_ms)
 		r->state == ROLLOUT_HALTED)
 		return true;
 	return rollout_is_renewal(r) &&
-		(r->orphaned || rollout_is_renewed(r) ||
-			now_ms / 1000 + RENEW_S > r->expires_s);
+		(r->orphaned || rollout_is_renewed(r) || now_ms / 1000 + RENEW_S > r->expires_s);
 }
 
 bool rollout_is_counted(const struct state *s, const struct rollout *r, struct arena *a)

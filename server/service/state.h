@@ -33,7 +33,7 @@ struct build {
 	uint64_t length;
 	uint64_t published_ms; /* the first time */
 	uint64_t signed_ms;    /* when this envelope came */
-	uint8_t tag; /* 1..255, for a device to remember which build failed on it */
+	uint8_t tag;           /* 1..255, for a device to remember which build failed on it */
 };
 
 /* A build in a rollout: its product's stratum. */
@@ -64,7 +64,7 @@ struct rollout {
 	uint64_t expires_s;    /* of the plans in force */
 	/* The root in force no longer counts who signed it: offered to nobody until approved anew. */
 	bool orphaned;
-	uint64_t last_entry;   /* of the log that touched it */
+	uint64_t last_entry; /* of the log that touched it */
 	enum rollout_state state;
 	uint64_t since_ms;
 	uint32_t step; /* the open one, or the last that was */
@@ -120,7 +120,7 @@ void state_release(struct state *s);
 /* Somebody's signed wish. */
 struct command {
 	const Pb__AdminCommand *message;
-	struct bytes envelope; /* with the signatures that came before, if it waited for more */
+	struct bytes envelope;  /* with the signatures that came before, if it waited for more */
 	uint8_t id[SHA256_LEN]; /* of the payload */
 	struct signers who;     /* people of the root who signed it */
 	uint64_t now_s;
@@ -136,8 +136,8 @@ WARN_UNUSED int command_open(const struct state *s, struct bytes envelope, uint6
 WARN_UNUSED int command_check(
 	const struct state *s, const struct command *c, struct arena *a, char *text);
 /* The next root: signed by the one in force too, and not expired. */
-WARN_UNUSED int command_check_root(const struct state *s, struct bytes envelope, uint64_t now_ms,
-	struct arena *a, char *text);
+WARN_UNUSED int command_check_root(
+	const struct state *s, struct bytes envelope, uint64_t now_ms, struct arena *a, char *text);
 
 /*
  * Takes the entry at index s->log.size.  Entries come from the log, or have passed command_check:
@@ -149,8 +149,8 @@ WARN_UNUSED int state_apply(struct state *s, struct bytes entry, struct arena *a
 WARN_UNUSED int command_signers(
 	const Pb__Root *root, struct bytes envelope, struct arena *a, struct signers *out);
 /* So many more people must sign a command that they did, before it takes effect. */
-WARN_UNUSED int command_missing(const Pb__Root *root, const Pb__AdminCommand *m,
-	const struct signers *who, unsigned *out);
+WARN_UNUSED int command_missing(
+	const Pb__Root *root, const Pb__AdminCommand *m, const struct signers *who, unsigned *out);
 /* The command waiting under this id; NULL when there is none. */
 struct pending *state_pending(const struct state *s, const uint8_t id[SHA256_LEN]);
 
