@@ -41,13 +41,13 @@ static int open_root(struct parts *p)
 /* Forked before there is a thread or a socket. */
 static int open_signer(struct parts *p)
 {
-	char *floor = mem_printf("%s/floor", p->config.data);
+	char *ledger = mem_printf("%s/ledger", p->config.data);
 	struct signer_config config = {
-		.online_dir = p->config.online, .floor_path = floor, .root = p->root->envelope
+		.online_dir = p->config.online, .ledger_path = ledger, .root = p->root->envelope
 	};
 	int err = signer_start(&config, &p->signer, p->error);
 
-	free(floor);
+	free(ledger);
 	return err;
 }
 

@@ -79,15 +79,22 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
+/*
+ * What the signer does not take it would not sign for either: the plan has expired, or the root in
+ * force does not count who signed it.
+ */
 void control_admit(struct control *c, struct rollout *r)
 {
-	for (size_t i = 0; i < r->n_builds && !r->orphaned; i++)
-		if (r->builds[i].plan.len > 0 &&
-			signer_admit(c->signer, buf_bytes(&r->builds[i].plan),
-				buf_bytes(&r->builds[i].build->targets)) != 0)
-			r->orphaned = true;
-	if (r->orphaned)
-		log_error("rollout %s: offered to nobody until it is approved anew", r->release);
+	for (size_t i = 0; i < r->n_builds; i++) {
+		struct rollout_build *b = &r->builds[i];
+		int err = b->plan.len == 0 ? 0
+					   : signer_admit(c->signer, buf_bytes(&b->plan),
+						     buf_bytes(&b->build->targets));
+		b->refused = err != 0;
+		if (err != 0)
+			log_error("rollout %s: %s: the signer does not take its plan: %s",
+				r->release, b->build->product, err_str(err));
+	}
 }
 
 static bool chain_has(struct control *c, const Pb__Root *root)
@@ -140,7 +147,10 @@ static int start(struct control *c, const struct rootfile *root, uint64_t now_ms
 		control_distrust(c);
 	if (err == 0)
 		err = follow_update(c, now_ms);
-	return err != 0 ? err : publish(c, now_ms, true);
+	if (err == 0)
+		err = publish(c, now_ms, true);
+	/* A person must be able to say that the clock is right. */
+	return err == ERR_CLOCK ? 0 : err;
 }
 
 int control_open(struct server *s, struct signer *signer, const struct rootfile *root,

@@ -116,7 +116,7 @@ static void say_root(const struct state *s, char *text)
 
 	for (size_t i = 0; i < s->n_rollouts && at < STATE_TEXT; i++) {
 		const struct rollout *r = s->rollouts[i];
-		if (!r->orphaned || r->state == ROLLOUT_SUPERSEDED)
+		if (!rollout_is_refused(r) || r->state == ROLLOUT_SUPERSEDED)
 			continue;
 		at += (size_t)snprintf(text + at, STATE_TEXT - at, "%s%s",
 			first ? "; must be approved anew: " : ", ", r->release);
@@ -140,6 +140,8 @@ static int take_root(struct control *c, struct bytes envelope, uint64_t now_ms, 
 		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
 		return err;
 	}
+	for (size_t i = 0; i < c->state.n_rollouts; i++)
+		control_admit(c, c->state.rollouts[i]);
 	control_distrust(c);
 	control_take_effect(c, now_ms, true);
 	say_root(&c->state, text);

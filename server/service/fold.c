@@ -204,8 +204,6 @@ static int apply_root(struct state *s, const struct entry *e, struct bytes envel
 	s->chain = mem_resize(s->chain, s->n_chain + 1, sizeof(struct rootfile *));
 	s->chain[s->n_chain++] = next;
 	s->root = next->root;
-	for (size_t i = 0; i < s->n_rollouts; i++)
-		s->rollouts[i]->orphaned = !rollout_is_counted(s, s->rollouts[i], e->arena);
 	return 0;
 }
 

@@ -201,7 +201,6 @@ static int take_plans(const struct state *s, struct rollout *r)
 		b->next = state_build(s, b->build->product, b->build->build_id);
 	}
 	r->plan_version++;
-	r->orphaned = false;
 	return 0;
 }
 

@@ -179,10 +179,10 @@ static const char *gate_text(struct query *q, const struct rollout *r)
 	const struct gate_run *g = gates_of(c, r);
 	char *text = query_alloc(q, STATE_TEXT);
 
-	if (r->orphaned && rollout_is_live(r)) {
+	if (rollout_is_refused(r) && rollout_is_live(r)) {
 		(void)snprintf(text, STATE_TEXT,
-			"must be approved anew: root %llu does not count who signed it, and it "
-			"is offered to nobody",
+			"must be approved anew: what was signed of it has expired, or is not of "
+			"root %llu; offered to nobody",
 			(unsigned long long)control_state(q->server)->root->version);
 	} else if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
 		struct gate_judgement j = gates_judge(c, g, r, q->now_ms);

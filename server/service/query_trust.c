@@ -161,7 +161,7 @@ static void add_rollout(struct query *q, Pb__TrustView *v, const struct rollout 
 {
 	for (size_t i = 0; i < r->n_builds; i++) {
 		const struct build *b = r->builds[i].build;
-		const char *anew = r->orphaned ? ", must be approved anew" : "";
+		const char *anew = r->builds[i].refused ? ", must be approved anew" : "";
 		add_expiry(q, v, query_printf(q, "targets %s %s%s", b->build_id, b->product, anew),
 			b->expires,
 			query_printf(q, "huiductl build renew %s, then huiductl rollout approve %s",

@@ -157,26 +157,15 @@ bool rollout_is_pending(const struct rollout *r, uint64_t now_ms)
 		r->state == ROLLOUT_HALTED)
 		return true;
 	return rollout_is_renewal(r) &&
-		(r->orphaned || rollout_is_renewed(r) || now_ms / 1000 + RENEW_S > r->expires_s);
+		(rollout_is_refused(r) || rollout_is_renewed(r) || now_ms / 1000 + RENEW_S > r->expires_s);
 }
 
-bool rollout_is_counted(const struct state *s, const struct rollout *r, struct arena *a)
+bool rollout_is_refused(const struct rollout *r)
 {
-	unsigned threshold = s->root->approver->threshold;
-
-	for (size_t i = 0; i < r->n_builds; i++) {
-		const struct rollout_build *b = &r->builds[i];
-		size_t used = a->used;
-		struct bytes payload;
-		bool counts = envelope_open(crypto_openssl(), buf_bytes(&b->build->targets),
-				      ENVELOPE_TARGETS, s->root, a, &payload) == 0 &&
-			(b->plan.len == 0 ||
-				rollout_approvers(s, r, b, buf_bytes(&b->plan), a).n >= threshold);
-		a->used = used;
-		if (!counts)
-			return false;
-	}
-	return true;
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (r->builds[i].refused)
+			return true;
+	return false;
 }
 
 uint64_t rollout_watch_ms(const struct rollout *r)

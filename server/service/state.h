@@ -45,6 +45,7 @@ struct rollout_build {
 	uint8_t plan_sha256[SHA256_LEN];
 	struct buf payload; /* of the next version: what approvers sign */
 	struct buf pending; /* its Envelope with the signatures so far */
+	bool refused;       /* the signer does not take the plan: it cannot be offered */
 };
 
 struct rollout {
@@ -62,8 +63,6 @@ struct rollout {
 	size_t n_builds;
 	uint64_t plan_version; /* in force; 0: none */
 	uint64_t expires_s;    /* of the plans in force */
-	/* The root in force no longer counts who signed it: offered to nobody until approved anew. */
-	bool orphaned;
 	uint64_t last_entry; /* of the log that touched it */
 	enum rollout_state state;
 	uint64_t since_ms;
@@ -181,8 +180,8 @@ bool rollout_is_renewed(const struct rollout *r);
 bool rollout_is_pending(const struct rollout *r, uint64_t now_ms);
 /* Approving renews its signatures, and changes nothing else. */
 bool rollout_is_renewal(const struct rollout *r);
-/* The root in force counts what is signed of it: the builds, and the plans if there are any. */
-bool rollout_is_counted(const struct state *s, const struct rollout *r, struct arena *a);
+/* The signer does not take a plan of it: offered to nobody until it is approved anew. */
+bool rollout_is_refused(const struct rollout *r);
 /* Who approved a build's plan: keys of the root in force, one a person, each of them counted. */
 struct signers rollout_approvers(const struct state *s, const struct rollout *r,
 	const struct rollout_build *b, struct bytes plan, struct arena *a);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "proto/names.h"
@@ -22,6 +23,25 @@ static void must(int err, const char *what, const char *detail)
 		return;
 	(void)fprintf(stderr, "deployment: %s: %s (%s)\n", what, err_str(err), detail);
 	abort();
+}
+
+/* The hand-set clock, in memory that the signer's process shares. */
+static uint64_t *shared_ms;
+
+static uint64_t read_clock(void)
+{
+	return *shared_ms;
+}
+
+static const struct signer_clock hand_set = { read_clock, read_clock };
+
+static void set_clock(struct deployment *d, uint64_t now_ms)
+{
+	if (shared_ms == NULL)
+		shared_ms = mmap(NULL, sizeof(*shared_ms), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(shared_ms == MAP_FAILED ? ERR_NO_ROOM : 0, "clock", "mmap");
+	d->now_ms = *shared_ms = now_ms;
 }
 
 /* ---- the files ---- */
@@ -49,18 +69,19 @@ static void write_config(struct deployment *d, const struct deployment_options *
 
 static void start(struct deployment *d)
 {
-	char *floor = mem_printf("%s/floor", d->dir);
+	char *ledger = mem_printf("%s/ledger", d->dir);
 	char *path = mem_printf("%s/root.env", d->dir);
 	struct buf secret = { 0 };
 	char error[256] = "";
 
 	must(rootfile_read(path, &d->root), "root", path);
 	free(path);
-	struct signer_config config = {
-		.online_dir = d->config.online, .floor_path = floor, .root = d->root->envelope
-	};
+	struct signer_config config = { .online_dir = d->config.online,
+		.ledger_path = ledger,
+		.root = d->root->envelope,
+		.clock = &hand_set };
 	must(signer_start(&config, &d->signer, error), "signer", error);
-	free(floor);
+	free(ledger);
 	path = mem_printf("%s/device.key", d->config.online);
 	must(file_read(path, 64, &secret), "device key", path);
 	free(path);
@@ -76,6 +97,7 @@ void deployment_open(struct deployment *d, const struct deployment_options *o)
 	const char *people[PERSONS_MAX];
 
 	*d = (struct deployment){ .now_ms = START_MS };
+	set_clock(d, START_MS);
 	log_init("test", LOG_LEVEL_ERROR);
 	/* In memory where there is such a place: these tests are not about the disk. */
 	(void)snprintf(d->dir, sizeof(d->dir), "%s/huidu-test-XXXXXX",
@@ -123,7 +145,7 @@ void deployment_run(struct deployment *d, uint64_t ms, uint64_t tick_ms)
 {
 	while (ms > 0) {
 		uint64_t step = ms < tick_ms ? ms : tick_ms;
-		d->now_ms += step;
+		set_clock(d, d->now_ms + step);
 		ms -= step;
 		while (writer_drain(&d->server.writer))
 			;

@@ -41,7 +41,7 @@ static struct signer_world w;
 static inline int signer_world_start(void)
 {
 	struct signer_config config = { .online_dir = tmpdir_path("online"),
-		.floor_path = tmpdir_path("floor"),
+		.ledger_path = tmpdir_path("ledger"),
 		.root = w.root->envelope };
 
 	return signer_start(&config, &w.signer, w.error);
