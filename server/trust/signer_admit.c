@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which plans people approved, and what a directive may therefore offer. */
+#include <assert.h>
+
 #include "proto/ladder.h"
 #include "server/base/mem.h"
 #include "server/trust/signer_proc.h"
@@ -40,7 +42,7 @@ static int keep(struct admitted *a, struct bytes plan, struct bytes targets)
 	return err;
 }
 
-static const Pb__LedgerBuild *build_of(const Pb__LedgerRollout *r, const char *product)
+static Pb__LedgerBuild *build_of(const Pb__LedgerRollout *r, const char *product)
 {
 	for (size_t i = 0; i < r->n_builds; i++)
 		if (strcmp(r->builds[i]->product, product) == 0)
@@ -79,7 +81,10 @@ static int check_released(struct proc *p, const struct admitted *a)
 	return err;
 }
 
-/* The plan is the one that was proposed: this build, and a seed that nobody chose. */
+/*
+ * The plan is the one that was proposed: this build, and a seed that nobody chose.  When the build's
+ * signatures are renewed the seed stays, for who is in which arm must.
+ */
 static int check_proposed(const Pb__LedgerRollout *r, const struct admitted *a)
 {
 	const Pb__LedgerBuild *b = build_of(r, a->plan->product);
@@ -88,6 +93,8 @@ static int check_proposed(const Pb__LedgerRollout *r, const struct admitted *a)
 
 	if (err != 0)
 		return err;
+	if (b != NULL && b->has_seed)
+		memcpy(seed, b->seed.data, SEED_LEN);
 	if (b == NULL || strcmp(a->targets->product, b->product) != 0 ||
 		strcmp(a->targets->build_id, b->build_id) != 0 ||
 		!bytes_eq(wire_bytes(a->plan->targets->sha256),
@@ -141,6 +148,23 @@ static int read_type(struct proc *p, struct bytes envelope, enum envelope_type t
 	return strcmp(e->payload_type, envelope_type_str(type)) == 0 ? 0 : ERR_WRONG_TYPE;
 }
 
+static int keep_seed(struct proc *p, const struct admitted *a)
+{
+	const Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(a->plan->rollout_id));
+	Pb__LedgerBuild *b = build_of(r, a->plan->product);
+	int err = 0;
+
+	assert(b != NULL); /* check() found it */
+	if (!b->has_seed) {
+		ledger_set_bytes(&b->seed, a->plan->seed.data, SEED_LEN);
+		b->has_seed = 1;
+		err = ledger_save(p->ledger);
+	}
+	if (err != 0)
+		ledger_revert(p->ledger);
+	return err == 0 ? 0 : proc_refuse(p, err, "ledger: %s", err_str(err));
+}
+
 int proc_admit(struct proc *p, struct bytes plan, struct bytes targets)
 {
 	struct admitted a = { .plan = NULL };
@@ -158,7 +182,7 @@ int proc_admit(struct proc *p, struct bytes plan, struct bytes targets)
 	}
 	p->admitted = mem_resize(p->admitted, p->n_admitted + 1, sizeof(*p->admitted));
 	p->admitted[p->n_admitted++] = a;
-	return 0;
+	return keep_seed(p, &a);
 }
 
 void proc_admit_again(struct proc *p)

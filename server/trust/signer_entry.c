@@ -43,6 +43,27 @@ static bool signed_it(const struct proc *p, const struct signers *who, const cha
 	return false;
 }
 
+/* Approvals count together when they are of the same bytes. */
+static void approve_these(struct proc *p, Pb__LedgerRollout *r, const Pb__Approve *m)
+{
+	uint8_t sha256[SHA256_LEN];
+	struct bytes *part = arena_alloc(&p->arena, (m->n_plans + 1) * sizeof(*part));
+	int err = part == NULL ? ERR_NO_ROOM : 0;
+
+	for (size_t i = 0; err == 0 && i < m->n_plans; i++) {
+		const Pb__Envelope *e = envelope_read(wire_bytes(m->plans[i]), &p->arena, &err);
+		if (e != NULL)
+			part[i] = wire_bytes(e->payload);
+	}
+	if (err == 0)
+		err = crypto_sha256(part, m->n_plans, sha256);
+	assert(err == 0); /* order_open read them */
+	if (!bytes_eq(wire_bytes(r->approving), bytes_of(sha256, SHA256_LEN)))
+		ledger_clear_approvers(r);
+	ledger_set_bytes(&r->approving, sha256, SHA256_LEN);
+	r->has_approving = 1;
+}
+
 /* Who signed all of the rollout's plans has approved the next version. */
 static void apply_approve(struct proc *p, const struct order *o)
 {
@@ -64,6 +85,7 @@ static void apply_approve(struct proc *p, const struct order *o)
 				name[kept++] = name[k];
 		n = kept;
 	}
+	approve_these(p, r, m);
 	for (unsigned k = 0; k < n; k++)
 		ledger_add_approver(r, name[k]);
 	if (r->n_approvers < p->root->approver->threshold)
@@ -72,9 +94,13 @@ static void apply_approve(struct proc *p, const struct order *o)
 	ledger_clear_approvers(r);
 }
 
-/* What was approved so far opens nothing more; a halt also takes back what it opened. */
+/*
+ * What was approved so far opens nothing more, nor does what some had signed before they knew; a halt
+ * also takes back what it opened.
+ */
 static void stop(Pb__LedgerRollout *r, bool halt)
 {
+	ledger_clear_approvers(r);
 	r->promotes_from = r->approved + 1;
 	if (halt)
 		r->offers_from = r->approved + 1;
