@@ -142,8 +142,8 @@ static int check_event(const struct rollout *r, enum rollout_event event, char *
 	enum rollout_state state = r->state;
 
 	if (event == ROLLOUT_START && rollout_is_refused(r))
-		return command_refuse(text, ERR_WRONG_STATE,
-			"rollout %s: must be approved anew", r->release);
+		return command_refuse(
+			text, ERR_WRONG_STATE, "rollout %s: must be approved anew", r->release);
 	if (rollout_next(&state, event))
 		return 0;
 	return command_refuse(

@@ -106,30 +106,57 @@ struct signers rollout_approvers(const struct state *s, const struct rollout *r,
 	return err != 0 ? none : persons(s, r, &all);
 }
 
-/* The very bytes we would have them sign, with a signature that counts. */
-static int check_plan(const struct state *s, const struct rollout *r, struct bytes plan,
-	struct arena *a, char *text)
+/* One approval: the plans of a rollout, and whose signatures on them count. */
+struct approval {
+	const struct state *state;
+	const struct rollout *rollout;
+	struct arena *arena;
+	struct signers who;
+	char *text;
+};
+
+static bool same_people(const Pb__Root *root, const struct signers *a, const struct signers *b)
 {
+	for (unsigned i = 0; i < a->n; i++) {
+		bool found = false;
+		for (unsigned k = 0; k < b->n; k++)
+			found |= same_person(root, a->key[i], b->key[k]);
+		if (!found)
+			return false;
+	}
+	return a->n == b->n;
+}
+
+/* The very bytes we would have them sign, in our order, by people who count and signed them all. */
+static int check_plan(struct approval *p, size_t i, struct bytes plan)
+{
+	const struct rollout *r = p->rollout;
+	struct signers who;
 	int err;
-	const Pb__Envelope *e = envelope_read(plan, a, &err);
+	const Pb__Envelope *e = envelope_read(plan, p->arena, &err);
 
 	if (e == NULL)
-		return command_refuse(text, err, "plan: %s", err_str(err));
-	for (size_t i = 0; i < r->n_builds; i++)
-		if (bytes_eq(wire_bytes(e->payload), buf_bytes(&r->builds[i].payload)))
-			return rollout_approvers(s, r, &r->builds[i], plan, a).n > 0
-				? 0
-				: command_refuse(text, ERR_NOT_AUTHORISED,
-					  "rollout %s: no approver's signature "
-					  "that counts (%s proposed it)",
-					  r->release, r->proposer);
-	return command_refuse(
-		text, ERR_CONFLICT, "rollout %s: not the plan that was proposed", r->release);
+		return command_refuse(p->text, err, "plan: %s", err_str(err));
+	if (!bytes_eq(wire_bytes(e->payload), buf_bytes(&r->builds[i].payload)))
+		return command_refuse(p->text, ERR_CONFLICT,
+			"rollout %s: not the plan that is to be approved", r->release);
+	who = rollout_approvers(p->state, r, &r->builds[i], plan, p->arena);
+	if (who.n == 0)
+		return command_refuse(p->text, ERR_NOT_AUTHORISED,
+			"rollout %s: no approver's signature that counts (%s proposed it)",
+			r->release, r->proposer);
+	if (i > 0 && !same_people(p->state->root, &p->who, &who))
+		return command_refuse(p->text, ERR_BAD_PLAN,
+			"rollout %s: the same people sign the plans of all its products",
+			r->release);
+	p->who = who;
+	return 0;
 }
 
 int check_approve(const struct state *s, const struct command *c, struct arena *a, char *text)
 {
 	const Pb__Approve *m = c->message->approve;
+	struct approval p = { .state = s, .arena = a, .text = text };
 	const struct rollout *r;
 	int err = command_rollout(s, m->rollout_id, c, &r, text);
 
@@ -143,7 +170,8 @@ int check_approve(const struct state *s, const struct command *c, struct arena *
 		return command_refuse(text, ERR_BAD_PLAN,
 			"rollout %s: sign the plans of all its %zu products", r->release,
 			r->n_builds);
+	p.rollout = r;
 	for (size_t i = 0; err == 0 && i < m->n_plans; i++)
-		err = check_plan(s, r, wire_bytes(m->plans[i]), a, text);
+		err = check_plan(&p, i, wire_bytes(m->plans[i]));
 	return err;
 }

@@ -157,7 +157,8 @@ bool rollout_is_pending(const struct rollout *r, uint64_t now_ms)
 		r->state == ROLLOUT_HALTED)
 		return true;
 	return rollout_is_renewal(r) &&
-		(rollout_is_refused(r) || rollout_is_renewed(r) || now_ms / 1000 + RENEW_S > r->expires_s);
+		(rollout_is_refused(r) || rollout_is_renewed(r) ||
+			now_ms / 1000 + RENEW_S > r->expires_s);
 }
 
 bool rollout_is_refused(const struct rollout *r)

@@ -63,7 +63,7 @@ struct rollout {
 	size_t n_builds;
 	uint64_t plan_version; /* in force; 0: none */
 	uint64_t expires_s;    /* of the plans in force */
-	uint64_t last_entry; /* of the log that touched it */
+	uint64_t last_entry;   /* of the log that touched it */
 	enum rollout_state state;
 	uint64_t since_ms;
 	uint32_t step; /* the open one, or the last that was */
