@@ -343,16 +343,23 @@ static void test_start_in_the_past(void **state)
 /* In doubt, what stops is taken; nothing else is. */
 static void test_in_doubt(void **state)
 {
+	uint8_t rollout_id[ID_LEN], seed[SEED_LEN];
+
 	(void)state;
 	signer_world_roll_out();
+	memcpy(rollout_id, w.rollout_id, ID_LEN);
+	memcpy(seed, w.seed, SEED_LEN);
 	assert_int_equal(signer_world_direct(), 0);
-	signer_time->wall_ms -= 86400000;
-	w.now_s = signer_now_s();
+	signer_time->wall_ms += 86400000;
 	assert_int_equal(signer_world_direct(), ERR_CLOCK);
 	assert_int_equal(signer_world_propose(BOB), ERR_CLOCK);
-	assert_int_equal(signer_world_act(PB__ACT__ACT_HALT, KEY_RELEASE, BOB), ERR_NOT_FOUND);
-	signer_world_make();
+	memcpy(w.rollout_id, rollout_id, ID_LEN);
+	memcpy(w.seed, seed, SEED_LEN);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_HALT, KEY_RELEASE, BOB), 0);
+	assert_int_equal(signer_world_direct(), ERR_CLOCK);
 	assert_int_equal(send_confirm(BOB), 0);
+	assert_int_equal(signer_world_direct(), ERR_BUILD_HALTED);
 }
 
 /* A person's word is for one moment: kept back, it is worth nothing later. */
