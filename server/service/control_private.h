@@ -51,7 +51,7 @@ struct control {
 	struct signer *signer;
 	struct state state;
 	struct buf checkpoint; /* signed note of the log as it is */
-	struct arena arena; /* of what is under way */
+	struct arena arena;    /* of what is under way */
 	struct product_files *files;
 	size_t n_files;
 	struct follow *follows;
