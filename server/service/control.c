@@ -79,9 +79,11 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
-/* The signer learns again what was approved.  What it does not take, it would not sign for either:
- * the plan has expired, or who approved it is not an approver any more. */
-static void admit_plans(struct control *c, struct rollout *r)
+/*
+ * What the signer does not take it would not sign for either: the plan has expired, or the root in
+ * force does not count who signed it.
+ */
+void control_admit(struct control *c, struct rollout *r)
 {
 	for (size_t i = 0; i < r->n_builds; i++) {
 		struct rollout_build *b = &r->builds[i];
@@ -95,15 +97,54 @@ static void admit_plans(struct control *c, struct rollout *r)
 	}
 }
 
-static int start(struct control *c, struct bytes root, uint64_t now_ms, char *error)
+static bool chain_has(struct control *c, const Pb__Root *root)
 {
-	int err = append_open(c, root, now_ms, error);
+	struct bytes want, have;
+	bool found = false;
+
+	c->arena.used = 0;
+	for (size_t i = 0; !found && i < c->state.n_chain; i++)
+		found = wire_pack(root, &c->arena, &want) == 0 &&
+			wire_pack(c->state.chain[i]->root, &c->arena, &have) == 0 &&
+			bytes_eq(want, have);
+	return found;
+}
+
+/* The file is for the first start; later it tells that this is the right log. */
+static int check_root(struct control *c, const struct rootfile *root, char *error)
+{
+	const struct state *s = &c->state;
+
+	if (!chain_has(c, root->root)) {
+		(void)snprintf(error, ERROR_MAX,
+			"root: version %llu is none of the log's: put that of the log into the "
+			"file; the next one is published with huiductl root publish",
+			(unsigned long long)root->root->version);
+		return ERR_BAD_ROOT;
+	}
+	for (size_t i = 0; s->production && i < s->root->n_keys; i++)
+		if (s->root->keys[i]->has_demo && s->root->keys[i]->demo) {
+			(void)snprintf(error, ERROR_MAX,
+				"root %llu: %s: say `environment: trial`, or rotate it",
+				(unsigned long long)s->root->version, err_str(ERR_DEMO_KEY));
+			return ERR_DEMO_KEY;
+		}
+	return 0;
+}
+
+static int start(struct control *c, const struct rootfile *root, uint64_t now_ms, char *error)
+{
+	int err = append_open(c, root->envelope, now_ms, error);
 
 	c->gates_ms = now_ms;
+	if (err == 0)
+		err = check_root(c, root, error);
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
-		admit_plans(c, c->state.rollouts[i]);
+		control_admit(c, c->state.rollouts[i]);
 	if (err == 0)
 		err = publish_open(c);
+	if (err == 0)
+		control_distrust(c);
 	if (err == 0)
 		err = follow_update(c, now_ms);
 	if (err == 0)
@@ -122,13 +163,14 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	c->signer = signer;
 	c->arena = (struct arena){ mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 };
 	c->next_fill_ms = mem_zalloc(s->registry.n_lines * sizeof(uint64_t));
-	state_init(&c->state, root->root, root->envelope);
+	state_init(&c->state, root->root);
+	c->state.production = s->config->environment != ENVIRONMENT_TRIAL;
 	c->state.has_file = has_file;
 	c->state.knows_product = knows_product;
 	c->state.ctx = s;
 	s->control = c;
 	error[0] = '\0';
-	err = start(c, root->envelope, now_ms, error);
+	err = start(c, root, now_ms, error);
 	if (err != 0) {
 		if (error[0] == '\0')
 			(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
@@ -159,67 +201,11 @@ void control_close(struct server *s)
 	s->control = NULL;
 }
 
-/* ---- commands ---- */
-
-/* After a change of the state: stages, signatures, image.  The change itself stands. */
-static void take_effect(struct control *c, uint64_t now_ms)
+void control_take_effect(struct control *c, uint64_t now_ms, bool freshen)
 {
 	if (follow_update(c, now_ms) != 0)
 		log_error("evidence: stages cannot be opened or closed");
-	publish(c, now_ms, false);
-}
-
-/* What the state cannot know: signatures, authority, time, nonce. */
-static int ask_signer(struct control *c, struct bytes envelope, char *text)
-{
-	char line[SIGNER_TEXT];
-	unsigned needed;
-	int err = signer_check(c->signer, envelope, &needed, line);
-
-	if (err != 0)
-		(void)snprintf(text, STATE_TEXT, "%.*s", STATE_TEXT - 1, line);
-	return err;
-}
-
-static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
-{
-	struct command command;
-	struct rollout *r = NULL;
-	int err;
-
-	c->arena.used = 0;
-	err = command_open(&c->state, envelope, now_ms, &c->arena, &command, text);
-	if (err == 0)
-		err = command_check(&c->state, &command, &c->arena, text);
-	if (err == 0)
-		err = ask_signer(c, envelope, text);
-	if (err != 0)
-		return err;
-	err = append_envelope(c, envelope, now_ms);
-	if (err != 0) {
-		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
-		return err;
-	}
-	if (command.message->approve != NULL)
-		r = state_rollout_id(&c->state, command.message->approve->rollout_id.data);
-	if (r != NULL)
-		admit_plans(c, r);
-	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_HALT)
-		metric_add(METRIC_HALTS_PERSON, 1);
-	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_PAUSE)
-		metric_add(METRIC_PAUSES_PERSON, 1);
-	take_effect(c, now_ms);
-	return 0;
-}
-
-int control_command(struct server *s, struct bytes envelope, uint64_t now_ms, char *text)
-{
-	int err = take(s->control, envelope, now_ms, text);
-
-	metric_add(err == 0 ? METRIC_COMMANDS : METRIC_COMMANDS_REFUSED, 1);
-	if (err != 0)
-		log_info("command refused: %s", text);
-	return err;
+	publish(c, now_ms, freshen);
 }
 
 /* ---- time ---- */
@@ -305,7 +291,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	follow_admit(c, now_ms);
 	fill_lines(c, now_ms);
 	if (follow_is_over(c, now_ms))
-		take_effect(c, now_ms);
+		control_take_effect(c, now_ms, false);
 	if (now_ms >= c->next_timestamp_ms)
 		publish(c, now_ms, true);
 	show_gauges(c);

@@ -78,6 +78,16 @@ WARN_UNUSED int control_decide(struct control *c, Pb__Decision *decision, uint64
 /* A signed Decision as an Envelope. */
 WARN_UNUSED int control_sign_decision(struct control *c, Pb__Decision *decision, struct buf *out);
 
+/* The signer takes the plans in force; if it does not, the rollout is offered to nobody. */
+void control_admit(struct control *c, struct rollout *r);
+/* After a change of the state: stages, signatures, image.  The change itself stands. */
+void control_take_effect(struct control *c, uint64_t now_ms, bool freshen);
+
+/* ---- control_command.c ---- */
+
+/* What the root in force does not count of the metadata is signed anew with the next publish. */
+void control_distrust(struct control *c);
+
 /* ---- append.c ---- */
 
 /*

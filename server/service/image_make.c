@@ -179,7 +179,9 @@ static void make_log(const struct control *c, struct image *image)
 	image->log.tree = c->state.tree;
 	image->log.size = c->checkpoint.len > 0 ? c->ledger_size : 0;
 	buf_add(&image->log.checkpoint, c->checkpoint.data, c->checkpoint.len);
-	image_add_root(image, c->state.root->version, buf_bytes(&c->state.root_envelope));
+	for (size_t i = 0; i < c->state.n_chain; i++)
+		image_add_root(
+			image, c->state.chain[i]->root->version, c->state.chain[i]->envelope);
 }
 
 struct image *image_make(struct control *c)

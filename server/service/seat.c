@@ -206,6 +206,10 @@ static void give_run(struct job *job, struct writer *w)
 	struct seat_fill *fill = (struct seat_fill *)job;
 	const struct line *l = &w->registry->lines[fill->line];
 
+	if (fill->ring < RING_STABLE && fill->n > seat_free(fill->server, fill->line, fill->ring)) {
+		job->err = ERR_WRONG_STATE;
+		return;
+	}
 	entry_append(&w->txn, fill->index, fill->entry);
 	for (size_t i = 0; i < fill->n; i++) {
 		struct device d;
@@ -214,7 +218,9 @@ static void give_run(struct job *job, struct writer *w)
 		leave_arms(w, fill->line, &d);
 		d.ring = fill->ring;
 		device_put(&w->txn, &d);
-		if (d.wish >= d.ring)
+		if (d.wish < d.ring && !d.left)
+			waiting_put(&w->txn, l->number, d.id, d.wish);
+		else
 			waiting_delete(&w->txn, l->number, d.id);
 	}
 }
@@ -233,8 +239,8 @@ static void give_done(struct job *job)
 		f = fleet_unpack(atomic_load(word));
 		l->devices[f.ring]--;
 		l->devices[fill->ring]++;
-		if (f.wish >= fill->ring)
-			l->waiting--;
+		if (!f.left)
+			l->waiting += (uint64_t)(f.wish < fill->ring) - (f.wish < f.ring);
 		f.ring = fill->ring;
 		fleet_update(word, &f, 0);
 	}

@@ -212,6 +212,12 @@ static struct bytes sign_targets(struct deployment *d, Pb__Targets *t)
 int deployment_publish(struct deployment *d, const char *product, const char *build_id,
 	uint64_t counter, const char *content)
 {
+	return deployment_publish_as(d, product, build_id, counter, content, 1);
+}
+
+int deployment_publish_as(struct deployment *d, const char *product, const char *build_id,
+	uint64_t counter, const char *content, uint64_t version)
+{
 	Pb__AdminCommand m = PB__ADMIN_COMMAND__INIT;
 	Pb__Publish publish = PB__PUBLISH__INIT;
 	Pb__Targets t = PB__TARGETS__INIT;
@@ -228,7 +234,7 @@ int deployment_publish(struct deployment *d, const char *product, const char *bu
 	file.length = data.n;
 	file.sha256 = wire_data(sha256, sizeof(sha256));
 	t.spec_version = 1;
-	t.version = 1;
+	t.version = version;
 	t.expires = d->now_ms / 1000 + 180 * 86400;
 	t.repository = "test";
 	t.product = product;

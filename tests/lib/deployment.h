@@ -48,6 +48,9 @@ void deployment_tick(struct deployment *d, uint64_t ms);
 /* Commands, signed by as many people as the root asks for.  0, or what the server said. */
 int deployment_publish(struct deployment *d, const char *product, const char *build_id,
 	uint64_t counter, const char *content);
+/* Signed as this version of the build's Targets: higher than 1, to publish it again. */
+int deployment_publish_as(struct deployment *d, const char *product, const char *build_id,
+	uint64_t counter, const char *content, uint64_t version);
 int deployment_propose(struct deployment *d, const char *release, const char *const *products,
 	size_t n_products, const Pb__PlanSpec *spec);
 /* The person numbered `who` approves. */
