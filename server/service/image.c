@@ -62,7 +62,7 @@ void image_add_root(struct image *image, uint64_t version, struct bytes envelope
 	assert(r->n == 0 || version == r->first + r->n);
 	if (r->n == 0)
 		r->first = version;
-	image_put_field(&r->fields, 21, envelope);
+	image_put_field(&r->fields, 13, envelope);
 	r->end = mem_resize(r->end, r->n + 1, sizeof(*r->end));
 	r->end[r->n++] = r->fields.len;
 }

@@ -44,7 +44,7 @@ struct image_log {
 	struct buf checkpoint; /* the note; empty: none was signed yet */
 };
 
-/* Roots one after the other, each as field 21 of PollReply. */
+/* Roots one after the other, each as field 13 of PollReply. */
 struct image_roots {
 	struct buf fields;
 	size_t *end; /* of each, in `fields` */

@@ -85,7 +85,7 @@ static uint8_t *put_extension(uint8_t *p, const struct image_log *log, uint64_t 
 	if (from >= log->size)
 		return p;
 	n = logtree_extension(log->tree, from, log->size, hash) * SHA256_LEN;
-	p = put_varint(p, 20 << 3 | 2);
+	p = put_varint(p, 12 << 3 | 2);
 	p = put_varint(p, (uint32_t)n);
 	memcpy(p, hash, n);
 	return p + n;
@@ -97,10 +97,10 @@ static void write_tail(struct desk *d, const struct poll_ask *ask, const struct 
 	uint8_t *p = out->tail;
 
 	/* The fields of PollReply that are required, in their order. */
-	p = put_field(p, 16, (uint32_t)f->ring);
-	p = put_field(p, 17, (uint32_t)why_ring(ask, f));
-	p = put_field(p, 18, (uint32_t)out->answer);
-	p = put_field(p, 19, next_poll_s(d));
+	p = put_field(p, 8, (uint32_t)f->ring);
+	p = put_field(p, 9, (uint32_t)why_ring(ask, f));
+	p = put_field(p, 10, (uint32_t)out->answer);
+	p = put_field(p, 11, next_poll_s(d));
 	if (full)
 		p = put_extension(p, &d->image->log, ask->log_size);
 	assert(p <= out->tail + POLL_TAIL_MAX);
