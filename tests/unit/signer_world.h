@@ -31,7 +31,6 @@ struct signer_world {
 	struct merkle log;                              /* as the signer should have it */
 	uint8_t leaf[SHA256_LEN], log_root[SHA256_LEN]; /* of the last entry, and of the log */
 	struct buf note;
-	uint8_t nonce[ID_LEN]; /* of the last command */
 	/* The build and the plan, as messages to be changed before they are signed. */
 	uint8_t rollout_id[ID_LEN], seed[SEED_LEN], targets_sha[SHA256_LEN], plan_sha[SHA256_LEN],
 		offer_sha[SHA256_LEN], spec_sha[SHA256_LEN];
@@ -246,15 +245,19 @@ static inline int signer_world_append(struct bytes envelope)
 /* With all that a command says of itself, as of now. */
 static inline void signer_world_head(Pb__AdminCommand *m)
 {
+	uint8_t *nonce = arena_alloc(&w.arena, ID_LEN), *root = arena_alloc(&w.arena, SHA256_LEN);
+
+	assert_true(nonce != NULL && root != NULL);
+	assert_int_equal(crypto_random(nonce, ID_LEN), 0);
+	memcpy(root, w.log_root, SHA256_LEN);
 	*m = (Pb__AdminCommand)PB__ADMIN_COMMAND__INIT;
-	assert_int_equal(crypto_random(w.nonce, ID_LEN), 0);
 	m->spec_version = 1;
 	m->repository = "demo";
-	m->nonce = wire_data(w.nonce, ID_LEN);
+	m->nonce = wire_data(nonce, ID_LEN);
 	m->issued_at = signer_now_s();
 	m->expires = m->issued_at + 600;
 	m->audit_size = w.log.size;
-	m->audit_root = wire_data(w.log_root, SHA256_LEN);
+	m->audit_root = wire_data(root, SHA256_LEN);
 }
 
 static inline int signer_world_check(struct bytes envelope)
