@@ -7,14 +7,15 @@
 #include <sys/stat.h>
 
 #include "server/base/clock.h"
-#include "server/base/file.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/http/local.h"
 #include "server/service/control.h"
 
-#define EXIT_USAGE 2
-#define ERROR_MAX  256
+#define EXIT_USAGE      2
+#define ERROR_MAX       256
+#define HOOK_ANSWER_MS  2000u
+#define HOOK_RESTART_MS 5000u
 
 struct parts {
 	struct config config;
@@ -27,15 +28,32 @@ struct parts {
 	char error[ERROR_MAX];
 };
 
+/* The first key of the root that was made to try huidu out; NULL: there is none. */
+static const Pb__Key *demo_key(const Pb__Root *root)
+{
+	for (size_t i = 0; i < root->n_keys; i++)
+		if (root->keys[i]->has_demo && root->keys[i]->demo)
+			return root->keys[i];
+	return NULL;
+}
+
 static int open_root(struct parts *p)
 {
 	int err = rootfile_read(p->config.root, &p->root);
+	const Pb__Key *demo = err == 0 ? demo_key(p->root->root) : NULL;
 
 	if (err == 0 && strcmp(p->root->root->repository, p->config.repository) != 0)
 		err = ERR_WRONG_REPOSITORY;
-	if (err != 0)
+	if (err != 0) {
 		(void)snprintf(
 			p->error, ERROR_MAX, "root: %.160s: %s", p->config.root, err_str(err));
+	} else if (demo != NULL && p->config.environment == ENVIRONMENT_PRODUCTION) {
+		err = ERR_DEMO_KEY;
+		(void)snprintf(p->error, ERROR_MAX,
+			"root: %.80s: the key of '%.40s' was made to try huidu out: make real keys, "
+			"or say environment: trial",
+			p->config.root, demo->name != NULL ? demo->name : "nobody");
+	}
 	return err;
 }
 
@@ -58,21 +76,18 @@ static int open_signer(struct parts *p)
 
 static int open_server(struct parts *p)
 {
-	char *path = mem_printf("%s/device.key", p->config.online);
-	struct buf secret = { 0 };
-	int err = file_read(path, DEVICE_SECRET_LEN, &secret);
+	struct epochs epochs;
+	char *failed = NULL;
+	int err = epochs_read(p->config.online, &epochs, &failed);
 
-	if (err == 0 && secret.len != DEVICE_SECRET_LEN)
-		err = ERR_BAD_KEY;
 	if (err != 0)
-		(void)snprintf(p->error, ERROR_MAX, "%.160s: %s", path, err_str(err));
+		(void)snprintf(p->error, ERROR_MAX, "%.160s: %s", failed, err_str(err));
 	else
-		err = server_open(&p->server, &p->config, buf_bytes(&secret), p->error);
+		err = server_open(&p->server, &p->config, &epochs, p->error);
 	if (err == 0)
 		err = control_open(&p->server, p->signer, p->root, clock_ms(), p->error);
-	crypto_wipe(secret.data, secret.len);
-	buf_release(&secret);
-	free(path);
+	epochs_release(&epochs);
+	free(failed);
 	return err;
 }
 
@@ -99,6 +114,22 @@ static int open_local(struct parts *p)
 	return local_open(&options, &p->local, p->error);
 }
 
+/* The operator's program that is asked who may enrol, if there is one. */
+static int start_doorman(struct parts *p)
+{
+	struct doorman_options options = { .program = p->config.enrol.hook,
+		.answer_ms = HOOK_ANSWER_MS,
+		.restart_ms = HOOK_RESTART_MS };
+	int err = 0;
+
+	if (p->config.enrol.mode == ENROL_HOOK)
+		err = doorman_new(&options, &p->server.doorman);
+	if (err != 0)
+		(void)snprintf(p->error, ERROR_MAX, "enrol: hook: %.160s: %s", p->config.enrol.hook,
+			err_str(err));
+	return err;
+}
+
 static int start_threads(struct parts *p)
 {
 	int err = writer_start(&p->server.writer);
@@ -120,6 +151,7 @@ static int (*const open_part[])(struct parts *p) = {
 	open_tls,
 	open_devices,
 	open_local,
+	start_doorman,
 	start_threads,
 };
 
@@ -127,6 +159,7 @@ static void close_parts(struct parts *p)
 {
 	if (p->devices != NULL)
 		device_front_stop(p->devices);
+	doorman_free(p->server.doorman);
 	writer_stop(&p->server.writer);
 	local_close(p->local);
 	device_front_free(p->devices);

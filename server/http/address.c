@@ -188,3 +188,23 @@ const char *address_str(const struct sockaddr *a, char out[ADDRESS_TEXT])
 			ntohs(at.v4.sin_port));
 	return out;
 }
+
+size_t address_network(const struct sockaddr *a, uint8_t out[ADDRESS_NETWORK])
+{
+	union address at;
+
+	if (a->sa_family == AF_INET) {
+		memcpy(&at.v4, a, sizeof(at.v4));
+		memcpy(out, &at.v4.sin_addr, 24 / 8);
+		return 24 / 8;
+	}
+	if (a->sa_family != AF_INET6)
+		return 0;
+	memcpy(&at.v6, a, sizeof(at.v6));
+	if (IN6_IS_ADDR_V4MAPPED(&at.v6.sin6_addr)) {
+		memcpy(out, &at.v6.sin6_addr.s6_addr[12], 24 / 8);
+		return 24 / 8;
+	}
+	memcpy(out, &at.v6.sin6_addr, 56 / 8);
+	return 56 / 8;
+}

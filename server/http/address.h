@@ -35,5 +35,11 @@ void address_tune(int fd);
  * -EADDRINUSE.  Returns the socket or -errno.
  */
 WARN_UNUSED int address_listen_path(const char *path);
+/*
+ * The network of a peer, /24 of IPv4 or /56 of IPv6, and how many bytes that is; 0 for what is
+ * neither.
+ */
+#define ADDRESS_NETWORK 8u
+size_t address_network(const struct sockaddr *a, uint8_t out[ADDRESS_NETWORK]);
 /* "192.0.2.1:4711"; returns `out`. */
 const char *address_str(const struct sockaddr *a, char out[ADDRESS_TEXT]);

@@ -6,6 +6,7 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/http/device_private.h"
+#include "server/http/address.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
 #include "server/service/poll.h"
@@ -30,6 +31,9 @@ static const struct refusal {
 	{ ERR_BAD_MAC, 401, METRIC_REFUSED_UNAUTHORISED, "unknown device or wrong MAC\n" },
 	{ ERR_BAD_SIGNATURE, 401, METRIC_REFUSED_UNAUTHORISED, "the proof is wrong\n" },
 	{ ERR_STALE, 401, METRIC_REFUSED_UNAUTHORISED, "the challenge is too old\n" },
+	{ ERR_CLOSED, 403, METRIC_REFUSED_CLOSED,
+		"the server takes only devices that it was told of\n" },
+	{ ERR_TOO_MANY, 429, METRIC_REFUSED_FLOOD, "too many devices enrol at once\n" },
 	{ ERR_NOT_FOUND, 404, METRIC_REFUSED_UNKNOWN_PRODUCT, "no such product\n" },
 	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_UNKNOWN_PRODUCT, "enrolled as another product\n" },
 	{ ERR_TOO_BIG, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
@@ -55,7 +59,7 @@ void device_refuse(struct http_call *call, int err)
 		.type = "text/plain",
 		.part = &text,
 		.n_parts = 1,
-		.retry_after_s = r->status == 503 ? RETRY_S : 0,
+		.retry_after_s = r->status == 503 || r->status == 429 ? RETRY_S : 0,
 		.close = true,
 	};
 	metric_add(r->metric, 1);
@@ -199,9 +203,15 @@ static void enrol(struct http_call *call)
 {
 	struct desk *d = device_desk(call);
 	struct waiting_enrol *w = mem_alloc(sizeof(*w));
-	uint8_t body[ENROL_REPLY_MAX];
+	uint8_t body[ENROL_REPLY_MAX], network[ADDRESS_NETWORK];
+	struct enrol_ask ask = {
+		.body = call->body,
+		.network = bytes_of(network, address_network(call->peer, network)),
+		.now_ms = clock_ms(),
+		.mono_ms = clock_mono_ms(),
+	};
 	size_t n;
-	int err = enrol_open(d, call->body, clock_ms(), &w->enrol, body, &n);
+	int err = enrol_open(d, &ask, &w->enrol, body, &n);
 	struct bytes part = bytes_of(body, n);
 
 	if (err != 0 || n > 0) {
@@ -215,7 +225,7 @@ static void enrol(struct http_call *call)
 	w->enrol.job.done = enrol_done;
 	w->call = call;
 	http_defer(call);
-	err = writer_submit(&d->server->writer, &w->enrol.job);
+	err = enrol_submit(&w->enrol);
 	if (err == 0)
 		return;
 	w->enrol.job.err = err;

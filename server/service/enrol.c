@@ -3,12 +3,14 @@
 
 #include <assert.h>
 
+#include "server/base/json.h"
 #include "server/metrics/metrics.h"
 #include "server/store/device.h"
 
 #define CHALLENGE_LEN     32u
 #define CHALLENGE_LIFE_MS (5 * 60 * 1000ull)
 #define DAY_MS            86400000ull
+#define ATTESTATION_MAX   3072u
 
 /*
  * A challenge is its time and a MAC over time, key and product: nothing is kept for a device that
@@ -18,14 +20,14 @@ static int make_challenge(
 	struct desk *d, const Pb__EnrollRequest *m, uint64_t time_ms, uint8_t out[CHALLENGE_LEN])
 {
 	static const char domain[] = "huidu/challenge/v1"; /* its NUL is part of it */
+	const struct epoch *epoch = epochs_newest(&d->server->epochs);
 	uint8_t mac[SHA256_LEN];
 	int err;
 
 	put_be64(out, time_ms);
 	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(out, 8),
 		wire_bytes(m->public_key), bytes_str(m->product) };
-	err = crypto_mac_sign(
-		d->mac, bytes_of(d->server->device_secret, DEVICE_SECRET_LEN), part, 4, mac);
+	err = crypto_mac_sign(d->mac, bytes_of(epoch->secret, sizeof(epoch->secret)), part, 4, mac);
 	memcpy(out + 8, mac, CHALLENGE_LEN - 8);
 	return err;
 }
@@ -119,7 +121,10 @@ static void run(struct job *job, struct writer *w)
 
 	e->is_new = false;
 	if (!device_of_key(&w->txn, e->key_hash, e->id)) {
-		enrol_new(e, w);
+		if (e->let_in)
+			enrol_new(e, w);
+		else
+			job->err = ERR_CLOSED;
 		return;
 	}
 	if (!device_get(&w->txn, e->id, &d) || d.product != e->product)
@@ -127,9 +132,72 @@ static void run(struct job *job, struct writer *w)
 	e->ring = d.ring;
 }
 
-/* ---- before and after ---- */
+/* ---- before ---- */
 
-int enrol_open(struct desk *d, struct bytes body, uint64_t now_ms, struct enrol *out,
+/* What the doorman is told: nothing of where the device is. */
+static void write_question(const Pb__EnrollRequest *m, struct buf *out)
+{
+	struct json j = { .out = out };
+
+	json_object(&j, NULL);
+	json_str(&j, "product", m->product);
+	json_hex(&j, "public_key", wire_bytes(m->public_key));
+	if (m->token != NULL)
+		json_str(&j, "token", m->token);
+	if (m->has_voucher)
+		json_hex(&j, "voucher", wire_bytes(m->voucher));
+	if (m->has_attestation)
+		json_hex(&j, "attestation", wire_bytes(m->attestation));
+	json_end_object(&j);
+	buf_str(out, "\n");
+}
+
+static void answered(struct question *q)
+{
+	struct enrol *e = q->asker;
+	int err;
+
+	buf_release(&q->line);
+	e->let_in = q->yes;
+	err = writer_submit(&e->server->writer, &e->job);
+	if (err == 0)
+		return;
+	e->job.err = err;
+	e->job.done(&e->job);
+}
+
+/*
+ * At the door.  Who is not let in costs only its own network's rate, not everybody's: whether it is
+ * known already, only the writer can tell.
+ */
+static int knock(struct desk *d, const Pb__EnrollRequest *m, uint64_t mono_ms, struct enrol *e)
+{
+	enum door_answer answer = door_ask(d->server->door, m);
+
+	if (answer != DOOR_SHUT && !flood_take(d->server->flood, mono_ms))
+		return ERR_TOO_MANY;
+	e->let_in = answer == DOOR_OPEN;
+	if (answer != DOOR_ASK)
+		return 0;
+	e->question.asker = e;
+	e->question.answered = answered;
+	write_question(m, &e->question.line);
+	return 0;
+}
+
+/* The proof, cheapest check first. */
+static int check_proof(struct desk *d, const Pb__EnrollRequest *m, const struct enrol_ask *ask)
+{
+	int err = check_challenge(d, m, ask->now_ms);
+
+	if (err == 0 && m->has_attestation && m->attestation.len > ATTESTATION_MAX)
+		err = ERR_TOO_BIG;
+	if (err == 0 && !flood_take_from(d->server->flood, ask->network, ask->mono_ms))
+		err = ERR_TOO_MANY;
+	return err != 0 ? err : check_signature(d, m);
+}
+
+int enrol_open(struct desk *d, const struct enrol_ask *ask, struct enrol *out,
 	uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len)
 {
 	Pb__EnrollReply answer = PB__ENROLL_REPLY__INIT;
@@ -141,7 +209,7 @@ int enrol_open(struct desk *d, struct bytes body, uint64_t now_ms, struct enrol 
 
 	*reply_len = 0;
 	d->arena.used = 0;
-	m = wire_read(&pb__enroll_request__descriptor, body, &wire_device, &d->arena, &err);
+	m = wire_read(&pb__enroll_request__descriptor, ask->body, &wire_device, &d->arena, &err);
 	if (m == NULL)
 		return err;
 	key = wire_bytes(m->public_key);
@@ -149,25 +217,43 @@ int enrol_open(struct desk *d, struct bytes body, uint64_t now_ms, struct enrol 
 	if (p == NULL || key.n != P256_PUBLIC_LEN || key.p[0] != 4)
 		return p == NULL ? ERR_NOT_FOUND : ERR_BAD_KEY;
 	if (!m->has_challenge) {
-		err = make_challenge(d, m, now_ms, challenge);
+		err = make_challenge(d, m, ask->now_ms, challenge);
 		answer.has_challenge = 1;
 		answer.challenge = wire_data(challenge, CHALLENGE_LEN);
 		return err != 0 ? err : write_reply(&answer, reply, reply_len);
 	}
-	err = check_challenge(d, m, now_ms);
-	if (err == 0)
-		err = check_signature(d, m);
+	assert(ask->network.n <= NETWORK_MAX);
 	*out = (struct enrol){
-		.job = { .now_ms = now_ms, .run = run },
+		.job = { .now_ms = ask->now_ms, .run = run },
 		.server = d->server,
+		.network_len = ask->network.n,
 		.product = p->number,
 		.wish = m->has_wish ? (enum ring)m->wish : RING_STABLE,
 	};
+	if (ask->network.n > 0)
+		memcpy(out->network, ask->network.p, ask->network.n);
 	/* The compressed point: the sign of y, then x. */
 	out->public_key[0] = (uint8_t)(2 + (key.p[64] & 1));
 	memcpy(out->public_key + 1, key.p + 1, 32);
-	return err != 0 ? err : crypto_sha256(&key, 1, out->key_hash);
+	err = check_proof(d, m, ask);
+	if (err == 0)
+		err = crypto_sha256(&key, 1, out->key_hash);
+	return err != 0 ? err : knock(d, m, ask->mono_ms, out);
 }
+
+int enrol_submit(struct enrol *e)
+{
+	int err;
+
+	if (e->question.line.len == 0)
+		return writer_submit(&e->server->writer, &e->job);
+	err = doorman_ask(e->server->doorman, &e->question);
+	if (err != 0)
+		buf_release(&e->question.line);
+	return err;
+}
+
+/* ---- after ---- */
 
 /* The table in memory learns of a new device when it is durable. */
 static void add_to_fleet(const struct enrol *e)
@@ -189,8 +275,13 @@ static void add_to_fleet(const struct enrol *e)
 
 void enrol_taken(const struct enrol *e)
 {
-	if (!e->is_new)
+	if (!e->is_new) {
+		/* The whole fleet comes again when an epoch ends: that is no flood. */
+		flood_give_back_from(e->server->flood, bytes_of(e->network, e->network_len));
+		if (e->let_in)
+			flood_give_back(e->server->flood);
 		return;
+	}
 	metric_add(METRIC_ENROLLED, 1);
 	add_to_fleet(e);
 }
@@ -200,12 +291,13 @@ int enrol_reply(
 {
 	Pb__EnrollReply answer = PB__ENROLL_REPLY__INIT;
 	uint8_t key[SHA256_LEN];
-	int err = request_report_key(d, e->id, key);
+	const struct epoch *epoch = epochs_newest(&d->server->epochs);
+	int err = request_report_key(d, epoch, e->id, key);
 
 	answer.has_device_id = 1;
 	answer.device_id = wire_data(e->id, ID_LEN);
 	answer.has_epoch = 1;
-	answer.epoch = d->server->epoch;
+	answer.epoch = epoch->number;
 	answer.has_report_key = 1;
 	answer.report_key = wire_data(key, sizeof(key));
 	answer.has_ring = 1;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/service/request.h"
 
-int request_report_key(struct desk *d, const uint8_t id[ID_LEN], uint8_t out[SHA256_LEN])
+int request_report_key(struct desk *d, const struct epoch *epoch, const uint8_t id[ID_LEN],
+	uint8_t out[SHA256_LEN])
 {
 	static const char domain[] = "huidu/report-key/v1"; /* its NUL is part of it */
 	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(id, ID_LEN) };
 
 	return crypto_mac_sign(
-		d->mac, bytes_of(d->server->device_secret, DEVICE_SECRET_LEN), part, 2, out);
+		d->mac, bytes_of(epoch->secret, sizeof(epoch->secret)), part, 2, out);
 }
 
-static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m)
+static int check_mac(
+	struct desk *d, const struct epoch *epoch, enum request_kind kind, const Pb__Sealed *m)
 {
 	static const char *const path[] = {
 		[REQUEST_POLL] = "/v1/poll",
@@ -19,7 +21,7 @@ static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m
 	};
 	struct bytes part[] = { bytes_of(path[kind], strlen(path[kind]) + 1), wire_bytes(m->body) };
 	uint8_t key[SHA256_LEN], mac[SHA256_LEN];
-	int err = request_report_key(d, m->device_id.data, key);
+	int err = request_report_key(d, epoch, m->device_id.data, key);
 
 	if (err == 0)
 		err = crypto_mac_sign(d->mac, bytes_of(key, sizeof(key)), part, 2, mac);
@@ -34,6 +36,7 @@ static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m
 static int identify(
 	struct desk *d, enum request_kind kind, const Pb__Sealed *m, struct request *out)
 {
+	const struct epoch *epoch;
 	int err;
 
 	out->anonymous = !m->has_device_id && !m->has_mac && kind == REQUEST_POLL;
@@ -43,8 +46,9 @@ static int identify(
 		return ERR_BAD_MAC;
 	memcpy(out->id, m->device_id.data, ID_LEN);
 	out->word = fleet_find(d->server->fleet, out->id);
-	err = check_mac(d, kind, m);
-	if (err == 0 && (out->word == NULL || !m->has_epoch || m->epoch != d->server->epoch))
+	epoch = m->has_epoch ? epochs_find(&d->server->epochs, m->epoch) : NULL;
+	err = check_mac(d, epoch != NULL ? epoch : epochs_newest(&d->server->epochs), kind, m);
+	if (err == 0 && (out->word == NULL || epoch == NULL))
 		err = ERR_BAD_MAC;
 	return err;
 }

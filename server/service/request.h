@@ -19,11 +19,11 @@ struct request {
 
 /*
  * Reads a Sealed.  Errors are those of lint(), or ERR_BAD_MAC, which takes the same time and work
- * whether the device is unknown or the MAC is wrong.
+ * whether the device or its epoch is unknown or the MAC is wrong.
  */
 WARN_UNUSED int request_open(struct desk *d, enum request_kind kind, struct bytes body,
 	uint64_t now_ms, struct request *out);
 
-/* HMAC-SHA256(device secret, "huidu/report-key/v1" || 0 || id) */
-WARN_UNUSED int request_report_key(
-	struct desk *d, const uint8_t id[ID_LEN], uint8_t out[SHA256_LEN]);
+/* HMAC-SHA256(secret of the epoch, "huidu/report-key/v1" || 0 || id) */
+WARN_UNUSED int request_report_key(struct desk *d, const struct epoch *epoch,
+	const uint8_t id[ID_LEN], uint8_t out[SHA256_LEN]);

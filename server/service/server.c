@@ -9,6 +9,7 @@
 
 #include "server/base/log.h"
 #include "server/base/mem.h"
+#include "server/metrics/metrics.h"
 #include "server/store/device.h"
 
 #define DESK_ARENA ((size_t)96 * 1024)
@@ -108,18 +109,22 @@ static int open_parts(struct server *s, char *error)
 	return err;
 }
 
-int server_open(struct server *s, const struct config *config, struct bytes secret, char *error)
+int server_open(
+	struct server *s, const struct config *config, const struct epochs *epochs, char *error)
 {
 	int err;
 
-	assert(secret.n == DEVICE_SECRET_LEN);
-	*s = (struct server){ .config = config, .epoch = 1, .writer.wake = -1 };
-	memcpy(s->device_secret, secret.p, secret.n);
+	assert(epochs->n > 0);
+	*s = (struct server){ .config = config, .epochs = *epochs, .writer.wake = -1 };
+	metric_set(METRIC_EPOCH_START, epochs_newest(epochs)->since_s);
+	s->flood = flood_new(config->enrol.per_minute, config->enrol.per_prefix_minute);
 	if (mkdir(config->data, 0700) != 0 && errno != EEXIST) {
 		(void)snprintf(error, ERROR_MAX, "%.200s: %s", config->data, strerror(errno));
 		return -errno;
 	}
-	err = open_parts(s, error);
+	err = door_new(&config->enrol, &s->door, error);
+	if (err == 0)
+		err = open_parts(s, error);
 	if (err != 0)
 		server_close(s);
 	return err;
@@ -134,6 +139,8 @@ void server_close(struct server *s)
 	registry_release(&s->registry);
 	artifacts_close(s->artifacts);
 	store_close(s->store);
-	crypto_wipe(s->device_secret, sizeof(s->device_secret));
+	door_free(s->door);
+	flood_free(s->flood);
+	epochs_release(&s->epochs);
 	*s = (struct server){ .writer.wake = -1 };
 }

@@ -7,10 +7,13 @@
 #include "proto/crypto.h"
 #include "server/artifact/artifact.h"
 #include "server/config/config.h"
+#include "server/service/door.h"
+#include "server/service/doorman.h"
+#include "server/service/flood.h"
 #include "server/service/image.h"
 #include "server/service/registry.h"
 #include "server/service/writer.h"
-#include "server/trust/keys.h"
+#include "server/trust/epochs.h"
 
 struct control;
 
@@ -22,8 +25,10 @@ struct server {
 	struct registry registry;
 	struct writer writer;
 	struct control *control;
-	uint8_t device_secret[DEVICE_SECRET_LEN]; /* report keys derive from it */
-	uint32_t epoch;
+	struct epochs epochs;          /* report keys derive from their secrets */
+	struct door *door;             /* who may enrol */
+	struct doorman *doorman;       /* the caller's; NULL unless the door asks one */
+	struct flood *flood;           /* of enrolments */
 	_Atomic(struct image *) image; /* the newest */
 	/*
 	 * Returns when every worker holds the newest image.  NULL while there are no workers, and in
@@ -52,5 +57,5 @@ bool desk_refresh(struct desk *d);
  * line for a person.  The writer is not started, and there is no control yet.
  */
 WARN_UNUSED int server_open(
-	struct server *s, const struct config *config, struct bytes secret, char *error);
+	struct server *s, const struct config *config, const struct epochs *epochs, char *error);
 void server_close(struct server *s);

@@ -54,9 +54,10 @@ static void write_config(struct deployment *d, const struct deployment_options *
 					    "    fill_every: 1m\n";
 	char *path = mem_printf("%s/huidud.yaml", d->dir);
 	char *text = mem_printf("repository: test\nlisten: 127.0.0.1:0\nplain: true\n"
-				"environment: trial\nstore_size: 1 GiB\nmin_id_age: %s\n"
+				"environment: trial\nenrol: %s\n"
+				"store_size: 1 GiB\nmin_id_age: %s\n"
 				"poll: {interval: %s, jitter: 0 %%}\n%s",
-		o->min_id_age != NULL ? o->min_id_age : "0s",
+		o->enrol != NULL ? o->enrol : "open", o->min_id_age != NULL ? o->min_id_age : "0s",
 		o->poll_interval != NULL ? o->poll_interval : "1h",
 		o->lines != NULL ? o->lines : one_line);
 	char error[YAML_ERROR_MAX];
@@ -71,7 +72,7 @@ static void start(struct deployment *d)
 {
 	char *ledger = mem_printf("%s/ledger", d->dir);
 	char *path = mem_printf("%s/root.env", d->dir);
-	struct buf secret = { 0 };
+	struct epochs epochs;
 	char error[256] = "";
 
 	must(rootfile_read(path, &d->root), "root", path);
@@ -82,13 +83,11 @@ static void start(struct deployment *d)
 		.clock = &hand_set };
 	must(signer_start(&config, &d->signer, error), "signer", error);
 	free(ledger);
-	path = mem_printf("%s/device.key", d->config.online);
-	must(file_read(path, 64, &secret), "device key", path);
-	free(path);
-	must(server_open(&d->server, &d->config, buf_bytes(&secret), error), "server", error);
+	must(epochs_read(d->config.online, &epochs, NULL), "epochs", d->config.online);
+	must(server_open(&d->server, &d->config, &epochs, error), "server", error);
 	must(control_open(&d->server, d->signer, d->root, d->now_ms, error), "control", error);
 	must(desk_open(&d->desk, &d->server), "desk", "");
-	buf_release(&secret);
+	epochs_release(&epochs);
 }
 
 void deployment_open(struct deployment *d, const struct deployment_options *o)
@@ -391,30 +390,45 @@ static int finish_enrol(struct deployment *d, struct test_device *t, struct enro
 	memcpy(t->id, m->device_id.data, ID_LEN);
 	memcpy(t->report_key, m->report_key.data, SHA256_LEN);
 	t->ring = (enum ring)m->ring;
+	t->epoch = m->epoch;
 	return 0;
 }
 
+void device_make(struct test_device *t, const char *product, enum ring wish)
+{
+	*t = (struct test_device){ .product = product, .wish = wish };
+	(void)snprintf(t->build_id, sizeof(t->build_id), "factory");
+	must(crypto_key_generate(KEY_P256, &t->key), "key", "");
+	(void)crypto_key_public(t->key, t->public_key); /* 65 bytes */
+}
+
 int device_enrol(struct deployment *d, struct test_device *t, const char *product, enum ring wish)
+{
+	device_make(t, product, wish);
+	return device_apply(d, t);
+}
+
+int device_apply(struct deployment *d, struct test_device *t)
 {
 	static const char domain[] = "huidu/enroll/v1";
 	Pb__EnrollRequest m = PB__ENROLL_REQUEST__INIT;
 	uint8_t reply[ENROL_REPLY_MAX], sig[SIG_LEN], text[128];
 	const Pb__EnrollReply *r;
-	struct bytes body;
+	struct enrol_ask ask = { .network = t->network, .now_ms = d->now_ms, .mono_ms = d->now_ms };
 	struct enrol e;
 	size_t n, len;
 	int err;
 
-	*t = (struct test_device){ .product = product, .wish = wish };
-	(void)snprintf(t->build_id, sizeof(t->build_id), "factory");
-	must(crypto_key_generate(KEY_P256, &t->key), "key", "");
-	m.public_key = wire_data(t->public_key, crypto_key_public(t->key, t->public_key));
-	m.product = product;
+	m.public_key = wire_data(t->public_key, P256_PUBLIC_LEN);
+	m.product = t->product;
 	m.has_wish = 1;
-	m.wish = (Pb__Ring)wish;
+	m.wish = (Pb__Ring)t->wish;
+	m.token = t->token;
+	m.has_voucher = t->voucher.n > 0;
+	m.voucher = wire_data(t->voucher.p, t->voucher.n);
 	d->arena.used = 0;
-	must(wire_pack(&m, &d->arena, &body), "enrol", "");
-	err = enrol_open(&d->desk, body, d->now_ms, &e, reply, &n);
+	must(wire_pack(&m, &d->arena, &ask.body), "enrol", "");
+	err = enrol_open(&d->desk, &ask, &e, reply, &n);
 	if (err != 0)
 		return err;
 	r = wire_read(
@@ -424,14 +438,14 @@ int device_enrol(struct deployment *d, struct test_device *t, const char *produc
 	memcpy(text, domain, len);
 	memcpy(text + len, r->challenge.data, r->challenge.len);
 	len += r->challenge.len;
-	memcpy(text + len, product, strlen(product));
-	len += strlen(product);
+	memcpy(text + len, t->product, strlen(t->product));
+	len += strlen(t->product);
 	must(crypto_key_sign(t->key, bytes_of(text, len), sig), "enrol", "sign");
 	m.has_challenge = m.has_signature = 1;
 	m.challenge = r->challenge;
 	m.signature = wire_data(sig, SIG_LEN);
-	must(wire_pack(&m, &d->arena, &body), "enrol", "");
-	err = enrol_open(&d->desk, body, d->now_ms, &e, reply, &n);
+	must(wire_pack(&m, &d->arena, &ask.body), "enrol", "");
+	err = enrol_open(&d->desk, &ask, &e, reply, &n);
 	return err != 0 ? err : finish_enrol(d, t, &e);
 }
 
@@ -448,7 +462,7 @@ static struct bytes seal(
 		"seal", path);
 	m.has_device_id = m.has_epoch = m.has_mac = 1;
 	m.device_id = wire_data(t->id, ID_LEN);
-	m.epoch = 1;
+	m.epoch = t->epoch;
 	m.body = wire_data(body.p, body.n);
 	m.mac = wire_data(mac, MAC_LEN);
 	must(wire_pack(&m, &d->arena, &sealed), "seal", path);

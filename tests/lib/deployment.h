@@ -31,6 +31,7 @@ struct deployment_options {
 	const char *lines;         /* YAML of `lines:`, or NULL: one line, product phone-a */
 	const char *min_id_age;    /* or NULL: 0s */
 	const char *poll_interval; /* or NULL: 1h */
+	const char *enrol;         /* YAML of what `enrol:` is, or NULL: open */
 };
 
 void deployment_open(struct deployment *d, const struct deployment_options *o);
@@ -64,7 +65,11 @@ struct test_device {
 	struct crypto_key *key;
 	uint8_t public_key[PUBLIC_MAX];
 	uint8_t id[ID_LEN], report_key[SHA256_LEN];
+	uint32_t epoch;
 	const char *product;
+	const char *token;    /* NULL: none */
+	struct bytes voucher; /* n 0: none */
+	struct bytes network; /* that it enrols from; n 0: none */
 	char build_id[64];
 	uint64_t release_counter;
 	uint32_t seq;
@@ -73,8 +78,11 @@ struct test_device {
 	uint64_t snapshot_version, log_size, root_version; /* root_version 0: 1 */
 };
 
-/* 0, or what the server said. */
+/* A device with a new key, and its enrolment.  0, or what the server said, as below. */
 int device_enrol(struct deployment *d, struct test_device *t, const char *product, enum ring wish);
+void device_make(struct test_device *t, const char *product, enum ring wish);
+/* Enrols with the key it has; again, when it was before. */
+int device_apply(struct deployment *d, struct test_device *t);
 int device_poll(struct deployment *d, struct test_device *t);
 /* The same; the answer's bytes go into `body`. */
 int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body);

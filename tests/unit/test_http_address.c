@@ -124,6 +124,49 @@ static void in_words(void **state)
 	assert_string_equal(address_str(&a.any, text), "[::1]:1");
 }
 
+/* Whose enrolments are counted together. */
+static const struct {
+	const char *why, *a, *b;
+	bool same;
+} networks[] = {
+	{ "one host", "192.0.2.1", "192.0.2.1", true },
+	{ "one /24", "192.0.2.1", "192.0.2.255", true },
+	{ "another /24", "192.0.2.1", "192.0.3.1", false },
+	{ "one /56", "2001:db8:1:ab00::1", "2001:db8:1:abff:1::2", true },
+	{ "another /56", "2001:db8:1:ab00::1", "2001:db8:1:ac00::1", false },
+	{ "IPv4 in IPv6 is IPv4", "::ffff:192.0.2.1", "192.0.2.9", true },
+	{ "and not one IPv6 network", "::ffff:192.0.2.1", "::ffff:192.0.3.1", false },
+	{ "IPv6 loopback is no IPv4", "::1", "::ffff:127.0.0.1", false },
+};
+
+static size_t network_of(const char *text, uint8_t out[ADDRESS_NETWORK])
+{
+	union address a = { 0 };
+	bool v6 = strchr(text, ':') != NULL;
+
+	memset(out, 0xee, ADDRESS_NETWORK);
+	a.any.sa_family = v6 ? AF_INET6 : AF_INET;
+	assert_int_equal(1,
+		v6 ? inet_pton(AF_INET6, text, &a.v6.sin6_addr)
+		   : inet_pton(AF_INET, text, &a.v4.sin_addr));
+	return address_network(&a.any, out);
+}
+
+static void in_networks(void **state)
+{
+	union address other = { .any = { .sa_family = AF_UNIX } };
+	uint8_t a[ADDRESS_NETWORK], b[ADDRESS_NETWORK];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(networks); i++) {
+		size_t n = network_of(networks[i].a, a), m = network_of(networks[i].b, b);
+		bool same = n == m && memcmp(a, b, n) == 0;
+		if (n == 0 || m == 0 || same != networks[i].same)
+			fail_msg("%s", networks[i].why);
+	}
+	assert_int_equal(address_network(&other.any, a), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -132,6 +175,7 @@ int main(void)
 		cmocka_unit_test(not_ours),
 		cmocka_unit_test(paths),
 		cmocka_unit_test(in_words),
+		cmocka_unit_test(in_networks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
