@@ -5,8 +5,8 @@
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
-#include "server/http/device_private.h"
 #include "server/http/address.h"
+#include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
 #include "server/service/poll.h"
