@@ -193,10 +193,22 @@ int cmd_log_verify(struct ctl *c)
 
 /* ---- tail, show ---- */
 
-static int put_entry(struct ctl *c, uint64_t index, struct bytes entry, struct buf *out)
+/* Names of rollouts, as the server tells them now: for the eye only. */
+static const char *release_of(const void *ctx, struct bytes id)
+{
+	const Pb__AdminReply *m = ctx;
+
+	for (size_t i = 0; i < m->n_rollouts; i++)
+		if (bytes_eq(wire_bytes(m->rollouts[i]->rollout_id), id))
+			return m->rollouts[i]->release;
+	return NULL;
+}
+
+static int put_entry(struct ctl *c, const struct reply *names, uint64_t index, struct bytes entry,
+	struct buf *out)
 {
 	struct arena a = arena_new(DECODE_ARENA);
-	struct decode d = { .term = &c->term, .root = c->root->root, .a = &a };
+	struct decode d = { &c->term, c->root->root, &a, release_of, names->m };
 	int err;
 	const Pb__LogEntry *e = wire_read(&pb__log_entry__descriptor, entry, &wire_admin, &a, &err);
 
@@ -216,14 +228,17 @@ static int put_entry(struct ctl *c, uint64_t index, struct bytes entry, struct b
 static int put_page(struct ctl *c, uint64_t *from, size_t *n)
 {
 	struct buf out = { 0 };
-	struct reply r;
+	struct reply r, names = { 0 };
 	int err = ask(c, *from, &r);
 
 	if (err != 0)
 		return err;
 	*n = r.m->log->n_entries;
+	if (*n > 0)
+		err = ctl_query(c, PB__QUERY_KIND__QUERY_ROLLOUT, NULL, &names);
 	for (size_t i = 0; err == 0 && i < *n; i++)
-		err = put_entry(c, (*from)++, wire_bytes(r.m->log->entries[i]), &out);
+		err = put_entry(c, &names, (*from)++, wire_bytes(r.m->log->entries[i]), &out);
+	reply_release(&names);
 	reply_release(&r);
 	if (err != 0)
 		buf_release(&out);
@@ -265,18 +280,21 @@ int cmd_log_show(struct ctl *c)
 {
 	const char *word = c->args.words.v[0];
 	struct arena a = arena_new(DECODE_ARENA);
-	struct decode d = { .term = &c->term, .a = &a };
+	struct decode d = { .term = &c->term, .a = &a, .rollout = release_of };
 	struct buf out = { 0 };
-	struct reply r;
+	struct reply r, names = { 0 };
 	uint64_t index;
 	int err = text_u64(word, &index)
 		? ctl_root(c)
 		: fail(EXIT_USAGE, "huiductl log show INDEX", "'%s': entries count from 0", word);
 
 	if (err == 0)
+		err = ctl_query(c, PB__QUERY_KIND__QUERY_ROLLOUT, NULL, &names);
+	if (err == 0)
 		err = ask(c, index, &r);
 	if (err == 0) {
 		d.root = c->root->root;
+		d.ctx = names.m;
 		if (r.m->log->n_entries == 0)
 			err = fail(EXIT_NOT_FOUND,
 				"huiductl log checkpoint, for how many there are",
@@ -286,6 +304,7 @@ int cmd_log_show(struct ctl *c)
 				word);
 		reply_release(&r);
 	}
+	reply_release(&names);
 	free(a.base);
 	if (err != 0)
 		buf_release(&out);

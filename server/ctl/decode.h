@@ -11,9 +11,9 @@ struct decode {
 	const struct term *term;
 	const Pb__Root *root; /* signatures are checked against it; NULL: said to be unchecked */
 	struct arena *a;
-	/* The release or product of a rollout id for people; NULL: its digits are shown. */
-	const char *(*rollout)(void *ctx, struct bytes id);
-	void *ctx;
+	/* The release of a rollout, for people; NULL: its id is shown. */
+	const char *(*rollout)(const void *ctx, struct bytes id);
+	const void *ctx;
 };
 
 /*

@@ -4,6 +4,7 @@ them, and the real server that takes the new root or does not."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -87,7 +88,8 @@ class Server:
                        timeout=LIMIT_S)
         yaml = self.folder / 'huidud.yaml'
         yaml.write_text(yaml.read_text().replace('127.0.0.1:9464', f'127.0.0.1:{free_port()}')
-                        .replace('min_id_age: 1d', 'min_id_age: 0s'))
+                        .replace('min_id_age: 1d', 'min_id_age: 0s')
+                        .replace('fill: hash', 'fill: invite'))
         (self.folder / 'plan.yaml').write_text(PLAN)
         self.process = None
 
@@ -204,12 +206,12 @@ def test_one_becomes_three(make, tmp_path):
     assert server.publish('1.2').returncode == 4
 
 
-def agent(server):
+def agent(server, *options):
     return subprocess.run(
         [AGENT, '--server', f'https://localhost:{server.port}', '--ca', 'tls/cert.pem', '--root',
          'first-root.env', '--repository', 'd', '--product', 'phone-a', '--build', 'factory',
          '--counter', '0', '--state', 'state', '--install', './install', '--poll-min', '1',
-         '--once'], cwd=server.folder, capture_output=True, text=True, timeout=LIMIT_S)
+         '--once', *options], cwd=server.folder, capture_output=True, text=True, timeout=LIMIT_S)
 
 
 def test_drill_online_keys_stolen(make):
@@ -247,6 +249,37 @@ def test_drill_online_keys_stolen(make):
     wait_until(lambda: tries.append(agent(server)) or tries[-1].returncode == 10,
                lambda: tries[-1].stderr)
     assert (server.folder / 'installed').read_bytes() == b'2.0' * 1000
+
+
+def test_two_for_a_seat(make, tmp_path):
+    """Core takes two tester managers; what waits is seen, countersigned or taken back."""
+    server = make('--profile', 'team', '--demo')
+    alice, bob = (Person(server, tmp_path, n) for n in ('alice', 'bob'))
+    for person in (alice, bob):
+        person.take_keys(server)
+    shutil.copy(server.folder / 'root.env', server.folder / 'first-root.env')
+    device = re.search(r'device ([0-9a-f]{32})', agent(server, '--wish', 'core').stderr).group(1)
+    invite = ('ring', 'invite', 'core', device, '--product', 'phone-a')
+
+    alice.must(*invite, '--key', 'alice.release.pem', '--reason', 'new tester')
+    waiting, = bob.json('pending')['pending']
+    assert (waiting['by'], waiting['signed_by'], waiting['needed']) == ('alice', ['alice'], 2)
+    again = alice.ctl('countersign', waiting['name'], '--key', 'alice.release.pem', '-y')
+    assert again.returncode != 0, again.stdout
+    assert server.json('device', 'why', device)['ring'] == 'stable'
+    done = bob.ctl('countersign', waiting['name'], '--key', 'bob.release.pem', '-y')
+    assert done.returncode == 0 and device in done.stderr and 'new tester' in done.stderr
+    assert server.json('device', 'why', device)['ring'] == 'core'
+    assert bob.json('pending')['pending'] == []
+
+    alice.must('ring', 'remove', *invite[2:], '--key', 'alice.release.pem')
+    waiting, = bob.json('pending')['pending']
+    alice.must('withdraw', waiting['name'], '--key', 'alice.release.pem', '--reason', 'typo')
+    assert bob.json('pending')['pending'] == []
+    late = bob.ctl('countersign', waiting['name'], '--key', 'bob.release.pem', '-y')
+    assert late.returncode == 3
+    assert server.json('device', 'why', device)['ring'] == 'core'
+    bob.must('log', 'verify')
 
 
 def test_demo_keys_are_refused(make, tmp_path):
