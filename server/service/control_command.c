@@ -20,6 +20,17 @@ static void say_pending(const struct command *command, unsigned needed, char *te
 		needed, needed == 1 ? "" : "s", name);
 }
 
+static void say_approved(
+	const struct state *s, const struct rollout *r, struct arena *a, char *text)
+{
+	const struct rollout_build *b = &r->builds[0];
+	unsigned have = rollout_approvers(s, r, b, buf_bytes(&b->pending), a).n;
+
+	if (have > 0)
+		(void)snprintf(text, STATE_TEXT, "rollout %s: signed by %u of %u", r->release, have,
+			s->root->approver->threshold);
+}
+
 static int check(struct control *c, struct bytes envelope, uint64_t now_ms, struct command *command,
 	char *text)
 {
@@ -76,8 +87,10 @@ static int take_command(struct control *c, struct bytes envelope, uint64_t now_m
 	}
 	if (command.message->approve != NULL)
 		r = state_rollout_id(&c->state, command.message->approve->rollout_id.data);
-	if (r != NULL)
+	if (r != NULL) {
 		control_admit(c, r);
+		say_approved(&c->state, r, &c->arena, text);
+	}
 	count_stops(command.message);
 	control_take_effect(c, now_ms, command.message->confirm != NULL);
 	return 0;

@@ -190,7 +190,10 @@ static int apply_command(struct state *s, const struct entry *e, struct bytes en
 
 /* ---- roots ---- */
 
-/* The first is the log's own; each other follows the one before. */
+/*
+ * The first is the log's own; each other follows the one before.  What waits was asked for by people
+ * of the old one, and is asked for anew.
+ */
 static int apply_root(struct state *s, const struct entry *e, struct bytes envelope)
 {
 	struct rootfile *next;
@@ -204,6 +207,8 @@ static int apply_root(struct state *s, const struct entry *e, struct bytes envel
 	s->chain = mem_resize(s->chain, s->n_chain + 1, sizeof(struct rootfile *));
 	s->chain[s->n_chain++] = next;
 	s->root = next->root;
+	while (s->n_pending > 0)
+		pending_drop(s, s->pending[0].id);
 	return 0;
 }
 

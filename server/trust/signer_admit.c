@@ -101,13 +101,14 @@ static int check_released(struct proc *p, const struct admitted *a)
 static int check_seed(
 	const Pb__LedgerRollout *r, const Pb__LedgerBuild *b, const struct admitted *a)
 {
-	uint8_t drawn[SEED_LEN] = { 0 };
-	struct bytes seed = bytes_of(drawn, SEED_LEN);
-	int err = ladder_seed(r->audit_root.data, a->targets_sha256, drawn);
+	struct bytes seed = wire_bytes(a->plan->seed);
+	uint8_t drawn[SEED_LEN];
+	int err;
 
 	if (b->has_seed)
-		seed = wire_bytes(b->seed);
-	if (err == 0 && !bytes_eq(wire_bytes(a->plan->seed), seed))
+		return bytes_eq(seed, wire_bytes(b->seed)) ? 0 : ERR_MISMATCH;
+	err = ladder_seed(r->audit_root.data, a->targets_sha256, drawn);
+	if (err == 0 && !bytes_eq(seed, bytes_of(drawn, SEED_LEN)))
 		err = ERR_MISMATCH;
 	return err;
 }

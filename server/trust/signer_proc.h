@@ -80,12 +80,26 @@ WARN_UNUSED int order_open(struct proc *p, struct bytes envelope, uint64_t now_s
 /* Pause or halt. */
 bool order_stops(const struct order *o);
 bool order_confirms_clock(const struct order *o);
+/* Which products and rings of a rollout: the lists are in the arena. */
+WARN_UNUSED int rollout_ask(struct proc *p, const Pb__LedgerRollout *r, struct authority_ask *ask);
 /*
  * Opens a plan and finds those whose approval counts: approvers with the right for all of the
  * rollout, without the proposer where the profile says so.  `*plan` is in the arena.
  */
 WARN_UNUSED int plan_open(struct proc *p, const Pb__LedgerRollout *r, struct bytes envelope,
 	const Pb__RolloutPlan **plan, struct signers *who);
+
+/* ---- signer_orders.c ---- */
+
+struct order_kind {
+	const char *name;
+	enum authority_op op;
+	int (*prepare)(struct proc *p, struct order *o); /* fills ask */
+	int (*narrow)(struct proc *p, struct order *o);  /* takes away from who; may be NULL */
+};
+
+/* Of the one thing that the command asks for; NULL when it asks for none, or for more. */
+const struct order_kind *order_kind_of(const Pb__AdminCommand *m);
 
 /* ---- signer_entry.c ---- */
 

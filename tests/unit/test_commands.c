@@ -125,6 +125,7 @@ static void one_approver_twice_is_one(void **state)
 	open_as(&d, "team");
 	propose(&d, "1.0");
 	assert_int_equal(0, deployment_approve(&d, "1.0", 1));
+	assert_string_equal("rollout 1.0: signed by 1 of 2", d.text);
 	(void)deployment_approve(&d, "1.0", 1);
 	assert_int_equal(ROLLOUT_PROPOSED, deployment_rollout(&d, "1.0")->state);
 	deployment_restart(&d);
@@ -534,6 +535,34 @@ static void what_waits_ends(void **state)
 	deployment_close(&d);
 }
 
+/* Under a new root everybody asks anew: who signed first may have left. */
+static void what_waits_ends_with_its_root(void **state)
+{
+	struct deployment d;
+	struct test_device t;
+	struct world_root r;
+	struct seats s;
+	struct bytes copy;
+
+	(void)state;
+	open_as(&d, "team");
+	assert_int_equal(0, device_enrol(&d, &t, "phone-a", RING_CORE));
+	d.arena.used = 0;
+	set_seats(&s, "phone-a", RING_CORE, &t, 1);
+	copy = kept(world_command(&d, &s.m));
+	assert_int_equal(0, world_send(&d, world_sign_as(&d, copy, 0, KEY_RELEASE)));
+	world_root_next(&d, &r);
+	world_root_drop(&r, WORLD_TARGETS); /* alice */
+	assert_int_equal(0, world_root_send(&d, world_root_sign(&d, world_root_wrap(&d, &r))));
+	assert_int_equal(0, control_state(&d.server)->n_pending);
+	d.arena.used = 0;
+	assert_int_not_equal(0, world_send(&d, world_sign_as(&d, copy, 1, KEY_RELEASE)));
+	assert_int_equal(RING_STABLE, ring_of(&d, &t));
+	forget(copy);
+	device_forget(&t);
+	deployment_close(&d);
+}
+
 /* ---- one thing at a time ---- */
 
 static void a_command_asks_for_one_thing(void **state)
@@ -680,6 +709,7 @@ int main(void)
 		cmocka_unit_test(a_seat_needs_a_wish),
 		cmocka_unit_test(core_takes_two),
 		cmocka_unit_test(what_waits_ends),
+		cmocka_unit_test(what_waits_ends_with_its_root),
 		cmocka_unit_test(a_command_asks_for_one_thing),
 		cmocka_unit_test(grants_never_add_up),
 		cmocka_unit_test(observers_stop_nothing_testers_do),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -117,8 +118,6 @@ static const struct {
 static void test_calls(void **state)
 {
 	(void)state;
-	if (!lockdown_is_on())
-		skip();
 	for (size_t i = 0; i < COUNT(acts); i++) {
 		int status;
 		pid_t pid = fork();
@@ -143,8 +142,6 @@ static void test_files(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!lockdown_is_on())
-		skip();
 	pid = fork();
 	if (pid == 0)
 		_exit(lockdown_process(file) != 3 || fcntl(2, F_GETFD) < 0 ||
@@ -179,5 +176,9 @@ int main(void)
 		cmocka_unit_test(test_files),
 	};
 
+	if (!lockdown_is_on()) {
+		(void)puts("1..0 # SKIP sanitizers ask for more than a signer may");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, open_both, close_both);
 }

@@ -220,6 +220,29 @@ static void a_proposal_keeps_its_seed(void **state)
 	deployment_close(&d);
 }
 
+/* Builds that a newer one has replaced for everybody are on nobody's list. */
+static void old_builds_may_expire(void **state)
+{
+	struct deployment d;
+	struct test_plan p;
+	const Pb__AdminReply *reply;
+
+	(void)state;
+	open_running(&d);
+	wait_days(&d, 121);
+	assert_int_equal(1, world_ask(&d, PB__QUERY_KIND__QUERY_PENDING, "", 0)->n_pending);
+	assert_int_equal(0, deployment_publish(&d, "phone-a", "2.0", 2, "two"));
+	assert_int_equal(
+		0, deployment_roll_out(&d, "2.0", phone_a, 1, plan_of(&p, ladder, 2, HOUR, 0)));
+	wait_days(&d, 2);
+	assert_int_equal(ROLLOUT_COMPLETE, deployment_rollout(&d, "2.0")->state);
+	assert_int_equal(0, world_ask(&d, PB__QUERY_KIND__QUERY_PENDING, "", 0)->n_pending);
+	reply = world_ask(&d, PB__QUERY_KIND__QUERY_TRUST, "", 0);
+	for (size_t i = 0; i < reply->trust->n_expiries; i++)
+		assert_null(strstr(reply->trust->expiries[i]->what, " 1.0 "));
+	deployment_close(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +251,7 @@ int main(void)
 		cmocka_unit_test(two_years_later_it_is_still_offered),
 		cmocka_unit_test(a_plan_alone_is_renewed_near_its_end),
 		cmocka_unit_test(a_paused_one_stays_paused),
+		cmocka_unit_test(old_builds_may_expire),
 		cmocka_unit_test(a_proposal_keeps_its_seed),
 	};
 

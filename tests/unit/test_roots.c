@@ -113,6 +113,53 @@ static void demo_keys_stay_out_of_production(void **state)
 	deployment_close(&d);
 }
 
+/* What control says at a start on the same store. */
+static int start_again(struct deployment *d, const struct rootfile *root, char error[256])
+{
+	int err;
+
+	control_close(&d->server);
+	err = control_open(&d->server, d->signer, root, d->now_ms, error);
+	(void)desk_refresh(&d->desk);
+	return err;
+}
+
+static void a_start_looks_at_the_root(void **state)
+{
+	struct deployment d;
+	struct world_root r;
+	struct world_key demo;
+	struct rootfile *next;
+	char error[256];
+
+	(void)state;
+	open_as(&d, "solo");
+	d.config.environment = ENVIRONMENT_TRIAL;
+	assert_int_equal(0, start_again(&d, d.root, error));
+	world_key_make(&demo, "demo", true);
+	world_root_next(&d, &r);
+	world_root_add(&r, WORLD_TARGETS, &demo);
+	assert_int_equal(0, rootfile_parse(world_root_sign(&d, world_root_wrap(&d, &r)), &next));
+	/* One that the log does not have. */
+	assert_int_equal(ERR_BAD_ROOT, start_again(&d, next, error));
+	assert_non_null(strstr(error, "version 2 is none of the log's"));
+	assert_int_equal(0, start_again(&d, d.root, error));
+	assert_int_equal(0, world_root_send(&d, next->envelope));
+	/* Any that it has. */
+	assert_int_equal(0, start_again(&d, next, error));
+	assert_int_equal(0, start_again(&d, d.root, error));
+	assert_int_equal(2, version(&d));
+	/* The file has no demo key, the root in force has. */
+	d.config.environment = ENVIRONMENT_PRODUCTION;
+	assert_int_equal(ERR_DEMO_KEY, start_again(&d, d.root, error));
+	assert_non_null(strstr(error, "environment: trial"));
+	d.config.environment = ENVIRONMENT_TRIAL;
+	assert_int_equal(0, start_again(&d, d.root, error));
+	rootfile_free(next);
+	world_key_free(&demo);
+	deployment_close(&d);
+}
+
 static void who_left_commands_no_more(void **state)
 {
 	struct deployment d;
@@ -329,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_the_next_root_is_taken),
 		cmocka_unit_test(demo_keys_stay_out_of_production),
+		cmocka_unit_test(a_start_looks_at_the_root),
 		cmocka_unit_test(who_left_commands_no_more),
 		cmocka_unit_test(plans_are_approved_anew),
 		cmocka_unit_test(online_keys_are_replaced),

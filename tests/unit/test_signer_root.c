@@ -45,10 +45,14 @@ static void add_key(const char *name)
 	keys[next.n_keys++] = &fresh;
 }
 
+static struct rootfile *first; /* root, once there is a second */
+
 static int free_key(void **state)
 {
 	crypto_key_free(fresh_key);
+	rootfile_free(first);
 	fresh_key = NULL;
+	first = NULL;
 	return signer_world_close(state);
 }
 
@@ -87,7 +91,9 @@ static void publish_next(void)
 	assert_int_equal(signer_world_check(e), 0);
 	assert_int_equal(signer_world_append(e), 0);
 	/* The signer is started with the first root for ever. */
-	file->envelope = w.root->envelope;
+	assert_null(first);
+	first = w.root;
+	file->envelope = first->envelope;
 	w.root = file;
 }
 
