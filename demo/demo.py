@@ -98,11 +98,11 @@ class Demo:
 
     def make_keys(self):
         say(bold("1. Keys"))
-        done = subprocess.run([self.bin["huiductl"], "init", "--profile", "team", "--product",
+        done = subprocess.run([self.bin["huiductl"], "init", "--demo", "--profile", "team", "--product",
                                "phone-a", self.dir], text=True, capture_output=True, timeout=60)
         if done.returncode != 0:
             raise SystemExit(done.stdout + done.stderr)
-        say("  huiductl init --profile team: alice, bob and carol; two of them sign a build,")
+        say("  huiductl init --demo --profile team: alice, bob and carol; two of them sign a build,")
         say("  two of them approve a plan; the server's own keys can do neither")
         self.port, self.metrics = free_port(), free_port()
         path = os.path.join(self.dir, "huidud.yaml")

@@ -105,13 +105,13 @@ static int send_act(
 	return err;
 }
 
-static int act_on(struct ctl *c, const struct act *act, const char *reason)
+static int act_on(struct ctl *c, const struct act *act, unsigned roles, const char *reason)
 {
 	struct hand hand;
 	int err = check_reason(reason);
 
 	if (err == 0)
-		err = hand_take(c, KEY_RELEASE, KEY_APPROVER, 1, &hand);
+		err = hand_take(c, roles, 1, &hand);
 	if (err != 0)
 		return err;
 	err = send_act(c, act, reason, &hand.key[0]);
@@ -121,28 +121,31 @@ static int act_on(struct ctl *c, const struct act *act, const char *reason)
 
 int cmd_rollout_start(struct ctl *c)
 {
-	return act_on(c, &start, c->args.reason);
+	return act_on(c, &start, HAND(RELEASE) | HAND(APPROVER), c->args.reason);
 }
 
 int cmd_rollout_pause(struct ctl *c)
 {
-	return act_on(c, &pause_it, c->args.reason);
+	return act_on(c, &pause_it, HAND_PEOPLE, c->args.reason);
 }
 
-/* Never "are you sure", but always why: those woken at night read it. */
+/*
+ * Never "are you sure".  Why is asked once, since those it wakes will read it; no answer is one too,
+ * and what is typed badly at night is left out rather than refused.
+ */
 int cmd_rollout_halt(struct ctl *c)
 {
 	char typed[REASON_MAX] = "";
 
 	if (c->args.reason != NULL)
-		return act_on(c, &halt, c->args.reason);
+		return act_on(c, &halt, HAND_PEOPLE, c->args.reason);
 	if (isatty(STDIN_FILENO) == 1) {
-		(void)fputs("Reason: ", stderr); /* the answer tells if it was seen */
+		(void)fputs("Reason (or Enter): ", stderr); /* the answer tells if it was seen */
 		if (fgets(typed, sizeof(typed), stdin) != NULL)
 			typed[strcspn(typed, "\n")] = '\0';
 	}
-	if (typed[0] == '\0')
-		return fail(EXIT_USAGE, "huiductl rollout halt NAME --reason TEXT",
-			"--reason is missing: the log and the people it wakes need it");
-	return act_on(c, &halt, typed);
+	for (char *p = typed; *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			*p = '?';
+	return act_on(c, &halt, HAND_PEOPLE, typed[0] != '\0' ? typed : "(none given)");
 }

@@ -161,8 +161,8 @@ int cmd_build_publish(struct ctl *c)
 	int err = ctl_root(c);
 
 	if (err == 0)
-		err = hand_take(c, KEY_RELEASE, KEY_RELEASE,
-			is_signed ? 1 : c->root->root->targets->threshold, &hand);
+		err = hand_take(
+			c, HAND(RELEASE), is_signed ? 1 : c->root->root->targets->threshold, &hand);
 	if (err == 0)
 		err = is_signed ? read_signed(c->args.words.v[0], &a, &envelope)
 				: make_and_sign(c, file, &hand, &a, &envelope);

@@ -74,6 +74,10 @@ static void warn(struct ctl *c, const struct deployment *d)
 {
 	struct buf text = { 0 };
 
+	if (d->demo)
+		put(&text, &c->errors, STYLE_WARN,
+			"%s Demo keys: to try it out.  A production server refuses them.\n",
+			icon(&c->errors, ICON_WARNING));
 	if (strcmp(d->profile->name, "solo") == 0) {
 		put(&text, &c->errors, STYLE_WARN, "%s Profile solo: one person, one machine.",
 			icon(&c->errors, ICON_WARNING));
@@ -107,6 +111,7 @@ static int tell(struct ctl *c, const struct deployment *d)
 		"  root.env       who may sign what; devices start with it\n"
 		"  keys/          people's keys: keep them offline\n"
 		"  online/        the server's keys\n"
+		"  enrol.tokens   what a device shows when it enrols, where that is asked\n"
 		"  tls/           its certificate: the devices' CA file\n"
 		"  plans/         ladders to start from\n"
 		"Next:\n"
@@ -165,6 +170,7 @@ int cmd_init(struct ctl *c)
 		.n_products = a->products.n > 0 ? a->products.n : 1,
 		.profile = profile_find(a->profile != NULL ? a->profile : "solo"),
 		.now_s = clock_ms() / 1000,
+		.demo = a->demo == FLAG_YES,
 	};
 	int err;
 

@@ -102,7 +102,7 @@ static int propose(struct ctl *c, const Pb__PlanSpec *spec)
 	uint8_t *packed;
 	struct hand hand;
 	struct reply r;
-	int err = hand_take(c, KEY_RELEASE, KEY_RELEASE, 1, &hand);
+	int err = hand_take(c, HAND(RELEASE), 1, &hand);
 
 	if (err != 0)
 		return err;
@@ -301,7 +301,7 @@ int cmd_rollout_approve(struct ctl *c)
 			EXIT_NOT_FOUND, "huiductl rollout list", "'%s': nothing to approve", name);
 	want = c->args.all == FLAG_YES ? c->root->root->approver->threshold : 1;
 	if (err == 0)
-		err = hand_take(c, KEY_APPROVER, KEY_APPROVER, want, &hand);
+		err = hand_take(c, HAND(APPROVER), want, &hand);
 	if (err == 0)
 		err = check_and_show(c, r.m->proposal, &again);
 	if (err == 0 && ctl_confirm(c, "Sign this?", &err))

@@ -92,7 +92,7 @@ static int sign(struct ctl *c, struct arena *a, struct bytes *envelope)
 
 	if (c->args.words.n > 1 && c->args.keys.n == 0)
 		return 0;
-	err = hand_take(c, KEY_RELEASE, KEY_RELEASE, c->root->root->targets->threshold, &hand);
+	err = hand_take(c, HAND(RELEASE), c->root->root->targets->threshold, &hand);
 	if (err != 0)
 		return err;
 	err = hand_sign(&hand, *envelope, a, envelope);

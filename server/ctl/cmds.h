@@ -24,7 +24,38 @@ int cmd_plan_simulate(struct ctl *c);
 int cmd_device_why(struct ctl *c);
 int cmd_ring_show(struct ctl *c);
 int cmd_log_checkpoint(struct ctl *c);
+int cmd_key_create(struct ctl *c);
+int cmd_key_show(struct ctl *c);
+int cmd_key_list(struct ctl *c);
+int cmd_root_add(struct ctl *c);
+int cmd_root_revoke(struct ctl *c);
+int cmd_root_threshold(struct ctl *c);
+int cmd_root_rotate(struct ctl *c);
+int cmd_root_renew(struct ctl *c);
+int cmd_root_profile(struct ctl *c);
+int cmd_root_sign(struct ctl *c);
+int cmd_root_show(struct ctl *c);
+int cmd_root_publish(struct ctl *c);
+int cmd_root_update(struct ctl *c);
+int cmd_pending(struct ctl *c);
+int cmd_decode(struct ctl *c);
+int cmd_countersign(struct ctl *c);
+int cmd_withdraw(struct ctl *c);
+int cmd_ring_invite(struct ctl *c);
+int cmd_ring_remove(struct ctl *c);
+int cmd_clock_confirm(struct ctl *c);
+int cmd_doctor(struct ctl *c);
+int cmd_log_verify(struct ctl *c);
+int cmd_log_tail(struct ctl *c);
+int cmd_log_show(struct ctl *c);
+int cmd_log_export(struct ctl *c);
 int cmd_version(struct ctl *c);
 int cmd_help(struct ctl *c);
 /* Nothing was asked for: the help, as an error, so that a script notices. */
 int cmd_nothing(struct ctl *c);
+
+/* The role a word names; an exit code, spoken, when none does or `word` is NULL. */
+WARN_UNUSED int role_arg(struct ctl *c, const char *word, enum key_role *out);
+/* Signs `command` with a key of one of `roles`, sends it and says that it was `did`. */
+WARN_UNUSED int send_simple(
+	struct ctl *c, Pb__AdminCommand *command, unsigned roles, const char *did);

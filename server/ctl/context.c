@@ -17,6 +17,8 @@ static const struct yaml_field keys_fields[] = {
 	{ "root", YAML_LIST, KEYS_AT(root.path), KEYS_AT(root.n), NULL, NULL, "", 0, 0 },
 	{ "release", YAML_LIST, KEYS_AT(release.path), KEYS_AT(release.n), NULL, NULL, "", 0, 0 },
 	{ "approver", YAML_LIST, KEYS_AT(approver.path), KEYS_AT(approver.n), NULL, NULL, "", 0, 0 },
+	{ "tester", YAML_LIST, KEYS_AT(tester.path), KEYS_AT(tester.n), NULL, NULL, "", 0, 0 },
+	{ "observer", YAML_LIST, KEYS_AT(observer.path), KEYS_AT(observer.n), NULL, NULL, "", 0, 0 },
 };
 static const struct yaml_schema keys_schema = { keys_fields,
 	sizeof(keys_fields) / sizeof(keys_fields[0]), sizeof(struct context_roles) };
@@ -104,6 +106,8 @@ const struct context_keys *context_keys(const struct context *c, enum key_role r
 		[KEY_ROOT] = &c->keys.root,
 		[KEY_RELEASE] = &c->keys.release,
 		[KEY_APPROVER] = &c->keys.approver,
+		[KEY_TESTER] = &c->keys.tester,
+		[KEY_OBSERVER] = &c->keys.observer,
 	};
 
 	assert(role < KEY_ONLINE_FIRST);

@@ -10,7 +10,7 @@ struct context_keys {
 	size_t n;
 };
 struct context_roles {
-	struct context_keys root, release, approver;
+	struct context_keys root, release, approver, tester, observer;
 };
 
 /* Paths are ready to be opened: those in the file are relative to its folder. */
@@ -28,5 +28,5 @@ char *context_find(const char *given);
 /* ERR_CONFIG or -errno with the line for a person in `error`. */
 WARN_UNUSED int context_load(const char *file, struct context *out, char error[YAML_ERROR_MAX]);
 void context_release(struct context *c);
-/* Of root, release or approver. */
+/* Of a role that people hold. */
 const struct context_keys *context_keys(const struct context *c, enum key_role role);

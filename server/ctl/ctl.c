@@ -8,9 +8,9 @@
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/ctl/follow.h"
 
-#define COMMAND_LIFE_S 900u /* a single signer's command, as the server checks */
-#define OVERHEAD       4096u
+#define OVERHEAD 4096u
 
 void ctl_release(struct ctl *c)
 {
@@ -67,10 +67,11 @@ static int pack(enum envelope_type type, const void *message, struct arena *a, s
 	return err != 0 ? err : envelope_wrap(type, payload, a, out);
 }
 
-static int exchange(struct ctl *c, struct bytes envelope, struct reply *out)
+int ctl_try_envelope(struct ctl *c, struct bytes envelope, struct reply *out)
 {
 	int err = 0;
 
+	*out = (struct reply){ 0 };
 	if (c->conn == NULL)
 		err = conn_open(c->context.admin, &c->conn);
 	if (err == 0)
@@ -98,7 +99,7 @@ int ctl_try(struct ctl *c, enum envelope_type type, const void *message, struct 
 	*out = (struct reply){ 0 };
 	err = pack(type, message, &a, &envelope);
 	if (err == 0)
-		err = exchange(c, envelope, out);
+		err = ctl_try_envelope(c, envelope, out);
 	free(a.base);
 	return err;
 }
@@ -127,6 +128,11 @@ int ctl_explain(struct ctl *c, int err, const struct reply *r)
 {
 	const Pb__AdminReply *m = r->m;
 
+	/* Refused for its signature: the keys may be those of an older root. */
+	if (m != NULL && (err == ERR_NOT_AUTHORISED || err == ERR_BELOW_THRESHOLD) &&
+		root_follow(c))
+		return fail(EXIT_CONFLICT, "the same again, under the newer root", "%s",
+			m->text != NULL ? m->text : err_str(err));
 	if (m != NULL && m->code != 0)
 		return fail(exit_of(err), what_next(c, m), "%s",
 			m->text != NULL ? m->text : err_str(err));
@@ -148,6 +154,17 @@ int ctl_ask(struct ctl *c, enum envelope_type type, const void *message, struct 
 	if (err != 0)
 		return err;
 	err = ctl_try(c, type, message, out);
+	if (err == 0)
+		return 0;
+	err = ctl_explain(c, err, out);
+	reply_release(out);
+	return err;
+}
+
+int ctl_send(struct ctl *c, struct bytes envelope, struct reply *out)
+{
+	int err = ctl_try_envelope(c, envelope, out);
+
 	if (err == 0)
 		return 0;
 	err = ctl_explain(c, err, out);
@@ -195,18 +212,16 @@ int ctl_command(struct ctl *c, Pb__AdminCommand *what, const struct held_key *ke
 	what->repository = c->context.repository;
 	what->nonce = wire_data(nonce, sizeof(nonce));
 	what->issued_at = clock_ms() / 1000;
-	what->expires = what->issued_at + COMMAND_LIFE_S;
+	what->expires = what->issued_at + (what->expires != 0 ? what->expires : COMMAND_LIFE_S);
 	what->audit_size = seen->size;
 	what->audit_root = seen->root;
 	if (err == 0)
 		err = sign(what, key, &a, &envelope);
 	if (err == 0)
-		err = exchange(c, envelope, out);
+		err = ctl_send(c, envelope, out);
+	else
+		err = ctl_explain(c, err, out);
 	free(a.base);
-	if (err == 0)
-		return 0;
-	err = ctl_explain(c, err, out);
-	reply_release(out);
 	return err;
 }
 

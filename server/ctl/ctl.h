@@ -22,6 +22,7 @@ struct ctl {
 	struct context context;
 	struct rootfile *root;
 	struct conn *conn;
+	bool followed;    /* a newer root was looked for */
 	const char *next; /* what to try when the server says no and not what next; may
 			     be NULL */
 };
@@ -46,12 +47,19 @@ WARN_UNUSED int ctl_ask(
  */
 WARN_UNUSED int ctl_try(
 	struct ctl *c, enum envelope_type type, const void *message, struct reply *out);
+/* The same with an envelope as it is. */
+WARN_UNUSED int ctl_try_envelope(struct ctl *c, struct bytes envelope, struct reply *out);
+WARN_UNUSED int ctl_send(struct ctl *c, struct bytes envelope, struct reply *out);
 /* What ctl_try() could not do, for a person. */
 WARN_UNUSED int ctl_explain(struct ctl *c, int err, const struct reply *r);
 
+#define COMMAND_LIFE_S 900u         /* of a command one person signs, as the server checks */
+#define SHARED_LIFE_S  (72u * 3600) /* of one that takes more */
+
 /*
  * Fills in who, when and against which state of the log (`seen`), signs and sends.
- * `what` has only its reason and one of publish, propose, approve, act set.
+ * `what` has only its reason and one of publish, propose, ... set; and expires, in seconds from
+ * now, when that is not COMMAND_LIFE_S.
  */
 WARN_UNUSED int ctl_command(struct ctl *c, Pb__AdminCommand *what, const struct held_key *key,
 	const Pb__Checkpoint *seen, struct reply *out);

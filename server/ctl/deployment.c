@@ -17,11 +17,12 @@
 
 #define NAMES_MAX 5u
 #define HOST_MAX  254u
+#define TOKEN_LEN 16u
 
 /* What ends up in the folder; the context last, since with it huiductl finds the rest.
  */
-static const char *const entries[] = { "keys", "online", "tls", "plans", "root.env", "huidud.yaml",
-	"huiductl.yaml" };
+static const char *const entries[] = { "keys", "online", "tls", "plans", "root.env", "enrol.tokens",
+	"huidud.yaml", "huiductl.yaml" };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 
 bool deployment_host(const char *listen, char *host, size_t size)
@@ -119,15 +120,32 @@ static int make_yaml(const struct deployment *d, const char *folder)
 	return err;
 }
 
+/* One to start with; whoever builds devices needs it, so it is a secret of theirs and ours. */
+static int make_token(const char *folder)
+{
+	uint8_t token[TOKEN_LEN];
+	char hex[2 * TOKEN_LEN + 2];
+	char *path = mem_printf("%s/enrol.tokens", folder);
+	int err = crypto_random(token, sizeof(token));
+
+	hex_encode(hex, token, TOKEN_LEN)[2 * TOKEN_LEN] = '\n';
+	if (err == 0)
+		err = file_create(path, bytes_of(hex, 2 * TOKEN_LEN + 1), 0600);
+	free(path);
+	return err;
+}
+
 static int make_all(const struct deployment *d, const char *folder)
 {
-	struct ceremony c = { d->repository, d->profile, d->persons, d->now_s };
+	struct ceremony c = { d->repository, d->profile, d->persons, d->now_s, d->demo };
 	int err = ceremony_hold(&c, folder);
 
 	if (err == 0)
 		err = make_tls(d, folder);
 	if (err == 0)
 		err = make_plans(folder);
+	if (err == 0)
+		err = make_token(folder);
 	return err != 0 ? err : make_yaml(d, folder);
 }
 

@@ -13,6 +13,7 @@ struct deployment {
 	const struct profile *profile;
 	const char *const *persons;
 	uint64_t now_s;
+	bool demo; /* keys to try it out, and a configuration that takes them */
 };
 
 /*

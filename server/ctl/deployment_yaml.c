@@ -10,6 +10,27 @@ static void put_list(struct buf *out, const char *const *words, size_t n)
 	buf_str(out, "]");
 }
 
+/* Whose keys are good, and who may become a device of ours. */
+static void put_environment(struct buf *out, const struct deployment *d)
+{
+	if (d->demo)
+		buf_str(out,
+			"environment: trial        # production refuses the keys made by init --demo\n"
+			"enrol: open               # any device may enrol\n\n");
+	else if (d->profile->n_persons == 1)
+		buf_str(out,
+			"environment: production\n"
+			"# Whoever reaches the server may enrol devices, as many as he likes, and report\n"
+			"# for them.  Before others rely on it: {mode: token, tokens: enrol.tokens}.\n"
+			"enrol: open\n\n");
+	else
+		buf_str(out,
+			"environment: production\n"
+			"# A device enrols with a token of this file, one a line; also: closed, voucher,\n"
+			"# hook, open.\n"
+			"enrol: {mode: token, tokens: enrol.tokens}\n\n");
+}
+
 void deployment_server_yaml(struct buf *out, const struct deployment *d)
 {
 	buf_printf(out,
@@ -34,6 +55,7 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"store_size: 16 GiB        # address space of the store, not disk used\n"
 		"\n",
 		d->repository, d->profile->name, d->repository, d->listen);
+	put_environment(out, d);
 	buf_printf(out,
 		"poll:\n"
 		"  interval: 4h            # how often a device asks; 30s to try things out\n"
@@ -77,7 +99,7 @@ void deployment_context_yaml(struct buf *out, const struct deployment *d)
 		"root: root.env\n"
 		"keys:\n",
 		d->repository, d->repository);
-	for (unsigned r = KEY_ROOT; r < KEY_ONLINE_FIRST; r++) {
+	for (unsigned r = KEY_ROOT; r <= KEY_APPROVER; r++) {
 		const struct profile_role *p = &d->profile->role[r];
 		buf_printf(out, "  %s:  # %u of %u: %s\n", key_role_str((enum key_role)r),
 			p->threshold, p->n, about[r]);

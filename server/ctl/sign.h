@@ -11,13 +11,16 @@ struct hand {
 	size_t n;
 };
 
+/* Roles as bits; the context's keys of a lower one are taken first. */
+#define HAND(role)  (1u << KEY_##role)
+#define HAND_PEOPLE (HAND(RELEASE) | HAND(APPROVER) | HAND(TESTER))
+
 /*
- * Every --key, or without one up to `want` keys of the context; each of `role` or, when
- * that is another, of `or_role`.  Keys of the context whose file is not on this machine
- * are passed over. The root is loaded on the way.  At least one key, or an exit code.
+ * Every --key, or without one up to `want` keys of the context; each has one of `roles`.  Keys of
+ * the context whose file is not on this machine are passed over.  The root is loaded on the way, and
+ * a newer one of the server looked for when a key is not in it.  At least one key, or an exit code.
  */
-WARN_UNUSED int hand_take(
-	struct ctl *c, enum key_role role, enum key_role or_role, size_t want, struct hand *out);
+WARN_UNUSED int hand_take(struct ctl *c, unsigned roles, size_t want, struct hand *out);
 void hand_release(struct hand *h);
 
 /* `envelope` with a signature by each key, in the arena. */

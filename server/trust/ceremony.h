@@ -19,13 +19,15 @@ struct profile_role {
 struct profile {
 	const char *name;
 	unsigned n_persons;
-	struct profile_role role[KEY_ONLINE_FIRST]; /* root, release, approver */
+	struct profile_role role[KEY_ONLINE_FIRST]; /* root, release, approver; no others */
 	const char *min_id_age;                     /* as in the server's configuration */
 	const char *sentence;                       /* who must agree to what */
 };
 
 /* solo, team or maker; NULL when there is no such profile. */
 const struct profile *profile_find(const char *name);
+/* The profile's name and thresholds go into the root. */
+void profile_set(const struct profile *p, Pb__Root *root);
 /* A name that can be part of a file name and of the root: a-z, 0-9, - and _, at
  * most 32. */
 bool person_is_valid(const char *name);
@@ -35,7 +37,10 @@ struct ceremony {
 	const struct profile *profile;
 	const char *const *persons; /* profile->n_persons of them, all different */
 	uint64_t now_s;
+	bool demo; /* marks every key as made to try huidu out */
 };
+
+#define ROOT_DAYS 365u /* a root is good for so long */
 
 /*
  * Makes FOLDER/keys, FOLDER/online and FOLDER/root.env, none of which may be there.

@@ -13,6 +13,9 @@ enum key_role {
 	KEY_ROOT,
 	KEY_RELEASE,
 	KEY_APPROVER,
+	/* Sign no metadata: the root's admins name them. */
+	KEY_TESTER,
+	KEY_OBSERVER,
 	/* Online: held by the server. */
 	KEY_DIRECTOR,
 	KEY_SNAPSHOT,
@@ -25,10 +28,16 @@ enum key_role {
 
 /* "root", "release", ... as in file names. */
 const char *key_role_str(enum key_role role);
-/* The role's entry in the root; NULL for the log's key, which signs no metadata. */
+/* The role of this name; false when there is none. */
+bool key_role_find(const char *name, enum key_role *out);
+/* The role's entry in the root; NULL for those that sign no metadata: tester, observer, log. */
 const Pb__Role *key_role_of(const Pb__Root *root, enum key_role role);
 /* "FOLDER/PERSON.ROLE.pem"; no PERSON when `person` is NULL.  Owned by the caller. */
 char *key_path(const char *folder, const char *person, enum key_role role);
+
+/* The root's entry for a key: `public` and `name` are borrowed. */
+void key_entry(const struct crypto_key *key, const char *name, bool demo,
+	uint8_t public[PUBLIC_MAX], Pb__Key *out);
 
 /* A private key and who it is according to a root, which must outlive it. */
 struct held_key {
@@ -45,7 +54,9 @@ WARN_UNUSED int key_find(const Pb__Root *root, const struct crypto_key *key, str
  */
 WARN_UNUSED int key_load(
 	const char *path, const Pb__Root *root, enum key_role role, struct held_key *out);
-/* True when the role lists it. */
+/* What the role's keys may order; false for roles that order nothing. */
+bool key_role_kind(enum key_role role, Pb__AdminKind *out);
+/* True when the role lists it; of tester and observer: when an AdminRole of that kind does. */
 bool key_is_in(const struct held_key *key, const Pb__Root *root, enum key_role role);
 void key_release(struct held_key *key);
 

@@ -130,9 +130,8 @@ void world_root_next(struct deployment *d, struct world_root *r)
 	r->root.targets = &r->role[WORLD_TARGETS];
 	r->root.director = &r->role[WORLD_DIRECTOR];
 	r->root.approver = &r->role[WORLD_APPROVER];
-	for (size_t i = 0; i < now->n_admins; i++)
-		r->admins[i] = now->admins[i];
 	r->root.admins = r->admins;
+	r->root.n_admins = 0;
 }
 
 static void list_key(struct world_root *r, struct world_key *k)

@@ -36,7 +36,10 @@ int world_send(struct deployment *d, struct bytes envelope);
 /* The command, signed by one person of the ceremony, and sent. */
 int world_do(struct deployment *d, Pb__AdminCommand *m, unsigned who, enum key_role role);
 
-/* A root that is like the one in force but for what `change` does to it, and one version on. */
+/*
+ * A root that is like the one in force, one version on, and without admins: who signs builds and plans
+ * commands too, until somebody is granted something.
+ */
 struct world_root {
 	Pb__Root root;
 	Pb__Key *keys[ROOT_KEYS_MAX];

@@ -5,7 +5,7 @@
  * took on stdout.
  *
  *     fake_admin --socket PATH --root ROOT.env [--scenes NAME[:LOOKS],...]
- *                [--refuse ERR_NUMBER] [--repository NAME]
+ *                [--refuse ERR_NUMBER] [--repository NAME] [--log-key LOG.pem]
  */
 #include <getopt.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "fake_scenes.h"
-#include "proto/merkle.h"
+#include "fake_trust.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/trust/rootfile.h"
@@ -26,26 +26,13 @@
 #define CLIENTS_MAX 8u
 
 static struct {
-	const char *socket, *repository;
+	const char *socket, *repository, *log_key;
 	char *scenes;
 	int refuse;
 	struct rootfile *root;
 	struct arena a;
-	struct merkle log;
-	uint8_t log_root[SHA256_LEN];
 	unsigned looks;
 } f;
-
-static void log_entry(struct bytes entry)
-{
-	uint8_t leaf[SHA256_LEN];
-
-	const struct crypto *c = crypto_openssl();
-
-	if (merkle_leaf(c, entry, &f.a, leaf) != 0 || merkle_add(c, &f.log, leaf) != 0 ||
-		merkle_root(c, &f.log, f.log_root) != 0)
-		abort();
-}
 
 static void say(const char *what, const char *who, const char *more)
 {
@@ -127,19 +114,19 @@ static int take_query(const Pb__AdminQuery *q, Pb__AdminReply *out)
 		scene_history(clock_ms(), out);
 	if (q->kind == PB__QUERY_KIND__QUERY_RINGS)
 		scene_rings(out);
-	return 0;
+	return fake_trust_fill(q, &f.a, out);
 }
 
 /* ---- commands ---- */
 
 /* Anybody of the root may sign; who may what is the real server's to judge. */
-static int open_command(struct bytes envelope, const Pb__AdminCommand **out, unsigned *key)
+static int open_command(struct bytes envelope, const Pb__AdminCommand **out, struct signers *who)
 {
-	const Pb__Root *root = f.root->root;
+	const Pb__Root *root = fake_trust_root();
+	Pb__Checkpoint now;
 	static uint8_t ids[64][SHA256_LEN];
 	ProtobufCBinaryData list[64];
 	Pb__Role anybody = PB__ROLE__INIT;
-	struct signers who;
 	struct bytes payload;
 	uint64_t now_s = clock_ms() / 1000;
 	int err = 0;
@@ -153,18 +140,19 @@ static int open_command(struct bytes envelope, const Pb__AdminCommand **out, uns
 	anybody.n_keyids = root->n_keys;
 	if (err == 0)
 		err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_COMMAND, root, &anybody,
-			&f.a, &payload, &who);
+			&f.a, &payload, who);
 	if (err != 0)
 		return err;
-	*key = who.key[0];
 	*out = wire_read(&pb__admin_command__descriptor, payload, &wire_signed, &f.a, &err);
 	if (*out == NULL)
 		return err;
 	if ((*out)->issued_at > now_s + 5 || (*out)->expires < now_s ||
-		(*out)->expires > (*out)->issued_at + 900)
+		(*out)->expires > (*out)->issued_at + ((*out)->seat != NULL ? 72 * 3600 : 900))
 		return ERR_STALE;
-	if ((*out)->audit_size != f.log.size ||
-		!bytes_eq(wire_bytes((*out)->audit_root), bytes_of(f.log_root, SHA256_LEN)))
+	fake_trust_checkpoint(&now);
+	if (who->n == 1 &&
+		((*out)->audit_size != now.size ||
+			!bytes_eq(wire_bytes((*out)->audit_root), wire_bytes(now.root))))
 		return ERR_CONFLICT;
 	return strcmp((*out)->repository, root->repository) == 0 ? 0 : ERR_WRONG_REPOSITORY;
 }
@@ -172,16 +160,24 @@ static int open_command(struct bytes envelope, const Pb__AdminCommand **out, uns
 static int take_command(struct bytes envelope)
 {
 	static const char *const acts[] = { "nothing", "start", "pause", "halt" };
+	struct signers who = { 0 };
 	const Pb__AdminCommand *m;
-	unsigned key = 0;
-	int err = open_command(envelope, &m, &key);
+	const char *name, *what;
+	int err = open_command(envelope, &m, &who);
 
 	if (err == 0 && f.refuse != 0)
 		err = f.refuse;
 	if (err != 0)
 		return err;
-	say(acts[m->act != NULL ? m->act->act : 0], f.root->root->keys[key]->name, m->reason);
-	log_entry(envelope);
+	name = fake_trust_root()->keys[who.key[0]]->name;
+	what = m->seat != NULL        ? "seat"
+		: m->withdraw != NULL ? "withdraw"
+		: m->confirm != NULL  ? "confirm"
+				      : acts[m->act != NULL ? m->act->act : 0];
+	if (fake_trust_waits(m, envelope, name, who.n))
+		what = "half of a seat";
+	say(what, name, m->reason);
+	fake_trust_log(envelope);
 	return 0;
 }
 
@@ -201,6 +197,8 @@ static int take(struct bytes frame, Pb__AdminReply *out)
 		return ERR_WRONG_TYPE;
 	if (type == ENVELOPE_COMMAND)
 		return take_command(frame);
+	if (type == ENVELOPE_ROOT)
+		return fake_trust_publish(frame, &f.a);
 	if (type != ENVELOPE_QUERY)
 		return ERR_WRONG_TYPE;
 	m = wire_read(
@@ -224,8 +222,7 @@ static bool answer(int fd, Pb__AdminReply *reply)
 	struct bytes payload, envelope;
 	uint8_t header[4];
 
-	c.size = f.log.size;
-	c.root = wire_data(f.log_root, SHA256_LEN);
+	fake_trust_checkpoint(&c);
 	c.repository = f.repository != NULL ? f.repository : f.root->root->repository;
 	c.time_ms = clock_ms();
 	if (reply->code == 0)
@@ -289,7 +286,7 @@ static void loop(int listener)
 
 static const struct option options[] = { { "socket", 1, NULL, 's' }, { "root", 1, NULL, 'r' },
 	{ "scenes", 1, NULL, 'c' }, { "refuse", 1, NULL, 'e' }, { "repository", 1, NULL, 'n' },
-	{ NULL, 0, NULL, 0 } };
+	{ "log-key", 1, NULL, 'l' }, { NULL, 0, NULL, 0 } };
 
 static void set_option(int letter)
 {
@@ -303,6 +300,8 @@ static void set_option(int letter)
 		f.scenes = optarg;
 	else if (letter == 'e')
 		f.refuse = atoi(optarg);
+	else if (letter == 'l')
+		f.log_key = optarg;
 	else if (letter == 'n')
 		f.repository = optarg;
 	else
@@ -322,7 +321,7 @@ int main(int argc, char **argv)
 	if (f.socket == NULL || f.root == NULL)
 		return 2;
 	f.a = (struct arena){ mem_alloc(ARENA_BYTES), ARENA_BYTES, 0 };
-	log_entry(f.root->envelope);
+	fake_trust_start(f.root, f.log_key);
 	listener = listen_at(f.socket);
 	(void)puts("ready");
 	(void)fflush(stdout);

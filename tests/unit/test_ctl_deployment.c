@@ -18,7 +18,7 @@ static const char *const products[] = { "phone-a", "phone-b" };
 static struct deployment deployment(const char *folder, const char *profile)
 {
 	return (struct deployment){ folder, "acme", "default", "127.0.0.1:8443", products, 2,
-		profile_find(profile), people, 1800000000 };
+		profile_find(profile), people, 1800000000, false };
 }
 
 static size_t entries_in(const char *folder)
@@ -55,6 +55,10 @@ static void check_profile(const char *profile, uint64_t min_id_age_ms, size_t ap
 	assert_string_equal(config.repository, "acme");
 	assert_int_equal(config.min_id_age_ms, min_id_age_ms);
 	assert_int_equal(config.lines[0].n_products, 2);
+	assert_int_equal(config.environment, ENVIRONMENT_PRODUCTION);
+	assert_int_equal(config.enrol.mode, approvers == 1 ? ENROL_OPEN : ENROL_TOKEN);
+	if (config.enrol.mode == ENROL_TOKEN)
+		assert_int_equal(access(config.enrol.tokens, R_OK), 0);
 	assert_int_equal(config.poll.interval_ms, 4 * 3600 * 1000);
 	(void)snprintf(path, sizeof(path), "%s/huiductl.yaml", folder);
 	if (context_load(path, &context, error) != 0)
@@ -83,6 +87,29 @@ static void test_profiles(void **state)
 	check_profile("maker", 14ull * 86400000, 4);
 }
 
+/* To try it out: every key says so, and the server takes every device. */
+static void test_demo(void **state)
+{
+	struct deployment d = deployment(tmpdir, "team");
+	char error[YAML_ERROR_MAX] = "", *about = NULL;
+	struct config config;
+	struct rootfile *root;
+
+	(void)state;
+	d.demo = true;
+	assert_int_equal(deployment_make(&d, &about), 0);
+	free(about);
+	if (config_load(tmpdir_path("huidud.yaml"), &config, error) != 0)
+		fail_msg("%s", error);
+	assert_int_equal(config.environment, ENVIRONMENT_TRIAL);
+	assert_int_equal(config.enrol.mode, ENROL_OPEN);
+	assert_int_equal(rootfile_read(tmpdir_path("root.env"), &root), 0);
+	for (size_t i = 0; i < root->root->n_keys; i++)
+		assert_true(root->root->keys[i]->demo);
+	rootfile_free(root);
+	config_release(&config);
+}
+
 /* Beside other things, in a folder that is there: they stay as they are. */
 static void test_among_others(void **state)
 {
@@ -93,11 +120,11 @@ static void test_among_others(void **state)
 	assert_int_equal(file_create(tmpdir_path("README"), bytes_str("mine"), 0600), 0);
 	assert_int_equal(deployment_make(&d, &about), 0);
 	free(about);
-	assert_int_equal(entries_in(tmpdir), 8);
+	assert_int_equal(entries_in(tmpdir), 9);
 	/* A second time nothing is made, and nothing changes. */
 	assert_int_equal(deployment_make(&d, &about), -EEXIST);
 	free(about);
-	assert_int_equal(entries_in(tmpdir), 8);
+	assert_int_equal(entries_in(tmpdir), 9);
 }
 
 static void test_one_is_there(void **state)
@@ -178,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_TMPDIR(test_profiles),
+		IN_TMPDIR(test_demo),
 		IN_TMPDIR(test_among_others),
 		IN_TMPDIR(test_one_is_there),
 		IN_TMPDIR(test_failures),

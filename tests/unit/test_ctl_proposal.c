@@ -378,7 +378,7 @@ static void pack_plan(struct lie *l)
 
 static void load_root(struct lie *l)
 {
-	struct ceremony c = { "acme", profile_find("team"), people, NOW_S };
+	struct ceremony c = { "acme", profile_find("team"), people, NOW_S, false };
 
 	assert_int_equal(ceremony_hold(&c, tmpdir), 0);
 	assert_int_equal(rootfile_read(tmpdir_path("root.env"), &l->root), 0);

@@ -27,6 +27,7 @@ static void make_next(void)
 	memcpy(keys, next.keys, next.n_keys * sizeof(keys[0]));
 	next.keys = keys;
 	next.admins = admins;
+	next.n_admins = 0; /* the roles say who commands, until a test grants something */
 	director = *next.director;
 	approver = *next.approver;
 	memcpy(approver_ids, approver.keyids, approver.n_keyids * sizeof(approver_ids[0]));

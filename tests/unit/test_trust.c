@@ -21,7 +21,7 @@ static const char *const people[] = { "alice", "bob", "carol", "dave", "erin" };
 
 static void hold(const char *profile)
 {
-	struct ceremony c = { "demo", profile_find(profile), people, NOW_S };
+	struct ceremony c = { "demo", profile_find(profile), people, NOW_S, false };
 
 	assert_int_equal(ceremony_hold(&c, tmpdir), 0);
 }
@@ -91,7 +91,7 @@ static void test_person_names(void **state)
 
 static void test_ceremony_never_overwrites(void **state)
 {
-	struct ceremony c = { "demo", profile_find("solo"), people, NOW_S };
+	struct ceremony c = { "demo", profile_find("solo"), people, NOW_S, false };
 
 	(void)state;
 	hold("solo");

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* doctor: what will stop working, and when, before it does. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "proto/root.h"
+#include "server/base/clock.h"
+#include "server/base/json.h"
+#include "server/base/mem.h"
+#include "server/ctl/cmds.h"
+#include "server/ctl/follow.h"
+#include "server/ctl/root_show.h"
+#include "server/ctl/sign.h"
+#include "server/ctl/table.h"
+
+#define DAY_S      86400ull
+#define SOON_S     (60 * DAY_S)
+#define NOW_S      (14 * DAY_S)
+#define SKEW_MS    2000u /* worth a word */
+#define SKEW_MAX_S 60u   /* beyond it the server takes no commands */
+
+enum grade { GRADE_OK, GRADE_WARN, GRADE_BAD };
+
+struct finding {
+	enum grade grade;
+	char *what, *says;
+	char *next; /* NULL: nothing to do */
+	bool calm;  /* renewed by itself, and in time: not worth a line of its own */
+};
+
+struct doctor {
+	struct ctl *c;
+	uint64_t now_s;
+	struct finding *list;
+	size_t n;
+	size_t n_calm;
+	uint64_t calm_until; /* when the first of them expires, unix seconds */
+};
+
+__attribute__((format(printf, 5, 6))) static void find(struct doctor *d, enum grade grade,
+	const char *what, const char *next, const char *format, ...)
+{
+	struct finding f = { .grade = grade,
+		.what = mem_strdup(what),
+		.next = next != NULL ? mem_strdup(next) : NULL };
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&f.says, format, args) < 0)
+		abort(); /* out of memory */
+	va_end(args);
+	d->list = mem_resize(d->list, d->n + 1, sizeof(*d->list));
+	d->list[d->n++] = f;
+}
+
+/* ---- the server ---- */
+
+static void check_clock(struct doctor *d, const Pb__Checkpoint *at)
+{
+	uint64_t now_ms = clock_ms();
+	bool ahead = at->time_ms > now_ms;
+	uint64_t off_ms = ahead ? at->time_ms - now_ms : now_ms - at->time_ms;
+	enum grade grade = off_ms > SKEW_MAX_S * 1000 ? GRADE_BAD
+		: off_ms > SKEW_MS                    ? GRADE_WARN
+						      : GRADE_OK;
+
+	if (grade == GRADE_OK)
+		find(d, grade, "clock", NULL, "as the server's");
+	else
+		find(d, grade, "clock", "timedatectl, on both machines",
+			"the server's is %llu.%llu s %s ours%s", (unsigned long long)off_ms / 1000,
+			(unsigned long long)off_ms % 1000 / 100, ahead ? "ahead of" : "behind",
+			grade == GRADE_BAD ? ": it takes no commands signed here" : "");
+}
+
+static void check_expiry(struct doctor *d, const char *what, uint64_t expires, const char *renewed)
+{
+	bool by_itself = strcmp(renewed, "by itself") == 0;
+	uint64_t left = expires > d->now_s ? expires - d->now_s : 0;
+	enum grade grade = left == 0 ? GRADE_BAD
+		: by_itself          ? GRADE_OK
+		: left < NOW_S       ? GRADE_BAD
+		: left < SOON_S      ? GRADE_WARN
+				     : GRADE_OK;
+	struct buf text = { 0 };
+
+	put_left(&text, expires, d->now_s);
+	find(d, grade, what, by_itself || grade == GRADE_OK ? NULL : renewed, "%s%s",
+		buf_text(&text), by_itself ? ", renewed by itself" : "");
+	buf_release(&text);
+	if (!by_itself || grade != GRADE_OK)
+		return;
+	d->list[d->n - 1].calm = true;
+	if (d->n_calm++ == 0 || expires < d->calm_until)
+		d->calm_until = expires;
+}
+
+static void check_server(struct doctor *d)
+{
+	Pb__AdminQuery q = PB__ADMIN_QUERY__INIT;
+	struct reply r;
+	bool root_seen = false;
+	int err;
+
+	q.kind = PB__QUERY_KIND__QUERY_TRUST;
+	q.has_from = true;
+	q.from = d->c->root->root->version;
+	err = ctl_try(d->c, ENVELOPE_QUERY, &q, &r);
+	if (r.m == NULL) {
+		find(d, GRADE_BAD, "server", "huidud -c huidud.yaml", "not reached at %s",
+			d->c->context.admin);
+	} else if (err != 0) {
+		find(d, GRADE_BAD, "server", "huiductl version, on both ends", "%s",
+			r.m->text != NULL ? r.m->text : err_str(err));
+	} else {
+		find(d, GRADE_OK, "server", NULL, "answers; log size %llu",
+			(unsigned long long)r.m->checkpoint->size);
+		check_clock(d, r.m->checkpoint);
+	}
+	for (size_t i = 0; err == 0 && r.m->trust != NULL && i < r.m->trust->n_expiries; i++) {
+		const Pb__ExpiryView *e = r.m->trust->expiries[i];
+		root_seen |= strcmp(e->what, "root") == 0;
+		check_expiry(d, e->what, e->expires, e->renewed);
+	}
+	reply_release(&r);
+	if (!root_seen)
+		check_expiry(d, "root", d->c->root->root->expires, "huiductl root renew");
+}
+
+/* ---- roles ---- */
+
+/* Names of a role's keys, one of each. */
+static unsigned people_in(const Pb__Root *root, const Pb__Role *role)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < role->n_keyids; i++) {
+		bool again = false;
+		struct key_label a =
+			key_label(root_key(crypto_openssl(), root, wire_bytes(role->keyids[i])));
+		for (size_t k = 0; k < i; k++) {
+			struct key_label b = key_label(
+				root_key(crypto_openssl(), root, wire_bytes(role->keyids[k])));
+			again |= strcmp(a.name, b.name) == 0;
+		}
+		n += !again;
+	}
+	return n;
+}
+
+static void check_role(struct doctor *d, enum key_role which)
+{
+	const Pb__Root *root = d->c->root->root;
+	const Pb__Role *role = key_role_of(root, which);
+	char word[24];
+	char *add = mem_printf("huiductl root add PUB --role %s", key_role_str(which));
+	unsigned people = people_in(root, role), takes = role->threshold;
+
+	(void)snprintf(word, sizeof(word), "role %s", key_role_str(which));
+	if (people < takes)
+		find(d, GRADE_BAD, word, add, "takes %u people, and its keys are those of %u",
+			takes, people);
+	else if (takes == 1)
+		find(d, GRADE_WARN, word,
+			strcmp(root->profile, "solo") == 0 ? "huiductl help root profile" : add,
+			"1 of %u: one stolen key is enough%s", people,
+			people == 1 ? ", one lost key locks the role" : "");
+	else if (people == takes)
+		find(d, GRADE_WARN, word, add, "%u of %u: one lost key locks this role; add one",
+			takes, people);
+	else
+		find(d, GRADE_OK, word, NULL, "%u of %u: %u may be lost, %u stolen", takes, people,
+			people - takes, takes - 1);
+	free(add);
+}
+
+static void check_demo(struct doctor *d)
+{
+	const Pb__Root *root = d->c->root->root;
+	struct buf names = { 0 };
+	unsigned n = 0;
+
+	for (size_t i = 0; i < root->n_keys; i++)
+		if (root->keys[i]->demo && n++ < 3)
+			buf_printf(
+				&names, "%s%s", n > 1 ? ", " : "", key_label(root->keys[i]).name);
+	if (n > 0)
+		find(d, GRADE_WARN, "demo keys", "huiductl help root rotate",
+			"%u (%s%s): a production server refuses them", n, buf_text(&names),
+			n > 3 ? ", ..." : "");
+	buf_release(&names);
+}
+
+/* ---- files ---- */
+
+static void check_mode(struct doctor *d, const char *path)
+{
+	char *next = mem_printf("chmod 600 %s", path);
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+		find(d, GRADE_BAD, "key file", next, "%s: others may read it (%03o)", path,
+			st.st_mode & 0777);
+	free(next);
+}
+
+/* A role whose threshold one thief of this machine would have. */
+static void check_together(struct doctor *d, enum key_role role, unsigned here)
+{
+	const Pb__Role *r = key_role_of(d->c->root->root, role);
+
+	if (r != NULL && r->threshold > 1 && here >= r->threshold)
+		find(d, GRADE_WARN, "key files", "move them to the people whose they are",
+			"%u %s keys lie on this machine: one thief is enough", here,
+			key_role_str(role));
+}
+
+static void check_files(struct doctor *d)
+{
+	for (unsigned r = KEY_ROOT; r < KEY_ONLINE_FIRST; r++) {
+		const struct context_keys *keys = context_keys(&d->c->context, (enum key_role)r);
+		unsigned here = 0;
+		for (size_t i = 0; i < keys->n; i++) {
+			struct held_key key;
+			int err = key_load(keys->path[i], d->c->root->root, (enum key_role)r, &key);
+			check_mode(d, keys->path[i]);
+			if (err == ERR_NOT_FOUND || err == ERR_NOT_AUTHORISED)
+				find(d, GRADE_WARN, "key file", "take it off huiductl.yaml",
+					"%s: the root knows no such %s key", keys->path[i],
+					key_role_str((enum key_role)r));
+			here += err == 0;
+			if (err == 0)
+				key_release(&key);
+		}
+		check_together(d, (enum key_role)r, here);
+	}
+}
+
+/* ---- telling ---- */
+
+static void json(const struct doctor *d, struct buf *out, bool ok)
+{
+	static const char *const word[] = { "ok", "warn", "bad" };
+	struct json j = { out, false };
+
+	json_object(&j, NULL);
+	json_str(&j, "schema", "huidu.doctor/1");
+	json_bool(&j, "ok", ok);
+	json_array(&j, "findings");
+	for (size_t i = 0; i < d->n; i++) {
+		json_object(&j, NULL);
+		json_str(&j, "grade", word[d->list[i].grade]);
+		json_str(&j, "what", d->list[i].what);
+		json_str(&j, "says", d->list[i].says);
+		if (d->list[i].next != NULL)
+			json_str(&j, "next", d->list[i].next);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
+	json_end_object(&j);
+	buf_str(out, "\n");
+}
+
+static void text(const struct doctor *d, struct buf *out, bool ok)
+{
+	static const struct {
+		enum icon icon;
+		enum style style;
+	} look[] = { { ICON_DONE, STYLE_GOOD }, { ICON_WARNING, STYLE_WARN },
+		{ ICON_HALTED, STYLE_BAD } };
+	const struct term *t = &d->c->term;
+	int width = 0;
+
+	root_line(out, t, d->c->root->root, d->now_s);
+	buf_str(out, "\n\n");
+	for (size_t i = 0; i < d->n; i++)
+		if (!d->list[i].calm && (int)strlen(d->list[i].what) > width)
+			width = (int)strlen(d->list[i].what);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct finding *f = &d->list[i];
+		if (f->calm)
+			continue;
+		put(out, t, look[f->grade].style, "%s", icon(t, look[f->grade].icon));
+		buf_printf(out, " %-*s  %s\n", width, f->what, f->says);
+		if (f->next != NULL)
+			buf_printf(out, "  %-*s  try: %s\n", width, "", f->next);
+	}
+	if (d->n_calm > 0) {
+		put(out, t, STYLE_GOOD, "%s", icon(t, ICON_DONE));
+		buf_printf(out, " %-*s  %zu that the server renews, the first within ", width,
+			"by itself", d->n_calm);
+		put_left(out, d->calm_until, d->now_s);
+		buf_str(out, "\n");
+	}
+	buf_str(out, ok ? "\nNext: huiductl log verify\n" : "\nNext: what it says to try\n");
+}
+
+int cmd_doctor(struct ctl *c)
+{
+	struct doctor d = { .c = c, .now_s = clock_ms() / 1000 };
+	struct buf out = { 0 };
+	bool ok = true;
+	int err = ctl_root(c);
+
+	if (err != 0)
+		return err;
+	(void)root_follow(c); /* without it, what is here is judged */
+	check_server(&d);
+	for (unsigned r = KEY_ROOT; r <= KEY_APPROVER; r++)
+		check_role(&d, (enum key_role)r);
+	check_demo(&d);
+	check_files(&d);
+	for (size_t i = 0; i < d.n; i++)
+		ok &= d.list[i].grade != GRADE_BAD;
+	(ctl_json(c) ? json : text)(&d, &out, ok);
+	for (size_t i = 0; i < d.n; i++) {
+		free(d.list[i].what);
+		free(d.list[i].says);
+		free(d.list[i].next);
+	}
+	free(d.list);
+	err = ctl_print(&out);
+	return err != 0 ? err : ok ? EXIT_DONE : EXIT_FAILED;
+}
