@@ -292,13 +292,14 @@ class Phone:
 
 
 CORE, STABLE_RING = 0, 3
+RING, LOG_EXTENSION = 8, 12  # fields of PollReply
 
 
 def test_grants(deployment):
     d = deployment
     d.start()
     phone = Phone(d, CORE)
-    wait_until(lambda: phone.poll(CORE)[16] == [CORE], 'a seat')
+    wait_until(lambda: phone.poll(CORE)[RING] == [CORE], 'a seat')
     ask = field(1, b'phone-a')
     status, _, body = phone.post('/v1/grant', ask)
     assert status == 200
@@ -312,7 +313,7 @@ def test_grants(deployment):
     assert phone.post('/v1/grant', field(1, b'phone-z'))[0] == 404
     assert d.post('/v1/grant', field(3, ask))[0] == 401
     assert d.metric('huidu_ring_grants_total') == 1
-    assert phone.poll(STABLE_RING)[16] == [STABLE_RING]
+    assert phone.poll(STABLE_RING)[RING] == [STABLE_RING]
     wait_until(lambda: fields(phone.post('/v1/grant', ask)[2]) == {1: [STABLE_RING]}, 'no seat')
 
 
@@ -329,7 +330,7 @@ def test_polls_bring_proofs(deployment):
     size, root = int(note[1]), base64.b64decode(note[2])
     assert root_by_path(leaf, proof[2][0], size, proof.get(4, [])) == root
     # From nothing: the roots of complete subtrees, as the bits of the size say.
-    extension = reply[20][0]
+    extension = reply[LOG_EXTENSION][0]
     hashes = [extension[i:i + 32] for i in range(0, len(extension), 32)]
     assert len(hashes) == bin(size).count('1')
     have = hashes.pop()
