@@ -12,7 +12,6 @@
 
 #include "client-sdk/src/state.h"
 #include "messages.h"
-#include "proto/base64.h"
 #include "tests/lib/phone.h"
 #include "world.h"
 
@@ -166,38 +165,6 @@ static void make_envelopes(void)
 	put(-1, signed_by(w, ENVELOPE_ROOT, 3));
 }
 
-/* The note with a line of a witness, as c2sp.org/tlog-cosignature writes it. */
-static struct bytes cosigned(struct world *w, struct bytes note, unsigned witness)
-{
-	const Pb__Witness *who = w->witnesses[witness];
-	char line[256], base64[BASE64_LEN(76) + 1];
-	uint8_t blob[76], text[1024], hash[SHA256_LEN];
-	size_t body = 0;
-	int n, err;
-
-	while (note.p[body] != '\n' || note.p[body + 1] != '\n')
-		body++;
-	body++;
-	n = snprintf((char *)text, sizeof(text), "%s\n\x04", who->name);
-	memcpy(text + n, who->public_key.data, who->public_key.len);
-	struct bytes part = bytes_of(text, (size_t)n + who->public_key.len);
-	err = crypto_sha256(&part, 1, hash);
-	memcpy(blob, hash, 4);
-	put_be64(blob + 4, 1790000000);
-	n = snprintf((char *)text, sizeof(text), "cosignature/v1\ntime 1790000000\n");
-	memcpy(text + n, note.p, body);
-	if (err == 0)
-		err = crypto_key_sign(
-			w->key[WORLD_W1 + witness], bytes_of(text, (size_t)n + body), blob + 12);
-	must(err == 0, "cosign");
-	base64[base64_write(bytes_of(blob, sizeof(blob)), base64)] = '\0';
-	n = snprintf(line, sizeof(line), "\xe2\x80\x94 %s %s\n", who->name, base64);
-	uint8_t *out = arena_alloc(&w->arena, note.n + (size_t)n);
-	memcpy(out, note.p, note.n);
-	memcpy(out + note.n, line, (size_t)n);
-	return bytes_of(out, note.n + (size_t)n);
-}
-
 static void make_checkpoints(void)
 {
 	static const uint64_t sizes[] = { 0, 1, 7, 100000, 999999999999999999u };
@@ -213,8 +180,8 @@ static void make_checkpoints(void)
 		must(checkpoint_sign(WORLD_ORIGIN, &c, w->key[WORLD_LOG], &w->arena, &note) == 0,
 			"sign");
 		put(-1, note);
-		put(-1, cosigned(w, note, 0));
-		twice = cosigned(w, cosigned(w, note, 0), 1);
+		put(-1, world_cosign(w, note, 0));
+		twice = world_cosign(w, world_cosign(w, note, 0), 1);
 		put(-1, twice);
 		put_be64(signs, sizes[i]);
 		signs[40] = (uint8_t)i;

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <assert.h>
+#include <stdio.h>
 
+#include "proto/base64.h"
 #include "proto/checkpoint.h"
 #include "proto/envelope.h"
 
@@ -112,4 +114,85 @@ static inline struct world *world(void)
 	w.role.n_keyids = 3;
 	world_log(&w);
 	return &w;
+}
+
+/* "em dash name base64" for any blob, and a newline. */
+static inline struct bytes world_line(struct world *w, const char *name, struct bytes blob)
+{
+	size_t n = strlen(name) + BASE64_LEN(blob.n) + 6;
+	char *p = arena_alloc(&w->arena, n);
+	int at;
+
+	assert(p != NULL);
+	at = snprintf(p, n, "\xe2\x80\x94 %s ", name);
+	at += (int)base64_write(blob, p + at);
+	p[at] = '\n';
+	return bytes_of(p, (size_t)at + 1);
+}
+
+/* The first four bytes of SHA-256(name || newline || type || key) (c2sp.org/signed-note). */
+static inline void world_hash(
+	const struct world *w, unsigned key, const char *name, uint8_t type, uint8_t out[4])
+{
+	uint8_t middle[] = { '\n', type }, sha256[SHA256_LEN];
+	struct bytes part[] = { bytes_str(name), bytes_of(middle, 2),
+		wire_bytes(w->entry[key].public_key) };
+	int err = crypto_sha256(part, 3, sha256);
+
+	assert(err == 0);
+	memcpy(out, sha256, 4);
+}
+
+/* The line of the log's key under `text`. */
+static inline struct bytes world_log_line(struct world *w, struct bytes text)
+{
+	uint8_t blob[4 + SIG_LEN];
+	int err = crypto_key_sign(w->key[WORLD_LOG], text, blob + 4);
+
+	assert(err == 0);
+	world_hash(w, WORLD_LOG, WORLD_ORIGIN, 1, blob);
+	return world_line(w, WORLD_ORIGIN, bytes_of(blob, sizeof(blob)));
+}
+
+/* That of a witness, who signs the time too (c2sp.org/tlog-cosignature). */
+static inline struct bytes world_witness_line(struct world *w, struct bytes text, unsigned witness)
+{
+	static const char head[] = "cosignature/v1\ntime 1790000000\n";
+	const char *name = w->witness[witness].name;
+	uint8_t blob[12 + SIG_LEN], message[1024];
+	int err;
+
+	memcpy(message, head, sizeof(head) - 1);
+	memcpy(message + sizeof(head) - 1, text.p, text.n);
+	world_hash(w, WORLD_W1 + witness, name, 4, blob);
+	put_be64(blob + 4, 1790000000);
+	err = crypto_key_sign(w->key[WORLD_W1 + witness],
+		bytes_of(message, sizeof(head) - 1 + text.n), blob + 12);
+	assert(err == 0);
+	return world_line(w, name, bytes_of(blob, sizeof(blob)));
+}
+
+static inline struct bytes world_join(struct world *w, struct bytes a, struct bytes b)
+{
+	uint8_t *p = arena_alloc(&w->arena, a.n + b.n);
+
+	assert(p != NULL);
+	memcpy(p, a.p, a.n);
+	memcpy(p + a.n, b.p, b.n);
+	return bytes_of(p, a.n + b.n);
+}
+
+/* What a note's signatures are over. */
+static inline struct bytes world_text(struct bytes note)
+{
+	size_t n = 1;
+
+	while (note.p[n - 1] != '\n' || note.p[n] != '\n')
+		n++;
+	return bytes_of(note.p, n);
+}
+
+static inline struct bytes world_cosign(struct world *w, struct bytes note, unsigned witness)
+{
+	return world_join(w, note, world_witness_line(w, world_text(note), witness));
 }
