@@ -209,10 +209,17 @@ static void make_proofs(void)
 	}
 }
 
+/* Each slot as it is, and what is behind its head. */
 static void put_state(const struct phone *p)
 {
-	put(0, bytes_of(p->state, p->state_len));
-	put(1, bytes_of(p->state + 12, p->state_len - 12));
+	for (unsigned i = 0; i < 2; i++) {
+		const struct phone_flash *f = &p->flash[i];
+		size_t n = f->len > 24 ? get_be32(f->bytes + 12) : 0;
+		if (n == 0)
+			continue;
+		put(0, bytes_of(f->bytes, f->len));
+		put(1, bytes_of(f->bytes + 24, n));
+	}
 }
 
 static void make_states(void)
@@ -221,7 +228,7 @@ static void make_states(void)
 
 	into("sdk_state");
 	put_state(p);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		phone_run(p, 3600000);
 		put_state(p);
 	}
@@ -248,6 +255,10 @@ static void make_moves(void)
 		{ 14, 0, 16, 14, 4, 10, 4, 7, 64, 10, 9 },
 		{ 11, 20, 0, 0, 12, 7, 0, 2, 1, 200, 10, 8 },
 		{ 4, 5, 0x0a, 1, 0, 0x12, 0, 7, 3, 10, 1 },
+		{ 17, 0x38, 0, 17, 0x7f, 0, 17, 1, 10, 2 }, /* new keys */
+		{ 6, 14, 0, 17, 8, 5, 0, 255, 10, 3 },
+		{ 18, 3, 18, 7, 10, 2 },                        /* directives nobody else sees */
+		{ 19, 0, 0, 7, 0, 10, 1, 19, 255, 255, 10, 4 }, /* wrong clocks */
 	};
 
 	into("sdk_moves");

@@ -13,21 +13,12 @@
 #include "tests/lib/phone.h"
 #include "world.h"
 
-#define KEPT_MAX 4u
-#define HOUR_MS  3600000u
-#define BUILDS   (HONEST_MAX - 1) /* one is kept for the end */
+#define KEPT_MAX  4u
+#define MOVES_MAX 64u /* bytes of them */
+#define HOUR_MS   3600000u
+#define BUILDS    (HONEST_MAX - 1) /* one is kept for the end */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-/* An enrolled phone's file and its server, as they are before the first move. */
-static struct {
-	struct honest *server, copy;
-	uint8_t *kept, *now;
-	uint8_t state[STATE_MAX];
-	size_t state_len;
-	int (*save)(void *ctx, const void *state, size_t len);
-	int (*activate)(void *ctx, const struct huidu_offer *offer);
-} base;
 
 static struct {
 	struct phone *phone;
@@ -36,7 +27,12 @@ static struct {
 	struct bytes reply[KEPT_MAX]; /* answers of before */
 	unsigned n_replies;
 	unsigned theft; /* what the thief of the online keys changes next */
-	uint64_t number;
+	uint8_t keys, drawn, builds;
+	bool server_keys;   /* are being made */
+	bool skewed;        /* the phone's clock was wrong once */
+	const char *secret; /* a build whose directive the log does not hold, or NULL */
+	int (*write)(void *ctx, unsigned slot, const void *state, size_t len);
+	int (*activate)(void *ctx, const struct huidu_offer *offer);
 } game;
 
 static unsigned next8(void)
@@ -56,18 +52,15 @@ static size_t next16(void)
 int __wrap_crypto_key_generate(enum key_scheme scheme, struct crypto_key **out);
 int __wrap_crypto_random(void *out, size_t n);
 
-/* The server's keys, one after the other, and then the phone's. */
 int __wrap_crypto_key_generate(enum key_scheme scheme, struct crypto_key **out)
 {
-	static uint8_t n;
-
-	*out = base.server == NULL || scheme != KEY_P256 ? world_key(n++) : world_p256();
+	*out = game.server_keys || scheme != KEY_P256 ? world_key(game.keys++) : world_p256();
 	return 0;
 }
 
 int __wrap_crypto_random(void *out, size_t n)
 {
-	memset(out, (int)++game.number, n);
+	memset(out, ++game.drawn, n);
 	return 0;
 }
 
@@ -95,7 +88,7 @@ static uint32_t bucket(void)
 		game.server->roles[ENVELOPE_ROOT].keyid[0], game.server->device_id, HONEST_PRODUCT);
 }
 
-/* Signed, newer, approved for this device, and the very bytes. */
+/* Signed, newer, approved for this device, public, and the very bytes. */
 static int on_activate(void *ctx, const struct huidu_offer *offer)
 {
 	const struct honest_build *b = signed_build(offer->build_id);
@@ -106,30 +99,72 @@ static int on_activate(void *ctx, const struct huidu_offer *offer)
 	assert(b->release_counter > p->slot.release_counter);
 	assert(b->rollback_index >= p->slot.rollback_index);
 	assert(o == NULL || bucket() < o->approved_upper);
-	assert(o == NULL || o->not_before_s <= p->clock_ms / 1000);
+	assert(o == NULL || game.skewed || o->not_before_s <= p->clock_ms / 1000);
+	assert(b->build_id != game.secret);
 	assert(p->file_len == b->length && memcmp(p->file, b->file, b->length) == 0);
-	return base.activate(ctx, offer);
+	return game.activate(ctx, offer);
 }
 
-/* Nothing that only rises ever falls. */
-static int on_save(void *ctx, const void *blob, size_t len)
+/* The log a phone keeps is the one there is, up to there. */
+static void check_log(const struct merkle *m)
+{
+	const struct honest_log *log = &game.server->log;
+	uint8_t have[SHA256_LEN], want[SHA256_LEN];
+	struct merkle all = { 0 };
+	int err = 0;
+
+	assert(m->size <= log->n);
+	for (uint64_t i = 0; err == 0 && i < m->size; i++)
+		err = merkle_add(crypto_openssl(), &all, log->leaf[i]);
+	assert(err == 0);
+	err = merkle_root(crypto_openssl(), &all, want) | merkle_root(crypto_openssl(), m, have);
+	assert(err == 0 && memcmp(have, want, SHA256_LEN) == 0);
+}
+
+/* What a new Root may reset (a key was replaced) falls with it, and never else. */
+static void check_risen(const struct state *before, const struct state *after)
+{
+	assert(after->root_version >= before->root_version);
+	assert(after->rollback_index >= before->rollback_index);
+	assert(after->last_seq >= before->last_seq);
+	if (after->root_version != before->root_version)
+		return;
+	assert(after->timestamp_version >= before->timestamp_version);
+	assert(after->snapshot.version >= before->snapshot.version);
+	assert(after->floor_s >= before->floor_s && after->log.size >= before->log.size);
+	for (unsigned i = 0; i < RINGS; i++)
+		assert(after->director_version[i] >= before->director_version[i]);
+}
+
+/* The newest of the two that can be read; false when neither can. */
+static bool read_flash(const struct phone *p, struct state *out)
+{
+	static struct state other;
+	uint64_t generation[2] = { 0, 0 };
+	bool ok[2];
+
+	ok[0] = state_read(out, bytes_of(p->flash[0].bytes, p->flash[0].len), &generation[0]) == 0;
+	ok[1] = state_read(&other, bytes_of(p->flash[1].bytes, p->flash[1].len), &generation[1]) ==
+		0;
+	if (ok[1] && (!ok[0] || generation[1] > generation[0]))
+		*out = other;
+	return ok[0] || ok[1];
+}
+
+static int on_write(void *ctx, unsigned slot, const void *blob, size_t len)
 {
 	static struct state before, after;
-	const struct phone *p = ctx;
-	int err = state_read(&before, bytes_of(p->state, p->state_len));
+	uint64_t generation;
+	bool any = read_flash(ctx, &before);
+	int err = state_read(&after, bytes_of(blob, len), &generation);
 
 	assert(err == 0);
-	err = state_read(&after, bytes_of(blob, len));
-	assert(err == 0);
-	assert(after.timestamp_version >= before.timestamp_version);
-	assert(after.snapshot.version >= before.snapshot.version);
-	assert(after.rollback_index >= before.rollback_index);
-	assert(after.floor_s >= before.floor_s && after.last_seq >= before.last_seq);
-	for (unsigned i = 0; i < RINGS; i++)
-		assert(after.director_version[i] >= before.director_version[i]);
+	if (any)
+		check_risen(&before, &after);
+	check_log(&after.log);
 	if (after.candidate.build_id[0] != '\0')
 		assert(signed_build(after.candidate.build_id) != NULL);
-	return base.save(ctx, blob, len);
+	return game.write(ctx, slot, blob, len);
 }
 
 /* ---- moves ---- */
@@ -145,7 +180,10 @@ static void keep(struct bytes reply)
 	*to = bytes_of(p, reply.n);
 }
 
-/* The honest answer to a poll that now waits for it; false when the phone asks for something else. */
+/*
+ * The honest answer to what the phone asks for, made to poll if it asks for nothing; false when
+ * there is none that counts: what it enrols with is not signed.
+ */
 static bool asked(struct bytes *out)
 {
 	struct phone *p = game.phone;
@@ -157,7 +195,7 @@ static bool asked(struct bytes *out)
 	for (unsigned i = 0; i < 8 && !p->is_pending; i++)
 		(void)phone_step(p); /* kept in step_error */
 	p->hold = false;
-	if (!p->is_pending || strcmp(p->pending.path, "/v1/poll") != 0)
+	if (!p->is_pending || p->pending.stream || strcmp(p->pending.path, "/v1/enroll") == 0)
 		return false;
 	status = honest_post(
 		game.server, p->pending.path, bytes_of(p->pending.body, p->pending.body_len), out);
@@ -265,6 +303,10 @@ static void move_mix(void)
 		to->targets = from->targets;
 		to->n_targets = from->n_targets;
 	}
+	if (which & 128) {
+		to->has_log_proof = from->has_log_proof;
+		to->log_proof = from->log_proof;
+	}
 	if (which & 32)
 		to->ring = (Pb__Ring)(next8() % 4);
 	if (which & 64)
@@ -363,7 +405,7 @@ static void move_offer(void)
 	if (s->n_builds == BUILDS)
 		return;
 	o = honest_add_offer(s,
-		honest_add_build(s, names[s->n_builds], 2 + game.number++, 100 + how % 8 * 999),
+		honest_add_build(s, names[s->n_builds], 2u + game.builds++, 100 + how % 8 * 999),
 		3 - how / 4 % 2, upper[how % 4]);
 	if (how & 64)
 		o->not_before_s = s->now_s + HOUR_MS / 1000;
@@ -438,6 +480,59 @@ static void move_forget(void)
 	phone_run(game.phone, HOUR_MS);
 }
 
+/* Other keys, and everything signed anew; what was stolen before is worth nothing. */
+static void move_rotate(void)
+{
+	static const unsigned roles[] = { 1u << ENVELOPE_ROOT, 1u << ENVELOPE_TARGETS,
+		1u << ENVELOPE_PLAN, 1u << ENVELOPE_DIRECTOR, 1u << ENVELOPE_SNAPSHOT,
+		1u << ENVELOPE_TIMESTAMP, HONEST_LOG_KEY };
+	unsigned which = next8(), changed = 0;
+
+	for (unsigned i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (which >> i & 1)
+			changed |= roles[i];
+	if (game.server->root_version > HONEST_ROOTS || game.keys > 200)
+		return;
+	game.server_keys = true;
+	honest_rotate(game.server, changed);
+	game.server_keys = false;
+	honest_publish(game.server);
+}
+
+/* A directive that is shown to this phone alone: signed, and not in the log. */
+static void move_secret(void)
+{
+	static const char *const names[BUILDS] = { "s2", "s3", "s4", "s5", "s6", "s7", "s8" };
+	struct honest *s = game.server;
+	uint64_t first = s->log.n, n;
+	uint8_t(*leaves)[SHA256_LEN];
+
+	if (s->n_builds == BUILDS || s->n_offers == HONEST_MAX - 1)
+		return;
+	game.secret = names[s->n_builds];
+	honest_add_offer(s, honest_add_build(s, game.secret, 2u + game.builds++, 500), 3, PPM);
+	s->answer = PB__ANSWER__ANSWER_OFFER;
+	honest_publish(s);
+	n = s->log.n - first;
+	leaves = malloc(n * SHA256_LEN);
+	assert(leaves != NULL);
+	memcpy(leaves, s->log.leaf[first], n * SHA256_LEN);
+	memset(s->log.leaf[first], 0xee, n * SHA256_LEN);
+	phone_run(game.phone, next8() % 8 * HOUR_MS);
+	memcpy(s->log.leaf[first], leaves, n * SHA256_LEN);
+	free(leaves);
+	/* From now on it is public. */
+	game.secret = NULL;
+	honest_publish(s);
+}
+
+static void move_skew(void)
+{
+	game.skewed = true;
+	game.phone->skew_ms = ((int64_t)next16() - 32768) * 3600000;
+	phone_run(game.phone, HOUR_MS);
+}
+
 static void (*const moves[])(void) = {
 	move_honest,
 	move_flip,
@@ -456,60 +551,33 @@ static void (*const moves[])(void) = {
 	move_status,
 	move_file,
 	move_forget,
+	move_rotate,
+	move_secret,
+	move_skew,
 };
 
 /* ---- the game ---- */
 
-static uint8_t *copy_of(const struct arena *a)
-{
-	uint8_t *p = malloc(a->used);
-
-	assert(p != NULL);
-	memcpy(p, a->base, a->used);
-	return p;
-}
-
-static void make_base(void)
+/* A phone that is enrolled and has polled. */
+static void begin(const uint8_t *data, size_t n)
 {
 	struct phone *p;
 
-	base.server = honest_new(PHONE_T0 / 1000);
-	p = phone_new(base.server);
-	base.save = p->platform.save;
-	base.activate = p->platform.activate;
+	memset(&game, 0, sizeof(game));
+	game.p = data;
+	game.end = data + n;
+	game.server_keys = true;
+	game.server = honest_new(PHONE_T0 / 1000);
+	game.server_keys = false;
+	p = game.phone = phone_new(game.server);
+	game.write = p->platform.state_write;
+	game.activate = p->platform.activate;
+	p->platform.state_write = on_write;
+	p->platform.activate = on_activate;
 	if (!phone_start(p))
 		abort();
 	phone_settle(p);
 	assert(phone_status(p).enrolled && phone_status(p).last_error == 0);
-	memcpy(base.state, p->state, p->state_len);
-	base.state_len = p->state_len;
-	phone_free(p);
-	base.copy = *base.server;
-	base.kept = copy_of(&base.server->kept);
-	base.now = copy_of(&base.server->now);
-}
-
-static void begin(const uint8_t *data, size_t n)
-{
-	struct honest *s = base.server;
-
-	*s = base.copy;
-	memcpy(s->kept.base, base.kept, s->kept.used);
-	memcpy(s->now.base, base.now, s->now.used);
-	game.server = s;
-	game.p = data;
-	game.end = data + n;
-	game.number = 0;
-	game.n_replies = 0;
-	game.theft = 0;
-	game.phone = phone_new(s);
-	game.phone->platform.save = on_save;
-	game.phone->platform.activate = on_activate;
-	memcpy(game.phone->state, base.state, base.state_len);
-	game.phone->state_len = base.state_len;
-	game.phone->has_state = true;
-	if (!phone_start(game.phone))
-		abort();
 }
 
 /* After whatever happened, an honest server is believed, and its build arrives. */
@@ -519,6 +587,7 @@ static void finish(void)
 	struct phone *p = game.phone;
 
 	p->die_at = 0;
+	p->skew_ms = 0;
 	if (p->dead || p->restarting)
 		phone_restart(p);
 	s->ring = s->director_ring = PB__RING__RING_STABLE;
@@ -541,19 +610,14 @@ static void finish(void)
 static void end(void)
 {
 	phone_free(game.phone);
-	for (unsigned i = 0; i < game.server->n_builds; i++)
-		free(game.server->builds[i].file);
-	for (unsigned i = 0; i < KEPT_MAX; i++) {
+	honest_free(game.server);
+	for (unsigned i = 0; i < KEPT_MAX; i++)
 		free((void *)(uintptr_t)game.reply[i].p);
-		game.reply[i] = bytes_of(NULL, 0);
-	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	if (base.server == NULL)
-		make_base();
-	begin(data, n < 64 ? n : 64);
+	begin(data, n < MOVES_MAX ? n : MOVES_MAX);
 	while (game.p < game.end) {
 		if (game.phone->dead || game.phone->restarting)
 			phone_restart(game.phone);

@@ -7,7 +7,10 @@
 
 #include "client-sdk/src/state.h"
 
-#define HEAD_LEN 12u
+/* Of a slot: the CRC, of what stands behind it; how many bytes follow the head. */
+#define CRC_AT   8u
+#define LEN_AT   12u
+#define HEAD_LEN 24u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -27,17 +30,18 @@ static void check(struct bytes file)
 {
 	static struct state s, again, none;
 	static uint8_t out[STATE_MAX], twice[STATE_MAX];
+	uint64_t generation, same;
 	size_t n;
-	int err = state_read(&s, file);
+	int err = state_read(&s, file, &generation);
 
 	if (err != 0) {
 		assert(err == ERR_CORRUPT && memcmp(&s, &none, sizeof(s)) == 0);
 		return;
 	}
-	n = state_write(&s, out);
-	err = state_read(&again, bytes_of(out, n));
-	assert(err == 0 && memcmp(&s, &again, sizeof(s)) == 0);
-	assert(state_write(&again, twice) == n && memcmp(out, twice, n) == 0);
+	n = state_write(&s, generation, out);
+	err = state_read(&again, bytes_of(out, n), &same);
+	assert(err == 0 && same == generation && memcmp(&s, &again, sizeof(s)) == 0);
+	assert(state_write(&again, same, twice) == n && memcmp(out, twice, n) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -51,9 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		check(bytes_of(data + 1, n - 1));
 		return 0;
 	}
-	(void)state_write(&none, file); /* for its head */
+	(void)state_write(&none, 1, file); /* for its head */
 	memcpy(file + HEAD_LEN, data + 1, n - 1);
-	put_be32(file + 8, crc32(file + HEAD_LEN, n - 1));
+	put_be32(file + LEN_AT, (uint32_t)(n - 1));
+	put_be32(file + CRC_AT, crc32(file + LEN_AT, HEAD_LEN - LEN_AT + n - 1));
 	check(bytes_of(file, HEAD_LEN + n - 1));
 	return 0;
 }
