@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes the first inputs of the fuzzers, from real messages:
+ * Makes the first inputs of the fuzzers, or of one, from real messages:
  *
- *     fuzz-corpus tests/fuzz/corpus
+ *     fuzz-corpus tests/fuzz/corpus [NAME]
  */
 #include <assert.h>
 #include <errno.h>
@@ -154,24 +154,24 @@ static struct bytes signed_by(struct world *w, enum envelope_type type, unsigned
 }
 
 /* Nothing else is signed with two keys of the role: what passes is this payload. */
-static void make_envelopes(void)
+static void make_envelopes(const char *name)
 {
 	struct world *w = world();
 
-	into("dsse");
+	into(name);
 	for (unsigned who = 0; who < 16; who++)
 		put(-1, signed_by(w, ENVELOPE_TARGETS, who));
 	put(-1, signed_by(w, ENVELOPE_PLAN, 7));
 	put(-1, signed_by(w, ENVELOPE_ROOT, 3));
 }
 
-static void make_checkpoints(void)
+static void make_checkpoints(const char *name)
 {
 	static const uint64_t sizes[] = { 0, 1, 7, 100000, 999999999999999999u };
 	struct world *w = world();
 	uint8_t signs[44] = { 0 };
 
-	into("checkpoint");
+	into(name);
 	w->arena.used = 0;
 	for (unsigned i = 0; i < 5; i++) {
 		struct checkpoint c = { .size = sizes[i] };
@@ -191,12 +191,12 @@ static void make_checkpoints(void)
 	}
 }
 
-static void make_proofs(void)
+static void make_proofs(const char *name)
 {
 	struct rng r = { 2 };
 	uint8_t in[16];
 
-	into("inclusion");
+	into(name);
 	for (unsigned i = 0; i < 48; i++) {
 		rng_fill(&r, in, sizeof(in));
 		in[3] = i & 1 ? in[3] : 0; /* the place claimed */
@@ -222,11 +222,11 @@ static void put_state(const struct phone *p)
 	}
 }
 
-static void make_states(void)
+static void make_states(const char *name)
 {
 	struct phone *p = phone();
 
-	into("sdk_state");
+	into(name);
 	put_state(p);
 	for (unsigned i = 0; i < 3; i++) {
 		phone_run(p, 3600000);
@@ -240,7 +240,7 @@ static void make_states(void)
 }
 
 /* Moves by number, as fuzz_sdk_moves.c lists them. */
-static void make_moves(void)
+static void make_moves(const char *name)
 {
 	static const uint8_t in[][12] = {
 		{ 7, 0, 10, 23, 0 },                     /* an update */
@@ -255,13 +255,15 @@ static void make_moves(void)
 		{ 14, 0, 16, 14, 4, 10, 4, 7, 64, 10, 9 },
 		{ 11, 20, 0, 0, 12, 7, 0, 2, 1, 200, 10, 8 },
 		{ 4, 5, 0x0a, 1, 0, 0x12, 0, 7, 3, 10, 1 },
+		{ 1, 0, 0, 0, 11, 0, 1, 0, 3, 0 },          /* a Timestamp of before */
+		{ 1, 0, 0, 0, 7, 0, 11, 0, 1, 5, 0, 1 },    /* the same, the rest of today */
 		{ 17, 0x38, 0, 17, 0x7f, 0, 17, 1, 10, 2 }, /* new keys */
 		{ 6, 14, 0, 17, 8, 5, 0, 255, 10, 3 },
 		{ 18, 3, 18, 7, 10, 2 },                        /* directives nobody else sees */
 		{ 19, 0, 0, 7, 0, 10, 1, 19, 255, 255, 10, 4 }, /* wrong clocks */
 	};
 
-	into("sdk_moves");
+	into(name);
 	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
 		put(-1, bytes_of(in[i], sizeof(in[i])));
 	for (uint8_t what = 0; what < 15; what++) {
@@ -270,7 +272,7 @@ static void make_moves(void)
 	}
 }
 
-static void make_requests(void)
+static void make_requests(const char *name)
 {
 	static const char *const in[] = {
 		"GET /v1/health HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -282,25 +284,34 @@ static void make_requests(void)
 		"\r\nGET / HTTP/1.1\nHost: a\nContent-Length: 1\nContent-Length: 2\n\nx",
 	};
 
-	into("http_request");
+	into(name);
 	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
 		put(-1, bytes_str(in[i]));
 }
 
+static const struct {
+	const char *name;
+	void (*make)(const char *name);
+} corpora[] = {
+	{ "lint", make_messages },
+	{ "repack", make_messages },
+	{ "dsse", make_envelopes },
+	{ "checkpoint", make_checkpoints },
+	{ "inclusion", make_proofs },
+	{ "sdk_state", make_states },
+	{ "sdk_moves", make_moves },
+	{ "http_request", make_requests },
+};
+
 int main(int argc, char **argv)
 {
-	if (argc != 2) {
-		(void)fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
+	if (argc < 2) {
+		(void)fprintf(stderr, "usage: %s DIRECTORY [NAME]\n", argv[0]);
 		return 2;
 	}
 	top = argv[1];
-	make_messages("lint");
-	make_messages("repack");
-	make_envelopes();
-	make_checkpoints();
-	make_proofs();
-	make_states();
-	make_moves();
-	make_requests();
+	for (size_t i = 0; i < sizeof(corpora) / sizeof(corpora[0]); i++)
+		if (argc < 3 || strcmp(argv[2], corpora[i].name) == 0)
+			corpora[i].make(corpora[i].name);
 	return 0;
 }
