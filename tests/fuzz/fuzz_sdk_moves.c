@@ -408,7 +408,7 @@ static void move_offer(void)
 		honest_add_build(s, names[s->n_builds], 2u + game.builds++, 100 + how % 8 * 999),
 		3 - how / 4 % 2, upper[how % 4]);
 	if (how & 64)
-		o->not_before_s = s->now_s + HOUR_MS / 1000;
+		o->not_before_s = (game.phone->clock_ms + 2 * HOUR_MS) / 1000;
 	s->answer = PB__ANSWER__ANSWER_OFFER;
 	honest_publish(s);
 }
