@@ -23,7 +23,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORE = {
     "proto": ["base64", "bucket", "checkpoint", "crypto", "crypto_key", "envelope", "err", "ladder",
               "lint", "merkle", "names", "root", "wire"],
-    "client-sdk/src": ["choose", "grant", "hold", "logproof", "metadata", "offer", "root", "time"],
+    "client-sdk/src": ["choose", "grant", "logproof", "metadata", "offer", "root", "time"],
 }
 TESTS = r"^(base64|bucket|checkpoint|crypto.*|envelope.*|err|ladder|lint.*|merkle|names|root|sdk_.*)$"
 
