@@ -29,6 +29,8 @@ TESTS = r"^(base64|bucket|checkpoint|crypto.*|envelope.*|err|ladder|lint.*|merkl
 
 # (file, text of the line): why no test takes some branch of it.
 UNREACHABLE = {
+    ("client-sdk/src/time.c", "if (t->root.len != SHA256_LEN || p->n_hashes > MERKLE_LEVELS)"):
+        "lint lets 32 hashes through, the array has room for more",
 }
 
 
