@@ -217,17 +217,18 @@ static int read_size(struct bytes text, uint64_t *out)
 
 static int read_text(struct bytes text, const char *origin, struct checkpoint *out)
 {
-	struct bytes name, size, root;
+	struct bytes line[3]; /* name, size, root; what comes behind is for others */
 	size_t n;
 	int err;
 
-	if (!cut(&text, '\n', &name) || !cut(&text, '\n', &size) || !cut(&text, '\n', &root))
-		return ERR_MALFORMED;
-	if (!bytes_eq(name, bytes_str(origin)))
+	for (unsigned i = 0; i < 3; i++)
+		if (!cut(&text, '\n', &line[i]))
+			return ERR_MALFORMED;
+	if (!bytes_eq(line[0], bytes_str(origin)))
 		return ERR_WRONG_REPOSITORY;
-	err = read_size(size, &out->size);
+	err = read_size(line[1], &out->size);
 	if (err == 0)
-		err = base64_read(root, out->root, SHA256_LEN, &n);
+		err = base64_read(line[2], out->root, SHA256_LEN, &n);
 	if (err == ERR_NO_ROOM || (err == 0 && n != SHA256_LEN))
 		err = ERR_MALFORMED;
 	return err;

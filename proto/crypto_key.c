@@ -81,16 +81,20 @@ int crypto_key_save(const struct crypto_key *key, const char *path)
 
 	if (f == NULL) {
 		err = -errno;
-		if (fd >= 0)
+		if (fd >= 0) {
 			(void)close(fd);
+			(void)unlink(path);
+		}
 		return err;
 	}
 	if (PEM_write_PKCS8PrivateKey(f, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
 		err = ERR_CRYPTO;
-	if (fflush(f) != 0 || fsync(fd) != 0)
-		err = err != 0 ? err : -errno;
+	else if (fflush(f) != 0 || fsync(fd) != 0)
+		err = -errno;
 	if (fclose(f) != 0 && err == 0)
 		err = -errno;
+	if (err != 0)
+		(void)unlink(path); /* half a key is none, and would be in the way */
 	return err;
 }
 

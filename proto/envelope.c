@@ -150,8 +150,8 @@ static int count(const struct crypto *c, const Pb__Envelope *e, const Pb__Root *
 			c->verify(c->ctx, key->scheme, wire_bytes(key->public_key), message,
 				s->sig.data) != 0)
 			continue;
-		if (who->n < ENVELOPE_SIGNATURES_MAX)
-			who->key[who->n++] = i;
+		assert(who->n < ENVELOPE_SIGNATURES_MAX); /* an envelope holds no more */
+		who->key[who->n++] = i;
 	}
 	return 0;
 }

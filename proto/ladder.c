@@ -24,7 +24,7 @@ static bool same_file(const Pb__MetaFile *a, const Pb__MetaFile *b)
 /* Devices on the builds the plan names come first, whatever their bucket. */
 static bool is_fix(const Pb__RolloutPlan *plan, const Pb__Selector *s)
 {
-	if (s->n_from_build_ids == 0 || s->n_from_build_ids != plan->n_from_build_ids)
+	if (s->n_from_build_ids != plan->n_from_build_ids)
 		return false;
 	for (size_t i = 0; i < s->n_from_build_ids; i++)
 		if (strcmp(s->from_build_ids[i], plan->from_build_ids[i]) != 0)

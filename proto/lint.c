@@ -23,7 +23,7 @@ static int read_varint(struct reader *r, uint64_t *out)
 {
 	uint64_t v = 0;
 
-	for (unsigned shift = 0; shift < 64; shift += 7) {
+	for (unsigned shift = 0;; shift += 7) {
 		if (r->p == r->end)
 			return ERR_TRUNCATED;
 		uint8_t b = *r->p++;
@@ -35,7 +35,6 @@ static int read_varint(struct reader *r, uint64_t *out)
 		*out = v;
 		return b == 0 && shift > 0 ? ERR_MALFORMED : 0;
 	}
-	return ERR_MALFORMED;
 }
 
 static int read_span(struct reader *r, uint64_t len, struct bytes *out)
@@ -73,33 +72,25 @@ static int read_field(struct reader *r, struct field *f)
 	}
 }
 
-static enum wire_type wire_of(ProtobufCType type)
-{
-	switch (type) {
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		return WIRE_64;
-	case PROTOBUF_C_TYPE_FIXED32:
-	case PROTOBUF_C_TYPE_SFIXED32:
-	case PROTOBUF_C_TYPE_FLOAT:
-		return WIRE_32;
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_BYTES:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return WIRE_BYTES;
-	case PROTOBUF_C_TYPE_INT32:
-	case PROTOBUF_C_TYPE_SINT32:
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_SINT64:
-	case PROTOBUF_C_TYPE_UINT32:
-	case PROTOBUF_C_TYPE_UINT64:
-	case PROTOBUF_C_TYPE_BOOL:
-	case PROTOBUF_C_TYPE_ENUM:
-		break;
-	}
-	return WIRE_VARINT;
-}
+static const enum wire_type wire_of[] = {
+	[PROTOBUF_C_TYPE_INT32] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_SINT32] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_INT64] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_SINT64] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_UINT32] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_UINT64] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_BOOL] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_ENUM] = WIRE_VARINT,
+	[PROTOBUF_C_TYPE_FIXED32] = WIRE_32,
+	[PROTOBUF_C_TYPE_SFIXED32] = WIRE_32,
+	[PROTOBUF_C_TYPE_FLOAT] = WIRE_32,
+	[PROTOBUF_C_TYPE_FIXED64] = WIRE_64,
+	[PROTOBUF_C_TYPE_SFIXED64] = WIRE_64,
+	[PROTOBUF_C_TYPE_DOUBLE] = WIRE_64,
+	[PROTOBUF_C_TYPE_STRING] = WIRE_BYTES,
+	[PROTOBUF_C_TYPE_BYTES] = WIRE_BYTES,
+	[PROTOBUF_C_TYPE_MESSAGE] = WIRE_BYTES,
+};
 
 static int check_number(const ProtobufCFieldDescriptor *d, uint64_t v)
 {
@@ -130,7 +121,7 @@ static int check_message(const ProtobufCMessageDescriptor *type, struct reader *
 static int check_value(
 	const ProtobufCFieldDescriptor *d, const struct field *f, struct reader *outer, int depth)
 {
-	if (f->wire != wire_of(d->type))
+	if (f->wire != wire_of[d->type])
 		return ERR_MALFORMED;
 	if (f->wire == WIRE_VARINT)
 		return check_number(d, f->number);

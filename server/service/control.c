@@ -61,6 +61,8 @@ static void show_gauges(struct control *c)
 	metric_set(METRIC_LOG_INDEX, c->state.log.size);
 	metric_set(METRIC_WRITER_QUEUE, atomic_load(&c->server->writer.queued));
 	metric_set(METRIC_IMAGE, c->generation);
+	metric_set(METRIC_TRANSACTIONS, store_transactions(c->server->store));
+	metric_set(METRIC_SIGNER, signer_requests(c->signer));
 }
 
 /* ---- start ---- */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -17,6 +18,7 @@
 struct store {
 	MDB_env *env;
 	MDB_dbi table[STORE__COUNT];
+	_Atomic uint64_t transactions;
 };
 
 static const char *const table_name[STORE__COUNT] = {
@@ -134,11 +136,17 @@ void store_close(struct store *s)
 	free(s);
 }
 
+uint64_t store_transactions(const struct store *s)
+{
+	return atomic_load(&s->transactions);
+}
+
 void store_begin(struct store *s, struct store_txn *t, bool write)
 {
 	MDB_txn *txn = NULL;
 
 	*t = (struct store_txn){ .store = s };
+	(void)atomic_fetch_add(&s->transactions, 1);
 	t->err = err_of(mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn));
 	t->mdb = txn;
 }

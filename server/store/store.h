@@ -50,6 +50,8 @@ void store_begin(struct store *s, struct store_txn *t, bool write);
 /* 0: durable.  Otherwise nothing of the transaction has happened: -ENOSPC or ERR_STORE. */
 WARN_UNUSED int store_commit(struct store_txn *t);
 void store_abort(struct store_txn *t);
+/* Begun since it was opened: nothing is read or written outside of one. */
+uint64_t store_transactions(const struct store *s);
 
 /* False when there is no such key, or on an error. */
 bool store_get(struct store_txn *t, enum store_table table, struct bytes key, struct bytes *value);

@@ -21,9 +21,15 @@
 struct signer {
 	int fd;
 	pid_t pid;
+	uint64_t requests;
 	struct buf in;
 	struct arena arena;
 };
+
+uint64_t signer_requests(const struct signer *s)
+{
+	return s->requests;
+}
 
 int signer_write(int fd, struct bytes message)
 {
@@ -157,6 +163,7 @@ static int exchange(
 	struct bytes message;
 	int err;
 
+	s->requests++;
 	s->arena.used = 0;
 	err = wire_pack(request, &s->arena, &message);
 	if (err == 0)

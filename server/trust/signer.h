@@ -34,6 +34,8 @@ WARN_UNUSED int signer_start(const struct signer_config *config, struct signer *
 void signer_stop(struct signer *s);
 /* Becomes readable when the child has died: then huidud must end. */
 int signer_fd(const struct signer *s);
+/* How often it was asked for anything since it started: nothing is signed otherwise. */
+uint64_t signer_requests(const struct signer *s);
 
 /*
  * ---- the log ----

@@ -8,6 +8,7 @@
 #include "server/base/buf.h"
 #include "server/trust/signer.pb-c.h"
 
+/* New ones at the end: the inputs kept for the fuzzers name them by place. */
 static const ProtobufCMessageDescriptor *const messages[] = {
 	&pb__enroll_request__descriptor,
 	&pb__enroll_reply__descriptor,
@@ -67,6 +68,28 @@ static const ProtobufCMessageDescriptor *const messages[] = {
 	&pb__ledger_rollout__descriptor,
 	&pb__ledger_build__descriptor,
 	&pb__ledger_nonce__descriptor,
+	&pb__seat_act__descriptor,
+	&pb__withdraw__descriptor,
+	&pb__confirm__descriptor,
+	&pb__gate_view__descriptor,
+	&pb__gate_stage__descriptor,
+	&pb__gate_stream__descriptor,
+	&pb__gate_stratum__descriptor,
+	&pb__gate_signature__descriptor,
+	&pb__replay_view__descriptor,
+	&pb__replay_event__descriptor,
+	&pb__pending_view__descriptor,
+	&pb__log_view__descriptor,
+	&pb__trust_view__descriptor,
+	&pb__expiry_view__descriptor,
+	&pb__grant_request__descriptor,
+	&pb__grant_reply__descriptor,
+	&pb__time_request__descriptor,
+	&pb__admin_role__descriptor,
+	&pb__ring_grant__descriptor,
+	&pb__time_statement__descriptor,
+	&pb__time_proof__descriptor,
+	&pb__log_proof__descriptor,
 };
 
 static inline void put_varint(struct buf *b, uint64_t v)

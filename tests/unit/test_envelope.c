@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "failing.h"
 #include "proto/envelope.h"
 #include "rfc8032.h"
 #include "signed_world.h"
@@ -67,6 +68,9 @@ static void test_roles(void **state)
 	assert_int_equal(COUNT(row), ENVELOPE__COUNT);
 	for (size_t i = 0; i < COUNT(row); i++)
 		assert_ptr_equal(envelope_role(&root, row[i].type), row[i].want);
+	/* Who cannot tell the type has no role either. */
+	assert_null(envelope_role(&root, ENVELOPE__COUNT));
+	assert_null(envelope_role(&root, (enum envelope_type)99));
 }
 
 /*
@@ -322,6 +326,81 @@ static void test_no_room(void **state)
 	world_close(&w);
 }
 
+/* With all the memory but the last of it: nothing is believed. */
+static void test_no_room_at_the_end(void **state)
+{
+	static uint8_t memory[4096];
+	struct bytes e, out, payload;
+	size_t need;
+
+	(void)state;
+	world_open(&w, 1);
+	e = world_sign(&w, ENVELOPE_PLAN, "text", 7);
+	for (unsigned what = 0; what < 3; what++) {
+		struct arena a = { memory, sizeof(memory), 0 };
+		for (need = 0; need < sizeof(memory); need += 16) {
+			int err;
+			a = (struct arena){ memory, need, 0 };
+			if (what == 0)
+				err = envelope_verify(crypto_openssl(), e, ENVELOPE_PLAN, &w.root,
+					&w.role, &a, &payload, NULL);
+			else if (what == 1)
+				err = envelope_sign(e, w.key[0], w.id[0], &a, &out);
+			else
+				err = envelope_merge(e, e, &a, &out);
+			if (err == 0)
+				break;
+			assert_int_equal(err, ERR_NO_ROOM);
+		}
+		assert_in_range(need, 512, sizeof(memory) - 1);
+	}
+	world_close(&w);
+}
+
+/* Whatever the library fails at first. */
+static void test_crypto_fails(void **state)
+{
+	struct bytes e, payload;
+	struct failing f;
+	unsigned believed = 0;
+
+	(void)state;
+	world_open(&w, 3);
+	e = world_sign(&w, ENVELOPE_PLAN, "text", 7);
+	for (unsigned n = 0; n < 10; n++) {
+		size_t used = w.arena.used;
+		int err;
+		failing_after(&f, n);
+		err = envelope_verify(
+			&f.hooks, e, ENVELOPE_PLAN, &w.root, &w.role, &w.arena, &payload, NULL);
+		w.arena.used = used;
+		believed += err == 0;
+		assert_int_equal(err == 0, f.failed == 0);
+		assert_true(err == 0 || err == ERR_CRYPTO || err == ERR_BELOW_THRESHOLD);
+	}
+	assert_int_equal(believed, 2); /* five key ids and three signatures: eight calls */
+	world_close(&w);
+}
+
+/* A key whose text is longer than any key has no id: a root that lists it is of no use. */
+static void test_long_key(void **state)
+{
+	static char name[200];
+	struct bytes e, payload;
+	uint8_t id[SHA256_LEN];
+
+	(void)state;
+	world_open(&w, 1);
+	e = world_sign(&w, ENVELOPE_PLAN, "text", 7);
+	memset(name, 'n', sizeof(name) - 1);
+	w.entry[4].name = name;
+	assert_int_equal(envelope_keyid(crypto_openssl(), &w.entry[4], id), ERR_BAD_KEY);
+	assert_int_equal(world_verify(&w, e, ENVELOPE_PLAN, &payload, NULL), ERR_BAD_KEY);
+	name[150] = '\0';
+	assert_int_equal(envelope_keyid(crypto_openssl(), &w.entry[4], id), 0);
+	world_close(&w);
+}
+
 #define IN_TMPDIR(test) cmocka_unit_test_setup_teardown(test, tmpdir_make, tmpdir_drop)
 
 int main(void)
@@ -339,6 +418,9 @@ int main(void)
 		cmocka_unit_test(test_sign_again),
 		cmocka_unit_test(test_sixteen_signatures),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_no_room_at_the_end),
+		cmocka_unit_test(test_crypto_fails),
+		cmocka_unit_test(test_long_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

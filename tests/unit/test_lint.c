@@ -347,6 +347,21 @@ static void test_deep(void **state)
 		lint(&other_descriptor, bytes_of(wire + at, sizeof(wire) - at), &r), ERR_MALFORMED);
 }
 
+/* A message whose first field is not field 1, and an unknown one before it, twice. */
+static void test_unknown_before_the_first(void **state)
+{
+	ProtobufCMessageDescriptor type = pb__event__descriptor;
+
+	(void)state;
+	type.fields++;
+	type.n_fields--;
+	check("the field alone", &type, "120161", &strict, 0);
+	check("unknown", &type, "0801120161", &strict, ERR_UNKNOWN_FIELD);
+	check("tolerated", &type, "0801120161", &tolerant, 0);
+	check("tolerated twice", &type, "08010801120161", &tolerant, 0);
+	check("once too often", &type, "080108010801120161", &tolerant, ERR_UNKNOWN_FIELD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_other_types),
 		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_unknown_before_the_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

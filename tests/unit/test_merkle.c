@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "failing.h"
 #include "proto/crypto.h"
 #include "proto/merkle.h"
 #include "rng.h"
@@ -248,6 +249,55 @@ static void test_extension(void **state)
 	}
 }
 
+/* Whatever the library fails at first: no root, and a tree that goes on is as it was. */
+static void test_crypto_fails(void **state)
+{
+	uint8_t leaf[SHA256_LEN] = { 5 }, root[SHA256_LEN], hashes[SHA256_LEN] = { 6 };
+	struct merkle seven = { .size = 7 }, m, eight;
+	const uint8_t *path[] = { leaf, leaf, leaf };
+	struct merkle_path p = { 0, 8, path, 3 };
+	struct failing f;
+
+	(void)state;
+	eight = seven;
+	assert_int_equal(
+		merkle_extend(crypto_openssl(), &eight, 8, bytes_of(hashes, SHA256_LEN)), 0);
+	for (unsigned n = 0; n < 4; n++) {
+		m = seven;
+		failing_after(&f, n);
+		assert_int_equal(merkle_extend(&f.hooks, &m, 8, bytes_of(hashes, SHA256_LEN)),
+			n < 3 ? ERR_CRYPTO : 0);
+		assert_memory_equal(&m, n < 3 ? &seven : &eight, sizeof(m));
+		failing_after(&f, n);
+		assert_int_equal(merkle_included(&f.hooks, leaf, &p, root),
+			n < 3 ? ERR_CRYPTO : ERR_NOT_LOGGED);
+		failing_after(&f, n);
+		assert_int_equal(merkle_root(&f.hooks, &seven, root), n < 2 ? ERR_CRYPTO : 0);
+		failing_after(&f, n);
+		m = seven;
+		assert_int_equal(merkle_add(&f.hooks, &m, hashes), n < 3 ? ERR_CRYPTO : 0);
+	}
+}
+
+/* A size nobody will see is no size. */
+static void test_too_large(void **state)
+{
+	struct merkle m = { .size = MERKLE_SIZE_MAX - 1 }, before = m;
+	uint8_t hash[2 * SHA256_LEN] = { 0 };
+
+	(void)state;
+	assert_int_equal(merkle_extend(crypto_openssl(), &m, MERKLE_SIZE_MAX + 1,
+				 bytes_of(hash, sizeof(hash))),
+		ERR_MALFORMED);
+	assert_int_equal(
+		merkle_extend(crypto_openssl(), &m, UINT64_MAX, bytes_of(hash, 0)), ERR_MALFORMED);
+	assert_memory_equal(&m, &before, sizeof(m));
+	assert_int_equal(
+		merkle_extend(crypto_openssl(), &m, MERKLE_SIZE_MAX, bytes_of(hash, SHA256_LEN)),
+		0);
+	assert_true(m.size == MERKLE_SIZE_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +307,8 @@ int main(void)
 		cmocka_unit_test(test_leaf_needs_room),
 		cmocka_unit_test(test_inclusion),
 		cmocka_unit_test(test_extension),
+		cmocka_unit_test(test_crypto_fails),
+		cmocka_unit_test(test_too_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
