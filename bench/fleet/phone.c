@@ -43,27 +43,28 @@ static int on_http(void *ctx, const struct huidu_request *request)
 	return 0;
 }
 
-static int on_load(void *ctx, void *state, size_t *len)
+static int on_state_read(void *ctx, unsigned slot, void *out, size_t *len)
 {
 	const struct phone *p = ctx;
+	const struct phone_state *s = &p->state[slot];
 
-	if (p->state_len == 0)
+	if (s->n == 0)
 		return -ENOENT;
-	if (*len < p->state_len)
+	if (*len < s->n)
 		return -ENOSPC;
-	memcpy(state, p->state, p->state_len);
-	*len = p->state_len;
+	memcpy(out, s->bytes, s->n);
+	*len = s->n;
 	return 0;
 }
 
-static int on_save(void *ctx, const void *state, size_t len)
+static int on_state_write(void *ctx, unsigned slot, const void *data, size_t len)
 {
 	struct phone *p = ctx;
 
-	if (len > sizeof(p->state))
+	if (len > sizeof(p->state[slot].bytes))
 		return -ENOSPC;
-	memcpy(p->state, state, len);
-	p->state_len = len;
+	memcpy(p->state[slot].bytes, data, len);
+	p->state[slot].n = len;
 	return 0;
 }
 
@@ -158,8 +159,8 @@ static void switch_on(struct phone *p)
 		.size = sizeof(platform),
 		.ctx = p,
 		.http = on_http,
-		.load = on_load,
-		.save = on_save,
+		.state_read = on_state_read,
+		.state_write = on_state_write,
 		.file_write = on_file_write,
 		.file_read = on_file_read,
 		.apply = on_apply,

@@ -30,6 +30,12 @@ struct phone_past {
 	bool ran, crashed;
 };
 
+/* A slot of the flash; n 0: never written. */
+struct phone_state {
+	uint8_t bytes[PHONE_STATE_MAX];
+	size_t n;
+};
+
 struct phone {
 	struct fleet *fleet;
 	huidu_t *device;
@@ -46,8 +52,7 @@ struct phone {
 	bool offered;                         /* was told "offer" at least once */
 	uint64_t fetched;                     /* bytes of builds' files */
 	struct phone_past past[MODEL_BUILDS]; /* by the model's builds */
-	uint8_t state[PHONE_STATE_MAX];
-	size_t state_len;
+	struct phone_state state[2];
 };
 
 void phone_init(struct phone *p, struct fleet *f, enum huidu_ring wish);

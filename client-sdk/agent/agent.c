@@ -30,6 +30,20 @@ static int load_root(struct agent *a)
 	return err;
 }
 
+static int load_voucher(struct agent *a)
+{
+	FILE *f = fopen(a->settings->voucher, "re");
+	uint8_t more;
+	int err = 0;
+
+	if (f == NULL)
+		return -errno;
+	if (fread(a->voucher, sizeof(a->voucher), 1, f) != 1 || fread(&more, 1, 1, f) != 0)
+		err = HUIDU_EBAD_RANGE;
+	(void)fclose(f); /* only read */
+	return err;
+}
+
 static int open_library(struct agent *a)
 {
 	const struct settings *s = a->settings;
@@ -45,7 +59,11 @@ static int open_library(struct agent *a)
 		.wish = (enum huidu_ring)s->wish,
 		.reports = !s->anonymous,
 		.poll_min_s = (uint32_t)s->poll_min_s,
-		.poll_max_s = (uint32_t)s->poll_max_s };
+		.poll_max_s = (uint32_t)s->poll_max_s,
+		.hold_notice_s = (uint32_t)s->hold_notice_s,
+		.build_time_s = s->build_time_s,
+		.token = s->token,
+		.voucher = s->voucher != NULL ? a->voucher : NULL };
 	int err;
 
 	a->h = huidu_init(a->memory, a->scratch, &platform, NULL, &config, &err);
@@ -73,6 +91,8 @@ int agent_open(struct agent *a, const struct settings *settings)
 		err = say_if("current build", agent_load_build(a));
 	if (err == 0)
 		err = say_if(settings->root, load_root(a));
+	if (err == 0 && settings->voucher != NULL)
+		err = say_if(settings->voucher, load_voucher(a));
 	if (err != 0)
 		return err;
 	a->curl = huidu_curl_new(settings->server, settings->ca);
@@ -119,6 +139,8 @@ static void show(struct agent *a)
 		(void)fprintf(stderr, "huidu-agent: build %s, ring %s, %s%s%s: %s\n", a->build.id,
 			rings[s.ring], answers[s.answer], s.build_id[0] != '\0' ? " " : "",
 			s.build_id, phases[s.phase]);
+	if (s.unsync && !a->shown.unsync)
+		agent_say("the clock is not to be believed", HUIDU_ENO_TIME);
 	a->shown = s;
 }
 

@@ -31,6 +31,7 @@ struct agent {
 	struct huidu_curl *curl;
 	void *root;
 	size_t root_len;
+	uint8_t voucher[64];
 	struct agent_build build;
 	char download[4096]; /* the path the install program gets */
 	huidu_t *h;

@@ -9,7 +9,7 @@
 
 int files_open(struct files *f, const char *dir)
 {
-	*f = (struct files){ -1, -1 };
+	*f = (struct files){ -1, -1, -1 };
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return -errno;
 	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -20,9 +20,11 @@ void files_close(struct files *f)
 {
 	if (f->download >= 0)
 		(void)close(f->download); /* read again before it is believed */
+	if (f->state >= 0)
+		(void)close(f->state); /* each slot was synced */
 	if (f->dir >= 0)
 		(void)close(f->dir); /* nothing was written to it */
-	*f = (struct files){ -1, -1 };
+	*f = (struct files){ -1, -1, -1 };
 }
 
 /* Until `len` bytes or the end of the file. */
@@ -96,6 +98,35 @@ int files_save(const struct files *f, const char *name, const void *data, size_t
 	if (close(fd) != 0 && err == 0)
 		err = -errno;
 	return err != 0 ? err : files_rename(f, temporary, name);
+}
+
+static int open_state(struct files *f)
+{
+	if (f->state >= 0)
+		return 0;
+	f->state = openat(f->dir, FILES_STATE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	/* Its name must be as durable as what will stand in it. */
+	return f->state < 0 || fsync(f->dir) != 0 ? -errno : 0;
+}
+
+int files_read_slot(struct files *f, unsigned slot, void *out, size_t *len)
+{
+	int err = open_state(f);
+
+	if (*len > HUIDU_SLOT)
+		*len = HUIDU_SLOT;
+	if (err == 0)
+		err = read_all(f->state, slot * HUIDU_SLOT, out, len);
+	return err == 0 && *len == 0 ? -ENOENT : err;
+}
+
+int files_write_slot(struct files *f, unsigned slot, const void *data, size_t len)
+{
+	int err = open_state(f);
+
+	if (err == 0)
+		err = write_all(f->state, slot * HUIDU_SLOT, data, len);
+	return err == 0 && fdatasync(f->state) != 0 ? -errno : err;
 }
 
 static int open_download(struct files *f)

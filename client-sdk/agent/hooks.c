@@ -10,7 +10,6 @@
 
 #include "client-sdk/agent/run.h"
 
-#define STATE    "state"
 #define CURRENT  "current"
 #define PREVIOUS "previous"
 
@@ -30,14 +29,14 @@ static int on_http(void *ctx, const struct huidu_request *request)
 	return huidu_curl_http(a->curl, a->h, request);
 }
 
-static int on_load(void *ctx, void *state, size_t *len)
+static int on_state_read(void *ctx, unsigned slot, void *out, size_t *len)
 {
-	return files_load(&((struct agent *)ctx)->files, STATE, state, len);
+	return files_read_slot(&((struct agent *)ctx)->files, slot, out, len);
 }
 
-static int on_save(void *ctx, const void *state, size_t len)
+static int on_state_write(void *ctx, unsigned slot, const void *data, size_t len)
 {
-	return files_save(&((struct agent *)ctx)->files, STATE, state, len);
+	return files_write_slot(&((struct agent *)ctx)->files, slot, data, len);
 }
 
 static int on_write(void *ctx, uint64_t offset, const void *data, size_t len)
@@ -118,6 +117,15 @@ static uint64_t on_now(void *ctx)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static uint64_t on_boot(void *ctx)
+{
+	struct timespec t;
+
+	(void)ctx;
+	(void)clock_gettime(CLOCK_BOOTTIME, &t); /* Linux has that clock */
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static int on_random(void *ctx, void *out, size_t len)
 {
 	(void)ctx;
@@ -135,13 +143,14 @@ struct huidu_platform agent_platform(struct agent *a)
 	return (struct huidu_platform){ .size = sizeof(struct huidu_platform),
 		.ctx = a,
 		.http = on_http,
-		.load = on_load,
-		.save = on_save,
+		.state_read = on_state_read,
+		.state_write = on_state_write,
 		.file_write = on_write,
 		.file_read = on_read,
 		.apply = on_apply,
 		.activate = on_activate,
 		.now_ms = on_now,
 		.random = on_random,
-		.log = on_log };
+		.log = on_log,
+		.boot_ms = on_boot };
 }

@@ -37,10 +37,16 @@ static const struct flag {
 	FLAG("health", TEXT, health, false,
 		"program to find out whether a new build works: gets its id"),
 	FLAG("wish", RING, wish, false, "innermost ring wanted: core, honour, dev, stable"),
+	FLAG("token", TEXT, token, false, "to be enrolled with, from the operator"),
+	FLAG("voucher", TEXT, voucher, false, "file with the manufacturer's 64-byte signature"),
 	FLAG("anonymous", SWITCH, anonymous, false, "no id, no reports"),
 	FLAG("once", SWITCH, once, false, "poll now, do what follows at once, and end"),
 	FLAG("poll-min", NUMBER, poll_min_s, false, "seconds, least between polls"),
 	FLAG("poll-max", NUMBER, poll_max_s, false, "seconds, most between polls"),
+	FLAG("hold-notice", NUMBER, hold_notice_s, false,
+		"seconds until a build that is withheld is worth a line"),
+	FLAG("build-time", NUMBER, build_time_s, false,
+		"Unix time the build was made: it is not earlier"),
 };
 #define FLAGS (sizeof(flags) / sizeof(flags[0]))
 

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 struct settings {
-	const char *server, *ca, *root, *repository, *product, *build, *state, *install, *health;
-	uint64_t counter, rollback_index, poll_min_s, poll_max_s;
+	const char *server, *ca, *root, *repository, *product, *build, *state, *install, *health,
+		*token, *voucher;
+	uint64_t counter, rollback_index, poll_min_s, poll_max_s, hold_notice_s, build_time_s;
 	uint64_t wish; /* enum huidu_ring */
 	bool anonymous, once;
 };

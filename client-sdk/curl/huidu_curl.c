@@ -229,8 +229,9 @@ static int status_of(struct huidu_curl *c, CURLcode code)
 
 	if (c->error != 0)
 		return c->error;
+	/* It had begun: too slow, which is worth another name than not there. */
 	if (code == CURLE_OPERATION_TIMEDOUT)
-		return -ETIMEDOUT;
+		return c->len + c->streamed > 0 ? HUIDU_ESLOW : -ETIMEDOUT;
 	if (code != CURLE_OK && !c->enough)
 		return HUIDU_EUNREACHABLE;
 	if (curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)

@@ -27,18 +27,20 @@ static int http(void *ctx, const struct huidu_request *request)
 }
 
 /* A device that forgets: its next start is a first start. */
-static int load(void *ctx, void *state, size_t *len)
+static int state_read(void *ctx, unsigned slot, void *out, size_t *len)
 {
 	(void)ctx;
-	(void)state;
+	(void)slot;
+	(void)out;
 	(void)len;
 	return -ENOENT;
 }
 
-static int save(void *ctx, const void *state, size_t len)
+static int state_write(void *ctx, unsigned slot, const void *data, size_t len)
 {
 	(void)ctx;
-	(void)state;
+	(void)slot;
+	(void)data;
 	(void)len;
 	return 0;
 }
@@ -86,8 +88,8 @@ static int poll_once(struct device *d, const struct huidu_config *config)
 	const struct huidu_platform platform = { .size = sizeof(platform),
 		.ctx = d,
 		.http = http,
-		.load = load,
-		.save = save,
+		.state_read = state_read,
+		.state_write = state_write,
 		.file_write = file_write,
 		.file_read = file_read,
 		.apply = refuse,

@@ -144,29 +144,32 @@ static void carry_over(const struct candidate *old, struct candidate *new)
 	new->installing_seq = old->installing_seq;
 }
 
-/*
- * Reported once.  The next poll asks for everything again: the offer may be early only,
- * or its plan lost on the way.
- */
-static int refuse(struct choice *c, int why)
+/* The next poll asks for everything again: it may be early only, or lost on the way. */
+int choose_refuse(const struct chain *chain, struct state *next, struct bytes what,
+	const char *build_id, int why)
 {
-	huidu_t *h = c->chain->h;
+	huidu_t *h = chain->h;
 	uint8_t sha256[SHA256_LEN];
-	struct bytes wire;
-	int err = why == ERR_CRYPTO ? why : wire_pack(c->offer, c->chain->a, &wire);
+	int err = h->crypto.sha256(h->crypto.ctx, what.p, what.n, sha256);
 
-	if (err == 0)
-		err = h->crypto.sha256(h->crypto.ctx, wire.p, wire.n, sha256);
 	if (err != 0)
 		return err;
 	(void)sdk_note(h, why, "offer refused");
-	c->next->held = 0;
-	if (memcmp(c->next->refused, sha256, SHA256_LEN) == 0)
+	next->held = 0;
+	if (memcmp(next->refused, sha256, SHA256_LEN) == 0)
 		return 0;
-	memcpy(c->next->refused, sha256, SHA256_LEN);
-	(void)events_add(h, c->next, PB__EVENT_KIND__EVENT_REFUSED, c->build_id,
+	memcpy(next->refused, sha256, SHA256_LEN);
+	(void)events_add(h, next, PB__EVENT_KIND__EVENT_REFUSED, build_id,
 		(uint32_t)-why); /* a full queue holds what matters more */
 	return 0;
+}
+
+static int refuse(struct choice *c, int why)
+{
+	struct bytes wire;
+	int err = why == ERR_CRYPTO ? why : wire_pack(c->offer, c->chain->a, &wire);
+
+	return err != 0 ? err : choose_refuse(c->chain, c->next, wire, c->build_id, why);
 }
 
 /* Takes the offer, unless it brings back what was halted with no newer approval. */

@@ -21,37 +21,9 @@ uint64_t sdk_clock_ms(const huidu_t *h)
 	return h->platform.now_ms(h->platform.ctx);
 }
 
-uint64_t sdk_now_s(const huidu_t *h)
-{
-	uint64_t now_s = sdk_clock_ms(h) / 1000;
-
-	return now_s > h->state.floor_s ? now_s : h->state.floor_s;
-}
-
 struct arena sdk_arena(huidu_t *h)
 {
 	return (struct arena){ .base = h->scratch->arena, .size = ARENA_SIZE };
-}
-
-struct state *state_begin(huidu_t *h)
-{
-	memcpy(&h->scratch->next, &h->state, sizeof(h->state));
-	return &h->scratch->next;
-}
-
-int state_commit(huidu_t *h)
-{
-	size_t n;
-	int err;
-
-	/* Unchanged, padding and all: flash wears. */
-	if (memcmp(&h->scratch->next, &h->state, sizeof(h->state)) == 0)
-		return 0;
-	n = state_write(&h->scratch->next, h->scratch->packed);
-	err = h->platform.save(h->platform.ctx, h->scratch->packed, n);
-	if (err == 0)
-		memcpy(&h->state, &h->scratch->next, sizeof(h->state));
-	return err;
 }
 
 enum huidu_phase sdk_phase(const huidu_t *h)
@@ -116,6 +88,21 @@ static uint64_t poll_due_ms(const huidu_t *h, const struct phase *p)
 	return p->polls ? h->poll.at_ms : UINT64_MAX;
 }
 
+/* What comes between the polls, in every phase that has them. */
+static const struct errand {
+	enum exchange_kind kind;
+	uint64_t (*due_ms)(const huidu_t *h);
+} errands[] = {
+	{ EXCHANGE_GRANT, grant_due_ms },
+	{ EXCHANGE_TIME, time_due_ms },
+};
+#define ERRANDS (sizeof(errands) / sizeof(errands[0]))
+
+static uint64_t errand_due_ms(const huidu_t *h, const struct phase *p, size_t i)
+{
+	return p->polls ? errands[i].due_ms(h) : UINT64_MAX;
+}
+
 static uint64_t step_due_ms(const huidu_t *h, const struct phase *p)
 {
 	return p->step != NULL ? p->due_ms(h) : UINT64_MAX;
@@ -125,15 +112,20 @@ static int act(huidu_t *h)
 {
 	const struct phase *p = &phases[sdk_phase(h)];
 	uint64_t now = sdk_clock_ms(h);
-	int err = 0;
+	enum exchange_kind due = EXCHANGE_NONE;
 
 	if (poll_due_ms(h, p) <= now)
-		exchange_start(h, EXCHANGE_POLL);
+		due = EXCHANGE_POLL;
 	else if (report_due_ms(h, p) <= now)
-		exchange_start(h, EXCHANGE_REPORT);
+		due = EXCHANGE_REPORT;
+	for (size_t i = 0; due == EXCHANGE_NONE && i < ERRANDS; i++)
+		if (errand_due_ms(h, p, i) <= now)
+			due = errands[i].kind;
+	if (due != EXCHANGE_NONE)
+		exchange_start(h, due);
 	else if (step_due_ms(h, p) <= now)
-		err = p->step(h);
-	return err;
+		return p->step(h);
+	return 0;
 }
 
 int client_settle(huidu_t *h)
@@ -157,6 +149,8 @@ static uint64_t next_due_ms(const huidu_t *h)
 		at = h->work.at_ms;
 	else if (h->in_flight == EXCHANGE_NONE)
 		at = min_u64(step_due_ms(h, p), min_u64(poll_due_ms(h, p), report_due_ms(h, p)));
+	for (size_t i = 0; h->settled && h->in_flight == EXCHANGE_NONE && i < ERRANDS; i++)
+		at = min_u64(at, errand_due_ms(h, p, i));
 	if (at == UINT64_MAX)
 		at = now + (uint64_t)h->config.poll_max_s * 1000;
 	return at > now ? at : now;
@@ -169,6 +163,7 @@ int huidu_step(huidu_t *h, uint64_t *next_ms)
 	h->tried = false;
 	pace_check(h, &h->poll);
 	pace_check(h, &h->work);
+	pace_check(h, &h->grant);
 	if (h->work.at_ms <= sdk_clock_ms(h))
 		err = client_settle(h);
 	if (err == 0 && h->settled && h->in_flight == EXCHANGE_NONE)
@@ -261,13 +256,21 @@ static bool is_stale(const huidu_t *h)
 	return fresh != 0 && now > fresh && now - fresh > (uint64_t)h->config.stale_after_s * 1000;
 }
 
+/* Never inside what was proved; the server may know of a seat before we do. */
+static enum huidu_ring ring_of(const huidu_t *h)
+{
+	unsigned proved = grant_ring(h);
+
+	return (enum huidu_ring)(h->state.ring > proved ? h->state.ring : proved);
+}
+
 void huidu_status(const huidu_t *h, struct huidu_status *out)
 {
 	const struct state *s = &h->state;
 	bool acting = s->candidate.build_id[0] != '\0';
 
 	*out = (struct huidu_status){ .phase = sdk_phase(h),
-		.ring = (enum huidu_ring)s->ring,
+		.ring = ring_of(h),
 		.ring_why = (enum huidu_ring_why)s->ring_why,
 		.answer = answer_of(h),
 		.enrolled = s->enrolled,
@@ -278,7 +281,12 @@ void huidu_status(const huidu_t *h, struct huidu_status *out)
 		.fetched = acting ? fetch_have(h) : 0,
 		.length = s->candidate.length,
 		.unsent = s->n_events,
-		.acknowledged = s->n_events > 0 ? s->events[0].seq - 1 : s->last_seq };
+		.acknowledged = s->n_events > 0 ? s->events[0].seq - 1 : s->last_seq,
+		.unsync = !time_is_known(h),
+		.held_since_ms = s->held_since_ms,
+		.hold_notice = hold_is_long(h),
+		.root_version = s->root_version,
+		.log_size = s->log.size };
 	memcpy(out->device_id, s->device_id, ID_LEN);
 	memcpy(out->build_id, s->candidate.build_id, TEXT_LEN);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client-sdk/src/private.h"
 
+#define HTTP_FORBIDDEN 403
+
 /* Signed: this, its NUL, the challenge, the product. */
 static const char domain[] = "huidu/enroll/v1";
 
@@ -15,12 +17,34 @@ static int sign(huidu_t *h, uint8_t sig[SIG_LEN])
 	return h->hooks.device_sign(h->hooks.ctx, text, sizeof(domain) + CHALLENGE_LEN + n, sig);
 }
 
+static int attest(huidu_t *h, struct arena *a, Pb__EnrollRequest *r)
+{
+	size_t n = ATTEST_MAX;
+	uint8_t *p;
+	int err;
+
+	if (h->platform.attest == NULL)
+		return 0;
+	p = arena_alloc(a, n);
+	if (p == NULL)
+		return ERR_NO_ROOM;
+	err = h->platform.attest(h->platform.ctx, h->challenge, p, &n);
+	if (err == 0 && n > ATTEST_MAX)
+		err = ERR_TOO_BIG;
+	r->has_attestation = n > 0;
+	r->attestation = wire_data(p, n);
+	return err;
+}
+
 int enroll_body(huidu_t *h, struct arena *a, struct bytes *out)
 {
 	Pb__EnrollRequest r = PB__ENROLL_REQUEST__INIT;
 	uint8_t point[P256_PUBLIC_LEN], sig[SIG_LEN];
 	int err = h->hooks.device_key(h->hooks.ctx, point);
 
+	r.token = h->config.token;
+	r.has_voucher = h->config.voucher != NULL;
+	r.voucher = wire_data(h->voucher, SIG_LEN);
 	r.public_key = wire_data(point, sizeof(point));
 	r.product = h->product;
 	r.has_wish = 1;
@@ -31,6 +55,8 @@ int enroll_body(huidu_t *h, struct arena *a, struct bytes *out)
 		r.challenge = wire_data(h->challenge, CHALLENGE_LEN);
 		r.signature = wire_data(sig, SIG_LEN);
 	}
+	if (err == 0 && h->challenged)
+		err = attest(h, a, &r);
 	return err != 0 ? err : wire_pack(&r, a, out);
 }
 
@@ -50,8 +76,9 @@ static int take_id(huidu_t *h, const Pb__EnrollReply *r)
 	memcpy(next->report_key, r->report_key.data, SHA256_LEN);
 	next->ring = r->has_ring ? (uint8_t)r->ring : HUIDU_STABLE;
 	next->ring_why = r->has_ring_why ? (uint8_t)r->ring_why : 0;
-	/* Another id is another bucket. */
+	/* Another id is another bucket, and has no seat. */
 	next->held = 0;
+	next->grant_expires_s = 0;
 	err = state_commit(h);
 	if (err != 0)
 		return err;
@@ -77,7 +104,7 @@ int enroll_done(huidu_t *h, int status, struct bytes body)
 {
 	struct arena a = sdk_arena(h);
 	bool proved = h->challenged;
-	int err = exchange_error(h, status);
+	int err = status == HTTP_FORBIDDEN ? ERR_CLOSED : exchange_error(h, status);
 	const Pb__EnrollReply *r;
 
 	/* Good for one try. */
@@ -96,6 +123,7 @@ int enroll_again(huidu_t *h)
 	int err;
 
 	next->enrolled = 0;
+	next->grant_expires_s = 0;
 	memset(next->device_id, 0, sizeof(next->device_id));
 	memset(next->report_key, 0, sizeof(next->report_key));
 	err = state_commit(h);

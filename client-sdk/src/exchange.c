@@ -6,6 +6,9 @@
 
 #define HTTP_OK           200
 #define HTTP_UNAUTHORIZED 401
+#define POLL_REPLY_MAX    (64 * 1024 + 8 * ROOT_MAX)
+/* Who is not welcome need not ask every minute. */
+#define CLOSED_S 3600u
 
 struct exchange {
 	const char *path; /* NULL: the file */
@@ -19,10 +22,14 @@ struct exchange {
 static const struct exchange exchanges[EXCHANGE__COUNT] = {
 	[EXCHANGE_ENROL] = { "/v1/enroll", false, 4 * 1024, offsetof(huidu_t, work), enroll_body,
 		enroll_done },
-	[EXCHANGE_POLL] = { "/v1/poll", true, 64 * 1024, offsetof(huidu_t, poll), poll_body,
+	[EXCHANGE_POLL] = { "/v1/poll", true, POLL_REPLY_MAX, offsetof(huidu_t, poll), poll_body,
 		poll_done },
 	[EXCHANGE_REPORT] = { "/v1/report", true, 4 * 1024, offsetof(huidu_t, work), events_body,
 		events_done },
+	[EXCHANGE_GRANT] = { "/v1/grant", true, 4 * 1024, offsetof(huidu_t, grant), grant_body,
+		grant_done },
+	[EXCHANGE_TIME] = { "/v1/time", false, 8 * 1024, offsetof(huidu_t, work), time_body,
+		time_done },
 	[EXCHANGE_FETCH] = { NULL, false, 0, offsetof(huidu_t, work), NULL, fetch_done },
 };
 
@@ -127,6 +134,8 @@ void huidu_response(huidu_t *h, int status, uint32_t retry_after_s, const void *
 	err = x->done(h, status, bytes_of(body != NULL ? body : "", len));
 	if (err != 0) {
 		(void)sdk_note(h, err, h->request.path);
+		if (err == ERR_CLOSED && retry_after_s < CLOSED_S)
+			retry_after_s = CLOSED_S;
 		pace_fail(h, pace, retry_after_s);
 	} else if (pace == &h->work) {
 		pace_now(pace);

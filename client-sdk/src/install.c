@@ -185,7 +185,7 @@ static void settle_trial(huidu_t *h, struct state *next)
 static void forget(struct state *next)
 {
 	next->enrolled = 0;
-	next->enrolled_at_ms = 0;
+	next->enrolled_at_ms = next->grant_expires_s = 0;
 	next->key_len = next->n_events = 0;
 	memset(next->key, 0, sizeof(next->key));
 	memset(next->device_id, 0, sizeof(next->device_id));

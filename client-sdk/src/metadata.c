@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TUF client workflow: root, timestamp, snapshot, director.  Every envelope goes
+ * The TUF client workflow after the root: timestamp, snapshot, director.  Every envelope goes
  * through metadata_open(); what is checked for one role is checked for each.
  */
 #include "client-sdk/src/private.h"
@@ -11,12 +11,13 @@ static const struct role {
 	const ProtobufCMessageDescriptor *type;
 	size_t max_bytes;
 } roles[ENVELOPE__COUNT] = {
-	[ENVELOPE_ROOT] = { &pb__root__descriptor, 16 * 1024 },
 	[ENVELOPE_TIMESTAMP] = { &pb__timestamp__descriptor, 2 * 1024 },
 	[ENVELOPE_SNAPSHOT] = { &pb__snapshot__descriptor, 4 * 1024 },
 	[ENVELOPE_DIRECTOR] = { &pb__director__descriptor, 16 * 1024 },
 	[ENVELOPE_PLAN] = { &pb__rollout_plan__descriptor, 16 * 1024 },
 	[ENVELOPE_TARGETS] = { &pb__targets__descriptor, 16 * 1024 },
+	[ENVELOPE_GRANT] = { &pb__ring_grant__descriptor, 2 * 1024 },
+	[ENVELOPE_TIME] = { &pb__time_statement__descriptor, 2 * 1024 },
 };
 
 int metadata_open(const struct chain *c, enum envelope_type type, struct bytes in, void **out)
@@ -31,36 +32,6 @@ int metadata_open(const struct chain *c, enum envelope_type type, struct bytes i
 	if (err == 0)
 		*out = wire_read(roles[type].type, payload, &wire_signed, c->a, &err);
 	return err;
-}
-
-/*
- * The Root that came with the device signs itself.  Its successors, when
- * PollReply.roots brings them, are to be verified here, each by its predecessor and by
- * itself.
- */
-int metadata_root(huidu_t *h, struct arena *a, const Pb__Root **out)
-{
-	struct bytes in = bytes_of(h->config.root, h->config.root_len);
-	struct chain c = { .h = h, .a = a };
-	int err;
-	const Pb__Envelope *e = envelope_read(in, a, &err);
-	void *root;
-
-	if (e == NULL)
-		return err;
-	c.root = wire_read(&pb__root__descriptor, wire_bytes(e->payload), &wire_signed, a, &err);
-	if (c.root == NULL)
-		return err;
-	/* Its bytes do not change while the device runs: once is enough for three signatures. */
-	root = NULL;
-	if (h->root_version == 0)
-		err = metadata_open(&c, ENVELOPE_ROOT, in, &root);
-	if (err != 0)
-		return err;
-	*out = root != NULL ? root : c.root;
-	if ((*out)->spec_version != SPEC_VERSION)
-		return ERR_BAD_RANGE;
-	return strcmp((*out)->repository, h->repository) == 0 ? 0 : ERR_WRONG_REPOSITORY;
 }
 
 int metadata_is_ours(
@@ -115,7 +86,7 @@ int metadata_find(const struct chain *c, const ProtobufCBinaryData *list, size_t
 
 static void see_expiry(struct chain *c, uint64_t expires_s)
 {
-	c->expired |= expires_s <= sdk_now_s(c->h);
+	c->expired |= expires_s <= c->now_s;
 }
 
 /*
@@ -149,6 +120,8 @@ static int take_timestamp(struct chain *c, const Pb__Timestamp *t)
 	c->expires_s = t->expires;
 	c->offers_until_s = t->offers_until;
 	c->issued_s = t->issued_at;
+	if (c->now_s < t->issued_at)
+		c->now_s = t->issued_at;
 	return 0;
 }
 
@@ -218,7 +191,7 @@ static int check_snapshot(struct chain *c, struct pin pins[RINGS])
 	return check_directors(c, s, pins);
 }
 
-/* Of the device's own ring or an outer one; which it is shows in the hash. */
+/* Which ring's it is shows in the hash. */
 static int check_director(struct chain *c, const struct pin pins[RINGS])
 {
 	struct bytes in = wire_bytes(c->reply->director);
@@ -232,8 +205,6 @@ static int check_director(struct chain *c, const struct pin pins[RINGS])
 		if (err != ERR_MISMATCH)
 			break;
 	}
-	if (err == 0 && (int)ring < (int)c->reply->ring)
-		err = ERR_WRONG_RING;
 	if (err == 0)
 		err = metadata_open(c, ENVELOPE_DIRECTOR, in, &message);
 	if (err != 0)
@@ -248,6 +219,7 @@ static int check_director(struct chain *c, const struct pin pins[RINGS])
 	if (d->expires < c->files_expire_s)
 		c->files_expire_s = d->expires;
 	c->director = d;
+	c->ring = ring;
 	return 0;
 }
 
@@ -256,7 +228,7 @@ static int check_held(struct chain *c)
 {
 	const struct state *s = &c->h->state;
 
-	if (!s->held || c->snapshot.version != s->snapshot.version)
+	if (!poll_is_held(c->h) || c->snapshot.version != s->snapshot.version)
 		return ERR_MISMATCH;
 	c->files_expire_s = s->chain_expires_s;
 	memcpy(c->director_version, s->director_version, sizeof(c->director_version));
@@ -264,10 +236,16 @@ static int check_held(struct chain *c)
 	return 0;
 }
 
+/* What fails here is no verdict on the log. */
+static bool is_our_fault(int err)
+{
+	return err == ERR_CRYPTO || err == ERR_NO_ROOM;
+}
+
 int metadata_verify(struct chain *c)
 {
 	struct pin pins[RINGS];
-	int err = metadata_root(c->h, c->a, &c->root);
+	int err = root_now(c->h, c->a, &c->root);
 
 	if (err != 0)
 		return err;
@@ -278,5 +256,10 @@ int metadata_verify(struct chain *c)
 	if (!c->reply->has_snapshot)
 		return check_held(c);
 	err = check_snapshot(c, pins);
-	return err != 0 ? err : check_director(c, pins);
+	if (err == 0)
+		err = check_director(c, pins);
+	if (err != 0)
+		return err;
+	c->unlogged = logproof_check(c);
+	return is_our_fault(c->unlogged) ? c->unlogged : 0;
 }

@@ -28,7 +28,7 @@ int offer_open_targets(struct choice *c)
 		strcmp(t->build_id, c->build_id) != 0 ||
 		t->release_counter != c->offer->release_counter)
 		return ERR_MISMATCH;
-	if (t->expires <= sdk_now_s(chain->h))
+	if (t->expires <= chain->now_s)
 		return ERR_EXPIRED;
 	return t->rollback_index < c->next->rollback_index ? ERR_ROLLBACK : 0;
 }
@@ -59,9 +59,9 @@ static int open_plan(struct choice *c)
 		return err;
 	if (c->plan->version != file->version)
 		return ERR_MISMATCH;
-	if (c->plan->expires <= sdk_now_s(chain->h))
+	if (c->plan->expires <= chain->now_s)
 		return ERR_EXPIRED;
-	return ladder_allows(c->plan, c->offer, chain->director->ring, sdk_now_s(chain->h));
+	return ladder_allows(c->plan, c->offer, chain->director->ring, chain->now_s);
 }
 
 /*

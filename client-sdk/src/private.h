@@ -20,12 +20,17 @@
 #define BODY_MAX      4096u /* a poll with 32 events of the largest kind takes 3.9 KiB */
 #define PATH_MAX_LEN  96u
 #define CHALLENGE_LEN 32u
+#define NONCE_LEN     32u
+#define TOKEN_LEN     128u /* with its NUL */
+#define ATTEST_MAX    3072u
 
 enum exchange_kind {
 	EXCHANGE_NONE,
 	EXCHANGE_ENROL,
 	EXCHANGE_POLL,
 	EXCHANGE_REPORT,
+	EXCHANGE_GRANT,
+	EXCHANGE_TIME,
 	EXCHANGE_FETCH,
 	EXCHANGE__COUNT
 };
@@ -58,11 +63,11 @@ struct own_crypto {
 };
 
 /* The one buffer nothing of which outlives a call. */
-#define ARENA_SIZE (HUIDU_SCRATCH - sizeof(struct state) - STATE_MAX)
+#define ARENA_SIZE (HUIDU_SCRATCH - sizeof(struct scratch))
 struct scratch {
-	struct state next;
+	struct state next, check;
 	uint8_t packed[STATE_MAX];
-	uint8_t arena[];
+	_Alignas(16) uint8_t arena[];
 };
 
 struct huidu {
@@ -72,20 +77,29 @@ struct huidu {
 	struct own_crypto own;
 	struct huidu_config config; /* its texts are these: */
 	char repository[TEXT_LEN], product[TEXT_LEN], build_id[TEXT_LEN];
-	uint64_t root_version;
+	char token[TOKEN_LEN];
+	uint8_t voucher[SIG_LEN];
 	struct scratch *scratch;
 
 	struct state state;
+	unsigned slot; /* to be written next */
+	uint64_t generation;
 	bool settled; /* what this start means is in the state */
 
 	enum exchange_kind in_flight;
 	struct huidu_request request;
 	uint32_t sent_seq;      /* newest event in it */
-	struct pace poll, work; /* work: everything but polls */
-	uint64_t interval_ms;   /* between polls, as the server last said */
-	uint64_t confirmed_ms;  /* when the applied build was last on offer; 0: never */
+	struct pace poll, work; /* work: everything but polls and grants */
+	struct pace grant;
+	unsigned root_steps;   /* in the polls that followed on each other at once */
+	uint64_t interval_ms;  /* between polls, as the server last said */
+	uint64_t confirmed_ms; /* when the applied build was last on offer; 0: never */
 	bool challenged;
 	uint8_t challenge[CHALLENGE_LEN];
+	uint64_t mark_s, mark_boot_ms; /* when the time was last told, by the boot clock */
+	bool time_proved;              /* then, by the server */
+	uint8_t nonce[NONCE_LEN];
+	bool hold_told;
 	struct fetch fetch;
 	bool applying; /* huidu_applied() is awaited */
 	uint8_t applying_sha256[SHA256_LEN];
@@ -101,14 +115,36 @@ struct huidu {
 /* Makes `err` the last error, and tells the log when it is one; returns it. */
 int sdk_note(huidu_t *h, int err, const char *what);
 uint64_t sdk_clock_ms(const huidu_t *h);
-/* Unix seconds, never before metadata that was accepted. */
-uint64_t sdk_now_s(const huidu_t *h);
 struct arena sdk_arena(huidu_t *h);
-struct state *state_begin(huidu_t *h);
-WARN_UNUSED int state_commit(huidu_t *h);
 enum huidu_phase sdk_phase(const huidu_t *h);
 /* Draws the consequences of this start, once. */
 int client_settle(huidu_t *h);
+
+/* save.c */
+struct state *state_begin(huidu_t *h);
+WARN_UNUSED int state_commit(huidu_t *h);
+/* A state that is damaged beyond both slots is as new, and noted. */
+WARN_UNUSED int state_load(huidu_t *h);
+
+/* time.c */
+/* Unix seconds, never before metadata that was accepted. */
+uint64_t sdk_now_s(const huidu_t *h);
+/* True when something may be installed by it. */
+bool time_is_known(const huidu_t *h);
+/* Nothing was proved since the start. */
+void time_start(huidu_t *h);
+/* A newer Timestamp was accepted. */
+void time_risen(huidu_t *h);
+uint64_t time_due_ms(const huidu_t *h);
+WARN_UNUSED int time_body(huidu_t *h, struct arena *a, struct bytes *out);
+WARN_UNUSED int time_done(huidu_t *h, int status, struct bytes body);
+
+/* hold.c */
+/* To be called when `next` has the answer and the candidate of a poll. */
+void hold_see(const huidu_t *h, struct state *next);
+bool hold_is_long(const huidu_t *h);
+/* Tells the log, once. */
+void hold_tell(huidu_t *h);
 
 /* pace.c */
 /* A poll interval within the bounds of the configuration. */
@@ -146,25 +182,54 @@ uint64_t enroll_due_ms(const huidu_t *h);
 /* poll.c */
 WARN_UNUSED int poll_body(huidu_t *h, struct arena *a, struct bytes *out);
 WARN_UNUSED int poll_done(huidu_t *h, int status, struct bytes body);
-/* True when the chosen build may be fetched or installed now. */
+/* True when what we hold is for the ring that counts. */
+bool poll_is_held(const huidu_t *h);
+/* True when the chosen build is on offer and nothing has expired. */
+bool poll_offers(const huidu_t *h);
+/* True when it may be fetched or installed now: it is also known what time it is. */
 bool poll_allows(const huidu_t *h);
 
+/* root.c */
+/* Takes the Root the device was made with, unless a newer one was saved. */
+WARN_UNUSED int root_start(huidu_t *h);
+/* The Root in force; at most 16 KiB of Envelope in the arena. */
+WARN_UNUSED int root_now(const huidu_t *h, struct arena *a, const Pb__Root **out);
+
 /* metadata.c */
-/* One reply's metadata: the first three are given, the rest is what was verified. */
+/* One reply's metadata: the first four are given, the rest is what was verified. */
 struct chain {
 	huidu_t *h;
 	const Pb__PollReply *reply;
 	struct arena *a;
+	/* Fixed while a reply is looked at (TUF 5.1), but not before its Timestamp. */
+	uint64_t now_s;
 
 	const Pb__Root *root;
 	bool newer; /* the Timestamp is; if not, the next five are the state's */
 	uint64_t version, expires_s, offers_until_s, issued_s;
 	struct pin snapshot;
 	const Pb__Director *director; /* NULL: the snapshot is the one we hold */
+	unsigned ring;                /* whose it is */
 	uint64_t director_version[RINGS];
 	uint64_t files_expire_s; /* the earlier of snapshot and director */
 	bool expired;            /* something is, all else was checked */
+	int unlogged;            /* why the director is not in the log; 0: it is, and */
+	struct merkle log;       /* this is the log */
 };
+/* The roots that come first.  Those taken before an error stay taken. */
+WARN_UNUSED int root_take(struct chain *c, unsigned *taken);
+/* True when to ask again at once after so many. */
+bool root_again(huidu_t *h, unsigned taken);
+/* 0 with c->log set, or why the director may not be acted on. */
+WARN_UNUSED int logproof_check(struct chain *c);
+
+/* grant.c */
+/* The innermost ring whose directives count. */
+unsigned grant_ring(const huidu_t *h);
+uint64_t grant_due_ms(const huidu_t *h);
+WARN_UNUSED int grant_body(huidu_t *h, struct arena *a, struct bytes *out);
+WARN_UNUSED int grant_done(huidu_t *h, int status, struct bytes body);
+
 /* Changes nothing but the chain. */
 WARN_UNUSED int metadata_verify(struct chain *c);
 /* Verifies and unpacks one envelope; its content is checked by the caller. */
@@ -176,8 +241,6 @@ WARN_UNUSED int metadata_find(const struct chain *c, const ProtobufCBinaryData *
 /* What all metadata says alike. */
 WARN_UNUSED int metadata_is_ours(
 	const huidu_t *h, uint32_t spec_version, const char *repository, const char *product);
-/* Reads the configured Root. */
-WARN_UNUSED int metadata_root(huidu_t *h, struct arena *a, const Pb__Root **out);
 
 /* offer.c */
 /* One offer under consideration. */
@@ -197,6 +260,9 @@ WARN_UNUSED int offer_take(struct choice *c, struct candidate *out);
 /* choose.c */
 /* Remembers what the director halts, and drops it; false when that was known. */
 bool choose_halted(huidu_t *h, struct state *next, const Pb__Director *director);
+/* Reports that something was refused, once, and asks for everything again. */
+WARN_UNUSED int choose_refuse(const struct chain *chain, struct state *next, struct bytes what,
+	const char *build_id, int why);
 /* Sets next->candidate to what the director offers this device, or to none. */
 WARN_UNUSED int choose_offer(const struct chain *chain, struct state *next);
 

@@ -8,35 +8,39 @@
 #define POLL_MIN_S    60u
 #define POLL_MAX_S    86400u
 #define STALE_AFTER_S (3u * 86400)
+#define HOLD_NOTICE_S (7u * 86400)
 /*
  * Beyond it the arithmetic of pace.c would overflow, and nobody would hear of a halt.
  */
 #define POLL_LIMIT_S (30u * 86400)
 
 _Static_assert(sizeof(struct huidu) <= HUIDU_MEMORY, "HUIDU_MEMORY holds a device");
+_Static_assert(STATE_MAX == HUIDU_SLOT, "the platform keeps as much as a state may take");
 
-static bool text_ok(const char *s)
+/* With its NUL it takes `room` at most. */
+static bool text_ok(const char *s, size_t room)
 {
-	size_t n = s == NULL ? 0 : strnlen(s, TEXT_LEN);
+	size_t n = s == NULL ? 0 : strnlen(s, room);
 
 	for (size_t i = 0; i < n; i++)
 		if (s[i] < 0x20 || s[i] > 0x7e)
 			return false;
-	return n > 0 && n < TEXT_LEN;
+	return n > 0 && n < room;
 }
 
 static bool config_ok(const struct huidu_config *c)
 {
-	return c != NULL && c->size == sizeof(*c) && text_ok(c->repository) &&
-		text_ok(c->product) && text_ok(c->build_id) && c->root != NULL &&
+	return c != NULL && c->size == sizeof(*c) && text_ok(c->repository, TEXT_LEN) &&
+		text_ok(c->product, TEXT_LEN) && text_ok(c->build_id, TEXT_LEN) &&
+		c->root != NULL && (c->token == NULL || text_ok(c->token, TOKEN_LEN)) &&
 		c->wish >= HUIDU_CORE && c->wish <= HUIDU_STABLE && c->poll_max_s <= POLL_LIMIT_S &&
 		(c->poll_max_s == 0 || c->poll_min_s <= c->poll_max_s);
 }
 
 static bool platform_ok(const struct huidu_platform *p)
 {
-	return p != NULL && p->size == sizeof(*p) && p->http != NULL && p->load != NULL &&
-		p->save != NULL && p->file_write != NULL && p->file_read != NULL &&
+	return p != NULL && p->size == sizeof(*p) && p->http != NULL && p->state_read != NULL &&
+		p->state_write != NULL && p->file_write != NULL && p->file_read != NULL &&
 		p->apply != NULL && p->activate != NULL && p->now_ms != NULL && p->random != NULL;
 }
 
@@ -62,6 +66,11 @@ static void take_config(huidu_t *h, const struct huidu_config *c)
 	h->config.repository = h->repository;
 	h->config.product = h->product;
 	h->config.build_id = h->build_id;
+	if (c->token != NULL)
+		h->config.token = strcpy(h->token, c->token); /* its length was looked at */
+	if (c->voucher != NULL)
+		h->config.voucher = memcpy(h->voucher, c->voucher, SIG_LEN);
+	h->config.hold_notice_s = or_default(c->hold_notice_s, HOLD_NOTICE_S);
 	h->config.poll_min_s = or_default(c->poll_min_s, POLL_MIN_S);
 	h->config.poll_max_s = or_default(c->poll_max_s, POLL_MAX_S);
 	h->config.stale_after_s = or_default(c->stale_after_s, STALE_AFTER_S);
@@ -81,34 +90,17 @@ static int scope_of(const huidu_t *h, uint8_t out[SHA256_LEN])
 
 static int load(huidu_t *h)
 {
-	uint8_t scope[SHA256_LEN], *packed = h->scratch->packed;
-	size_t n = STATE_MAX;
-	int err = h->platform.load(h->platform.ctx, packed, &n);
+	uint8_t scope[SHA256_LEN];
+	int err = state_load(h);
 
-	if (err != 0 && err != -ENOENT)
-		return err;
-	if (err == 0 && n <= STATE_MAX)
-		err = state_read(&h->state, bytes_of(packed, n));
-	if (err == ERR_CORRUPT || n > STATE_MAX)
-		(void)sdk_note(h, ERR_CORRUPT, "state: starting as new");
-	err = scope_of(h, scope);
+	if (err == 0)
+		err = scope_of(h, scope);
 	if (err != 0 || memcmp(scope, h->state.scope, SHA256_LEN) == 0)
 		return err;
 	memset(&h->state, 0, sizeof(h->state));
 	memcpy(h->state.scope, scope, SHA256_LEN);
 	h->state.ring = HUIDU_STABLE;
 	return 0;
-}
-
-static int check_root(huidu_t *h)
-{
-	struct arena a = sdk_arena(h);
-	const Pb__Root *root;
-	int err = metadata_root(h, &a, &root);
-
-	if (err == 0)
-		h->root_version = root->version;
-	return err;
 }
 
 static int set_up(huidu_t *h, const struct huidu_crypto *crypto)
@@ -121,9 +113,11 @@ static int set_up(huidu_t *h, const struct huidu_crypto *crypto)
 		err = own_crypto_open(h);
 	crypto_adapt(h);
 	if (err == 0)
-		err = check_root(h);
-	if (err == 0)
 		err = load(h);
+	if (err == 0)
+		err = root_start(h);
+	if (err == 0)
+		time_start(h);
 	return err;
 }
 

@@ -6,22 +6,33 @@
 #include "proto/device.pb-c.h"
 
 #define MAGIC    0x48445354u /* HDST */
-#define FORMAT   1u
-#define HEAD_LEN 12u
+#define FORMAT   2u
+#define HEAD_LEN 24u
+#define SUMMED   12u /* the CRC is over all from here */
 
-enum slot_kind { SLOT_U8, SLOT_U32, SLOT_U64, SLOT_BYTES, SLOT_TEXT, SLOT_LIST };
+/* BLOB: bytes with their length before them.  TREE: a struct merkle. */
+enum slot_kind {
+	SLOT_U8,
+	SLOT_U32,
+	SLOT_U64,
+	SLOT_BYTES,
+	SLOT_TEXT,
+	SLOT_LIST,
+	SLOT_BLOB,
+	SLOT_TREE
+};
 
 struct layout;
 
 /*
  * One field.  `n`: the largest value of a U8, the length of BYTES, the capacity of a
- * LIST.
+ * LIST or a BLOB.
  */
 struct slot {
 	enum slot_kind kind;
 	size_t at;
 	uint32_t n;
-	size_t count_at;         /* SLOT_LIST: of its uint32_t */
+	size_t count_at;         /* SLOT_LIST, SLOT_BLOB: of its uint32_t */
 	const struct layout *of; /* SLOT_LIST: its elements */
 };
 
@@ -57,6 +68,15 @@ struct layout {
 	{                                                                                          \
 		SLOT_LIST, offsetof(struct state, m), COUNT(((struct state *)0)->m),               \
 			offsetof(struct state, n_##m), of                                          \
+	}
+#define BLOB(m)                                                                                    \
+	{                                                                                          \
+		SLOT_BLOB, offsetof(struct state, m), SIZE(state, m),                              \
+			offsetof(struct state, m##_len), NULL                                      \
+	}
+#define TREE(m)                                                                                    \
+	{                                                                                          \
+		SLOT_TREE, offsetof(struct state, m), 0, 0, NULL                                   \
 	}
 
 static const struct slot failed_slots[] = { TEXT(failed_build, build_id) };
@@ -137,6 +157,14 @@ static const struct slot state_slots[] = {
 	LIST(failed, &failed_layout),
 	LIST(halted, &halted_layout),
 	LIST(events, &event_layout),
+
+	U64(state, root_version),
+	BLOB(root),
+	TREE(log),
+	U8(state, held_ring, PB__RING__RING_STABLE),
+	U8(state, grant_ring, PB__RING__RING_STABLE),
+	U64(state, grant_expires_s),
+	U64(state, held_since_ms),
 };
 
 /* Bytewise would need a table; a state is a few KiB. */
@@ -159,6 +187,36 @@ static uint8_t *put_number(uint8_t *p, uint64_t v, unsigned n)
 	return p + n;
 }
 
+static bool has_subtree(const struct merkle *m, unsigned level)
+{
+	return m->size >> level & 1;
+}
+
+static uint8_t *put_tree(uint8_t *p, const uint8_t *from)
+{
+	struct merkle m;
+
+	memcpy(&m, from, sizeof(m));
+	p = put_number(p, m.size, 8);
+	for (unsigned level = 0; level < MERKLE_LEVELS; level++) {
+		if (!has_subtree(&m, level))
+			continue;
+		memcpy(p, m.subtree[level], SHA256_LEN);
+		p += SHA256_LEN;
+	}
+	return p;
+}
+
+static uint8_t *put_blob(uint8_t *p, const struct slot *slot, const uint8_t *base)
+{
+	uint32_t n;
+
+	memcpy(&n, base + slot->count_at, sizeof(n));
+	p = put_number(p, n, 4);
+	memcpy(p, base + slot->at, n);
+	return p + n;
+}
+
 static uint8_t *put_slot(uint8_t *p, const struct slot *slot, const uint8_t *from)
 {
 	uint64_t u64;
@@ -178,8 +236,11 @@ static uint8_t *put_slot(uint8_t *p, const struct slot *slot, const uint8_t *fro
 		n = strlen((const char *)from);
 		p = put_number(p, n, 1);
 		break;
+	case SLOT_TREE:
+		return put_tree(p, from);
 	case SLOT_BYTES:
 	case SLOT_LIST:
+	case SLOT_BLOB:
 		break;
 	}
 	memcpy(p, from, n);
@@ -200,10 +261,10 @@ static uint8_t *put_list(uint8_t *p, const struct slot *slot, const uint8_t *bas
 	return p;
 }
 
-size_t state_write(const struct state *s, uint8_t out[STATE_MAX])
+size_t state_write(const struct state *s, uint64_t generation, uint8_t out[STATE_MAX])
 {
 	/* What every field at its largest takes; every key and text is. */
-	_Static_assert(sizeof(struct state) + HEAD_LEN < STATE_MAX, "state fits its blob");
+	_Static_assert(sizeof(struct state) + HEAD_LEN < STATE_MAX, "state fits its slot");
 	const uint8_t *base = (const uint8_t *)s;
 	uint8_t *p = out + HEAD_LEN;
 
@@ -211,12 +272,16 @@ size_t state_write(const struct state *s, uint8_t out[STATE_MAX])
 		const struct slot *slot = &state_slots[i];
 		if (slot->kind == SLOT_LIST)
 			p = put_list(p, slot, base);
+		else if (slot->kind == SLOT_BLOB)
+			p = put_blob(p, slot, base);
 		else
 			p = put_slot(p, slot, base + slot->at);
 	}
 	put_be32(out, MAGIC);
 	put_be32(out + 4, FORMAT);
-	put_be32(out + 8, crc32(bytes_of(out + HEAD_LEN, (size_t)(p - out) - HEAD_LEN)));
+	put_be32(out + 12, (uint32_t)(p - out) - HEAD_LEN);
+	put_be64(out + 16, generation);
+	put_be32(out + 8, crc32(bytes_of(out + SUMMED, (size_t)(p - out) - SUMMED)));
 	return (size_t)(p - out);
 }
 
@@ -257,6 +322,31 @@ static bool take_text(struct source *in, uint8_t *to)
 	return true;
 }
 
+static bool take_tree(struct source *in, uint8_t *to)
+{
+	struct merkle m = { 0 };
+
+	if (!take_number(in, &m.size, 8) || m.size > MERKLE_SIZE_MAX)
+		return false;
+	for (unsigned level = 0; level < MERKLE_LEVELS; level++)
+		if (has_subtree(&m, level) && !take(in, m.subtree[level], SHA256_LEN))
+			return false;
+	memcpy(to, &m, sizeof(m));
+	return true;
+}
+
+static bool take_blob(struct source *in, const struct slot *slot, uint8_t *base)
+{
+	uint64_t v;
+	uint32_t n;
+
+	if (!take_number(in, &v, 4) || v > slot->n)
+		return false;
+	n = (uint32_t)v;
+	memcpy(base + slot->count_at, &n, sizeof(n));
+	return take(in, base + slot->at, n);
+}
+
 static bool take_slot(struct source *in, const struct slot *slot, uint8_t *to)
 {
 	uint64_t v = 0;
@@ -283,7 +373,11 @@ static bool take_slot(struct source *in, const struct slot *slot, uint8_t *to)
 	case SLOT_TEXT:
 		ok = take_text(in, to);
 		break;
+	case SLOT_TREE:
+		ok = take_tree(in, to);
+		break;
 	case SLOT_LIST:
+	case SLOT_BLOB:
 		break;
 	}
 	return ok;
@@ -315,29 +409,36 @@ static bool take_state(struct source *in, struct state *s)
 	/* An older library's state ends sooner: what it lacks stays zero. */
 	for (size_t i = 0; ok && i < COUNT(state_slots) && in->p < in->end; i++) {
 		const struct slot *slot = &state_slots[i];
-		ok = slot->kind == SLOT_LIST ? take_list(in, slot, base)
-					     : take_slot(in, slot, base + slot->at);
+		ok = slot->kind == SLOT_LIST      ? take_list(in, slot, base)
+			: slot->kind == SLOT_BLOB ? take_blob(in, slot, base)
+						  : take_slot(in, slot, base + slot->at);
 	}
 	return ok && s->key_len <= KEY_DER_MAX;
 }
 
-static bool take_blob(struct state *s, struct bytes in)
+static bool take_head(struct state *s, struct bytes in, uint64_t *generation)
 {
 	struct source from;
+	size_t n;
 
 	if (in.n <= HEAD_LEN || get_be32(in.p) != MAGIC || get_be32(in.p + 4) != FORMAT)
 		return false;
-	from = (struct source){ in.p + HEAD_LEN, in.p + in.n };
-	return get_be32(in.p + 8) == crc32(bytes_of(from.p, in.n - HEAD_LEN)) &&
+	n = get_be32(in.p + 12);
+	if (n > in.n - HEAD_LEN)
+		return false;
+	*generation = get_be64(in.p + 16);
+	from = (struct source){ in.p + HEAD_LEN, in.p + HEAD_LEN + n };
+	return get_be32(in.p + 8) == crc32(bytes_of(in.p + SUMMED, HEAD_LEN - SUMMED + n)) &&
 		take_state(&from, s);
 }
 
-int state_read(struct state *s, struct bytes in)
+int state_read(struct state *s, struct bytes in, uint64_t *generation)
 {
 	memset(s, 0, sizeof(*s));
-	if (take_blob(s, in))
+	if (take_head(s, in, generation))
 		return 0;
 	memset(s, 0, sizeof(*s));
+	*generation = 0;
 	return ERR_CORRUPT;
 }
 

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a device keeps across restarts.  The blob holds it in the order of the tables in
- * state.c: big-endian, "HDST", format, CRC-32, fields.  Fields are only ever added at
- * the end, so that an older and a newer library can read each other's.
+ * What a device keeps across restarts.  A slot holds it in the order of the tables in
+ * state.c: big-endian, "HDST", format, CRC-32 of all that follows, length of the fields,
+ * generation, fields.  Fields are only ever added at the end, so that an older and a newer
+ * library can read each other's.
+ *
+ * Two slots, written in turns: the one of the higher generation counts.  A write that is cut
+ * off leaves a CRC that is wrong and the other slot as it was.
  */
 #pragma once
 
 #include "proto/bytes.h"
 #include "proto/crypto.h"
 #include "proto/err.h"
+#include "proto/merkle.h"
+#include "proto/root.h"
 
 #define TEXT_LEN   64u /* of a build id, with its NUL */
 #define RINGS      4u
 #define EVENTS_MAX 32u
 #define FAILED_MAX 8u
 #define HALTED_MAX 16u
-#define STATE_MAX  8192u
+#define STATE_MAX  (28u * 1024)
 
 /*
  * Something that happened, until the server has it.  The queue's numbers rise; a
@@ -108,8 +114,20 @@ struct state {
 	uint64_t director_version[RINGS];
 	uint64_t chain_expires_s; /* the earlier of snapshot and director */
 	uint8_t held;             /* `candidate` is what `snapshot` means for this device */
+	uint8_t held_ring;        /* whose director that was */
 	uint8_t ring, ring_why, answer;
 	uint8_t refused[SHA256_LEN]; /* the offer last refused, which was reported */
+
+	/* The newest Root, as its Envelope; what is signed is judged by it. */
+	uint64_t root_version;
+	uint32_t root_len;
+	uint8_t root[ROOT_MAX];
+	/* The log as last seen: what it says next must go on from there. */
+	struct merkle log;
+	/* The seat that was proved; grant_expires_s 0: none. */
+	uint64_t grant_expires_s;
+	uint8_t grant_ring;
+	uint64_t held_since_ms; /* 0: nothing is withheld */
 
 	struct candidate candidate;
 	struct trial trial;
@@ -121,9 +139,12 @@ struct state {
 };
 
 /* Writes `s` into `out`; returns the length. */
-size_t state_write(const struct state *s, uint8_t out[STATE_MAX]);
-/* ERR_CORRUPT when the bytes are not a state; then `s` is as new. */
-WARN_UNUSED int state_read(struct state *s, struct bytes in);
+size_t state_write(const struct state *s, uint64_t generation, uint8_t out[STATE_MAX]);
+/*
+ * What stands behind the state in `in` does not matter.  ERR_CORRUPT when the bytes are not a
+ * state; then `s` is as new.
+ */
+WARN_UNUSED int state_read(struct state *s, struct bytes in, uint64_t *generation);
 
 /* `text` is known to fit. */
 void state_set_text(char to[TEXT_LEN], const char *text);

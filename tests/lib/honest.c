@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys, and what is signed with them; honest_http.c answers. */
+/*
+ * What is signed; honest_root.c has the keys, honest_log.c the log, and honest_http.c answers.
+ */
 #include "tests/lib/honest.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARENA_BYTES (1u << 20)
+#define ARENA_BYTES (4u << 20)
 #define DAY         86400u
 
 static const char *const ring_name[] = { "core", "honour", "dev", "stable" };
@@ -19,23 +21,9 @@ static struct arena arena_new(void)
 	return a;
 }
 
-static void must(int err)
-{
-	assert(err == 0);
-}
-
-static void *take(struct arena *a, size_t n)
-{
-	void *p = arena_alloc(a, n);
-
-	assert(p != NULL);
-	memset(p, 0, n);
-	return p;
-}
-
 static const char *text(struct arena *a, const char *format, const char *x, const char *y)
 {
-	char *p = take(a, 160);
+	char *p = honest_take(a, 160);
 
 	/* The formats are below, each with two %s. */
 #pragma GCC diagnostic push
@@ -44,78 +32,6 @@ static const char *text(struct arena *a, const char *format, const char *x, cons
 #pragma GCC diagnostic pop
 	assert(n > 0 && n < 160);
 	return p;
-}
-
-/* One key of Root: 2 of 3 for people, one for the online roles. */
-static Pb__Key *make_key(struct honest *s, struct honest_role *r)
-{
-	Pb__Key *k = take(&s->kept, sizeof(*k));
-	uint8_t *public = take(&s->kept, PUBLIC_MAX);
-
-	must(crypto_key_generate(r->n == 1 ? KEY_P256 : KEY_ED25519, &r->key[r->n]));
-	*k = (Pb__Key)PB__KEY__INIT;
-	k->scheme = (uint32_t)crypto_key_scheme(r->key[r->n]);
-	k->public_key = wire_data(public, crypto_key_public(r->key[r->n], public));
-	must(envelope_keyid(crypto_openssl(), k, r->keyid[r->n]));
-	r->n++;
-	return k;
-}
-
-static Pb__Role *role_of(
-	struct honest *s, enum envelope_type type, unsigned n, unsigned threshold, Pb__Root *root)
-{
-	struct honest_role *r = &s->roles[type];
-	Pb__Role *role = take(&s->kept, sizeof(*role));
-
-	*role = (Pb__Role)PB__ROLE__INIT;
-	role->threshold = r->threshold = threshold;
-	role->keyids = take(&s->kept, n * sizeof(*role->keyids));
-	for (unsigned i = 0; i < n; i++) {
-		root->keys[root->n_keys++] = make_key(s, r);
-		role->keyids[role->n_keyids++] = wire_data(r->keyid[i], SHA256_LEN);
-	}
-	return role;
-}
-
-static struct bytes sign(
-	struct honest *s, enum envelope_type type, const void *message, struct arena *a)
-{
-	const struct honest_role *by = &s->roles[s->signed_as[type]];
-	unsigned n = s->signatures[type] > 0 ? s->signatures[type] : by->threshold;
-	struct bytes payload, out;
-
-	must(wire_pack(message, a, &payload));
-	must(envelope_wrap(s->typed_as[type], payload, a, &out));
-	for (unsigned i = 0; i < n && i < by->n; i++)
-		must(envelope_sign(out, by->key[i], by->keyid[i], a, &out));
-	return out;
-}
-
-static struct bytes edit_and_sign(
-	struct honest *s, enum envelope_type type, void *message, struct arena *a)
-{
-	if (s->edit != NULL)
-		s->edit(s, type, message);
-	return sign(s, type, message, a);
-}
-
-static void make_root(struct honest *s)
-{
-	Pb__Root root = PB__ROOT__INIT;
-
-	root.spec_version = 1;
-	root.version = 1;
-	root.expires = s->now_s + 365 * DAY;
-	root.repository = HONEST_REPOSITORY;
-	root.profile = "team";
-	root.keys = take(&s->kept, 6 * HONEST_KEYS * sizeof(*root.keys));
-	root.root = role_of(s, ENVELOPE_ROOT, 3, 2, &root);
-	root.targets = role_of(s, ENVELOPE_TARGETS, 3, 2, &root);
-	root.approver = role_of(s, ENVELOPE_PLAN, 3, 2, &root);
-	root.director = role_of(s, ENVELOPE_DIRECTOR, 1, 1, &root);
-	root.snapshot = role_of(s, ENVELOPE_SNAPSHOT, 1, 1, &root);
-	root.timestamp = role_of(s, ENVELOPE_TIMESTAMP, 1, 1, &root);
-	s->root = sign(s, ENVELOPE_ROOT, &root, &s->kept);
 }
 
 struct honest *honest_new(uint64_t now_s)
@@ -127,6 +43,8 @@ struct honest *honest_new(uint64_t now_s)
 	s->kept = arena_new();
 	s->now = arena_new();
 	s->reply = arena_new();
+	s->root_for_s = 365 * DAY;
+	s->grant_for_s = 90 * DAY;
 	s->offers_for_s = DAY / 4;
 	s->timestamp_for_s = DAY;
 	s->snapshot_for_s = s->director_for_s = 7 * DAY;
@@ -136,7 +54,7 @@ struct honest *honest_new(uint64_t now_s)
 	s->next_poll_s = 3600;
 	for (unsigned t = 0; t < ENVELOPE__COUNT; t++)
 		s->signed_as[t] = s->typed_as[t] = (enum envelope_type)t;
-	make_root(s);
+	honest_make_root(s);
 	honest_publish(s);
 	return s;
 }
@@ -144,8 +62,9 @@ struct honest *honest_new(uint64_t now_s)
 void honest_free(struct honest *s)
 {
 	for (unsigned t = 0; t < ENVELOPE__COUNT; t++)
-		for (unsigned i = 0; i < s->roles[t].n; i++)
-			crypto_key_free(s->roles[t].key[i]);
+		honest_drop_keys(&s->roles[t]);
+	honest_drop_keys(&s->log.key);
+	free(s->log.leaf);
 	for (unsigned i = 0; i < s->n_builds; i++)
 		free(s->builds[i].file);
 	free(s->kept.base);
@@ -170,7 +89,7 @@ struct honest_build *honest_add_build(
 	for (size_t i = 0; i < length; i++)
 		b->file[i] = (uint8_t)((i * 31 >> 3) + (size_t)release_counter);
 	part = bytes_of(b->file, length);
-	must(crypto_sha256(&part, 1, b->sha256));
+	honest_must(crypto_sha256(&part, 1, b->sha256));
 	return b;
 }
 
@@ -187,7 +106,7 @@ struct honest_offer *honest_add_offer(
 		.approved_upper = upper,
 		.plan_version = 1,
 		.plan_expires_s = s->now_s + 180 * DAY };
-	must(crypto_random(s->offers[0].rollout_id, ID_LEN));
+	honest_must(crypto_random(s->offers[0].rollout_id, ID_LEN));
 	return &s->offers[0];
 }
 
@@ -199,10 +118,10 @@ void honest_withdraw(struct honest *s)
 static Pb__MetaFile *pin(
 	struct honest *s, const char *name, uint64_t version, struct bytes envelope)
 {
-	Pb__MetaFile *m = take(&s->now, sizeof(*m));
-	uint8_t *sha256 = take(&s->now, SHA256_LEN);
+	Pb__MetaFile *m = honest_take(&s->now, sizeof(*m));
+	uint8_t *sha256 = honest_take(&s->now, SHA256_LEN);
 
-	must(crypto_sha256(&envelope, 1, sha256));
+	honest_must(crypto_sha256(&envelope, 1, sha256));
 	*m = (Pb__MetaFile)PB__META_FILE__INIT;
 	m->name = name;
 	m->version = version;
@@ -239,12 +158,12 @@ static void sign_targets(struct honest *s, struct honest_build *b)
 	payload.metadata_size = 99;
 	payload.file_hash = payload.metadata_hash = wire_data(b->sha256, SHA256_LEN);
 	file.payload = &payload;
-	b->targets = edit_and_sign(s, ENVELOPE_TARGETS, &t, &s->now);
+	b->targets = honest_sign(s, ENVELOPE_TARGETS, &t, &s->now);
 }
 
 static const char **from_list(struct honest *s, const struct honest_offer *o)
 {
-	const char **list = take(&s->now, sizeof(*list));
+	const char **list = honest_take(&s->now, sizeof(*list));
 
 	*list = o->from_build_id;
 	return list;
@@ -272,13 +191,13 @@ static void sign_plan(struct honest *s, struct honest_offer *o, Pb__Offer *out)
 	step.ring = o->ring;
 	step.upper = o->approved_upper;
 	step.not_before = o->not_before_s;
-	o->plan = edit_and_sign(s, ENVELOPE_PLAN, &p, &s->now);
+	o->plan = honest_sign(s, ENVELOPE_PLAN, &p, &s->now);
 }
 
 static Pb__Offer *make_offer(struct honest *s, struct honest_offer *o)
 {
-	Pb__Offer *out = take(&s->now, sizeof(*out));
-	Pb__Selector *selector = take(&s->now, sizeof(*selector));
+	Pb__Offer *out = honest_take(&s->now, sizeof(*out));
+	Pb__Selector *selector = honest_take(&s->now, sizeof(*selector));
 	char hex[2 * ID_LEN + 1];
 
 	*out = (Pb__Offer)PB__OFFER__INIT;
@@ -318,7 +237,8 @@ static void sign_director(struct honest *s, uint32_t ring, Pb__Offer **offers)
 			list[d.n_offers++] = offers[i];
 	d.halted_build_ids = s->halted;
 	d.n_halted_build_ids = s->n_halted;
-	s->director[ring] = edit_and_sign(s, ENVELOPE_DIRECTOR, &d, &s->now);
+	s->director[ring] = honest_sign(s, ENVELOPE_DIRECTOR, &d, &s->now);
+	s->logged[ring] = honest_log(s, s->director[ring]);
 }
 
 static void sign_snapshot(struct honest *s)
@@ -336,7 +256,7 @@ static void sign_snapshot(struct honest *s)
 	n.product = HONEST_PRODUCT;
 	n.directors = directors;
 	n.n_directors = HONEST_RINGS;
-	s->snapshot = edit_and_sign(s, ENVELOPE_SNAPSHOT, &n, &s->now);
+	s->snapshot = honest_sign(s, ENVELOPE_SNAPSHOT, &n, &s->now);
 }
 
 void honest_tick(struct honest *s)
@@ -352,7 +272,7 @@ void honest_tick(struct honest *s)
 	t.product = HONEST_PRODUCT;
 	t.snapshot = pin(s, text(&s->now, "snapshot/%s%s", HONEST_PRODUCT, ""), s->snapshot_version,
 		s->snapshot);
-	s->timestamp = edit_and_sign(s, ENVELOPE_TIMESTAMP, &t, &s->now);
+	s->timestamp = honest_sign(s, ENVELOPE_TIMESTAMP, &t, &s->now);
 }
 
 void honest_publish(struct honest *s)

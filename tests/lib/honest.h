@@ -8,8 +8,10 @@
 
 #include "proto/bucket.h"
 #include "proto/bytes.h"
+#include "proto/checkpoint.h"
 #include "proto/device.pb-c.h"
 #include "proto/envelope.h"
+#include "proto/merkle.h"
 #include "proto/trust.pb-c.h"
 #include "proto/wire.h"
 
@@ -20,11 +22,26 @@
 #define HONEST_MAX        8u
 #define HONEST_HALTED     32u
 #define HONEST_EVENTS     256u
+#define HONEST_ROOTS      80u /* after the first */
+#define HONEST_ORIGIN     "example/log"
+#define HONEST_ROOTS_EACH 8u /* in one reply */
 
 struct honest_role {
 	unsigned n, threshold;
 	struct crypto_key *key[HONEST_KEYS];
 	uint8_t keyid[HONEST_KEYS][SHA256_LEN];
+};
+
+/* Every director is an entry, and every Root after the first. */
+struct honest_log {
+	struct honest_role key;
+	uint8_t (*leaf)[SHA256_LEN];
+	uint64_t n, room;
+};
+
+/* Where an entry stands. */
+struct honest_entry {
+	uint64_t index, time_ms;
 };
 
 struct honest_build {
@@ -61,7 +78,11 @@ struct honest_event {
 struct honest {
 	uint64_t now_s;
 	struct honest_role roles[ENVELOPE__COUNT];
-	struct bytes root; /* Envelope */
+	struct bytes root; /* Envelope of the first, which phones are made with */
+	struct bytes roots[HONEST_ROOTS];
+	uint64_t root_version, root_for_s;
+	struct honest_log log;
+	struct honest_entry logged[HONEST_RINGS]; /* the directors */
 	uint64_t timestamp_version, snapshot_version, director_version[HONEST_RINGS];
 	uint64_t offers_for_s, timestamp_for_s, snapshot_for_s, director_for_s;
 
@@ -76,6 +97,9 @@ struct honest {
 	Pb__Answer answer;
 	uint32_t next_poll_s;
 	bool always_full; /* send everything whatever the device holds */
+	uint64_t grant_for_s;
+	bool closed; /* enrolment: 403 without `token` */
+	const char *token;
 
 	/* What it knows of it. */
 	uint8_t device_id[ID_LEN], report_key[SHA256_LEN], challenge[SHA256_LEN];
@@ -84,13 +108,20 @@ struct honest {
 	uint32_t last_seq;
 	struct honest_event events[HONEST_EVENTS];
 	unsigned n_events;
-	unsigned polls, anonymous_polls, reports, fetches, full_polls;
+	unsigned polls, anonymous_polls, reports, fetches, full_polls, grants, times;
 	uint64_t range_from; /* of the last fetch */
 	struct {
 		char build_id[64];
 		uint64_t release_counter, rollback_index, root_version, snapshot_version;
+		uint64_t log_size;
 		uint32_t seq, enrol_wish, wish;
 	} asked; /* by the last poll */
+	struct {
+		char token[128];
+		uint8_t voucher[SIG_LEN];
+		size_t voucher_len, attestation_len;
+		uint8_t attestation[3072];
+	} shown; /* by the last enrolment */
 
 	/*
 	 * Dishonesty: changes a message before it is signed, the reply before it is
@@ -99,6 +130,9 @@ struct honest {
 	void (*edit)(struct honest *s, enum envelope_type type, void *message);
 	void (*edit_reply)(struct honest *s, Pb__PollReply *reply);
 	void (*edit_enrol)(struct honest *s, Pb__EnrollReply *reply);
+	void (*edit_proof)(struct honest *s, Pb__LogProof *proof);
+	void (*edit_grant)(struct honest *s, Pb__GrantReply *reply);
+	void (*edit_time)(struct honest *s, Pb__TimeProof *proof);
 	unsigned signatures[ENVELOPE__COUNT];          /* 0: the threshold */
 	enum envelope_type signed_as[ENVELOPE__COUNT]; /* whose keys; itself at first */
 	enum envelope_type typed_as[ENVELOPE__COUNT];  /* payload type; itself at first */
@@ -124,10 +158,21 @@ void honest_publish(struct honest *s);
 /* Signs a Timestamp, as it does every minute. */
 void honest_tick(struct honest *s);
 
+/*
+ * Another Root, one version higher, in which the roles of `changed` (bits 1 << enum envelope_type,
+ * and HONEST_LOG_KEY) have new keys.  What is online is signed anew at the next publish.
+ */
+#define HONEST_LOG_KEY (1u << 31)
+void honest_rotate(struct honest *s, unsigned changed);
+/* The log begins again, empty, as after a loss: what it said before is contradicted. */
+void honest_forget_log(struct honest *s);
+
 /* Answers a request; the body lives until the next. */
 int honest_enroll(struct honest *s, struct bytes body, struct bytes *out);
 int honest_poll(struct honest *s, struct bytes body, struct bytes *out);
 int honest_report(struct honest *s, struct bytes body, struct bytes *out);
+int honest_grant(struct honest *s, struct bytes body, struct bytes *out);
+int honest_time(struct honest *s, struct bytes body, struct bytes *out);
 int honest_file(struct honest *s, const char *path, uint64_t from, struct bytes *out);
 int honest_post(struct honest *s, const char *path, struct bytes body, struct bytes *out);
 
@@ -142,3 +187,19 @@ struct honest_fields honest_fields(enum envelope_type type, void *message);
 /* How many events of this kind it took for this build; NULL: for any. */
 unsigned honest_count(const struct honest *s, Pb__EventKind kind, const char *build_id);
 const struct honest_event *honest_last(const struct honest *s, Pb__EventKind kind);
+
+/* ---- between the files of this server ---- */
+
+void honest_must(int err);
+void *honest_take(struct arena *a, size_t n); /* zeroed */
+/* Packs and signs, after `edit`. */
+struct bytes honest_sign(struct honest *s, enum envelope_type type, void *message, struct arena *a);
+void honest_make_root(struct honest *s);
+void honest_drop_keys(struct honest_role *r);
+struct honest_entry honest_log(struct honest *s, struct bytes envelope);
+/* LogProof of a director, and what leads from `held` entries to it; both live in s->reply. */
+struct bytes honest_log_proof(struct honest *s, uint32_t ring);
+struct bytes honest_log_extension(struct honest *s, uint64_t held);
+/* 200, with the body that was sealed for `path`. */
+int honest_unseal(struct honest *s, const char *path, struct bytes in, struct bytes *body);
+int honest_reply(struct honest *s, const void *message, struct bytes *out);

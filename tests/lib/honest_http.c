@@ -6,7 +6,7 @@
 
 #define DOMAIN "huidu/enroll/v1"
 
-static int reply_with(struct honest *s, const void *message, struct bytes *out)
+int honest_reply(struct honest *s, const void *message, struct bytes *out)
 {
 	int err = wire_pack(message, &s->reply, out);
 
@@ -29,6 +29,20 @@ static bool proves(const struct honest *s, const Pb__EnrollRequest *r)
 		       bytes_of(message, sizeof(DOMAIN) + SHA256_LEN + n), r->signature.data) == 0;
 }
 
+static void note_shown(struct honest *s, const Pb__EnrollRequest *r)
+{
+	memset(&s->shown, 0, sizeof(s->shown));
+	if (r->token != NULL)
+		(void)snprintf(s->shown.token, sizeof(s->shown.token), "%s", r->token);
+	if (r->has_voucher && r->voucher.len == SIG_LEN)
+		memcpy(s->shown.voucher, r->voucher.data, SIG_LEN);
+	s->shown.voucher_len = r->has_voucher ? r->voucher.len : 0;
+	s->shown.attestation_len = r->has_attestation ? r->attestation.len : 0;
+	if (s->shown.attestation_len > 0 &&
+		s->shown.attestation_len <= sizeof(s->shown.attestation))
+		memcpy(s->shown.attestation, r->attestation.data, r->attestation.len);
+}
+
 int honest_enroll(struct honest *s, struct bytes body, struct bytes *out)
 {
 	Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
@@ -39,6 +53,9 @@ int honest_enroll(struct honest *s, struct bytes body, struct bytes *out)
 	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0)
 		return 400;
 	s->asked.enrol_wish = r->has_wish ? r->wish : PB__RING__RING_STABLE;
+	note_shown(s, r);
+	if (s->closed && (r->token == NULL || s->token == NULL || strcmp(r->token, s->token) != 0))
+		return 403;
 	if (!r->has_challenge) {
 		err = crypto_random(s->challenge, SHA256_LEN);
 		reply.has_challenge = 1;
@@ -62,11 +79,11 @@ int honest_enroll(struct honest *s, struct bytes body, struct bytes *out)
 	assert(err == 0);
 	if (s->edit_enrol != NULL)
 		s->edit_enrol(s, &reply);
-	return reply_with(s, &reply, out);
+	return honest_reply(s, &reply, out);
 }
 
 /* 200 with the body that was sealed; `known` tells whether by our device. */
-static int unseal(struct honest *s, const char *path, struct bytes in, struct bytes *body)
+int honest_unseal(struct honest *s, const char *path, struct bytes in, struct bytes *body)
 {
 	int err;
 	const Pb__Sealed *sealed =
@@ -113,10 +130,33 @@ static void take_events(struct honest *s, const Pb__ReportRequest *r)
 	}
 }
 
-static void fill_files(struct honest *s, Pb__PollReply *reply)
+static void fill_roots(struct honest *s, uint64_t held, Pb__PollReply *reply)
+{
+	static ProtobufCBinaryData roots[HONEST_ROOTS_EACH];
+
+	reply->roots = roots;
+	for (uint64_t v = held; v < s->root_version && reply->n_roots < HONEST_ROOTS_EACH; v++)
+		roots[reply->n_roots++] = wire_data(s->roots[v - 1].p, s->roots[v - 1].n);
+}
+
+static void fill_log(
+	struct honest *s, uint32_t ring, const Pb__PollRequest *r, Pb__PollReply *reply)
+{
+	uint64_t held = r->has_log_size && r->log_size <= s->log.n ? r->log_size : 0;
+	struct bytes proof = honest_log_proof(s, ring), extension = honest_log_extension(s, held);
+
+	reply->has_log_proof = 1;
+	reply->log_proof = wire_data(proof.p, proof.n);
+	reply->has_log_extension = extension.n > 0;
+	reply->log_extension = wire_data(extension.p, extension.n);
+}
+
+static void fill_files(struct honest *s, const Pb__PollRequest *r, Pb__PollReply *reply)
 {
 	static ProtobufCBinaryData plans[HONEST_MAX], targets[HONEST_MAX];
-	const struct bytes director = s->director[s->director_ring];
+	uint32_t wish = r->has_wish ? (uint32_t)r->wish : (uint32_t)PB__RING__RING_STABLE;
+	uint32_t ring = s->director_ring > wish ? (uint32_t)s->director_ring : wish;
+	const struct bytes director = s->director[ring];
 
 	reply->has_snapshot = reply->has_director = 1;
 	reply->snapshot = wire_data(s->snapshot.p, s->snapshot.n);
@@ -128,6 +168,7 @@ static void fill_files(struct honest *s, Pb__PollReply *reply)
 		plans[reply->n_plans++] = wire_data(p.p, p.n);
 		targets[reply->n_targets++] = wire_data(t.p, t.n);
 	}
+	fill_log(s, ring, r, reply);
 	s->full_polls++;
 }
 
@@ -136,7 +177,7 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 	Pb__PollReply reply = PB__POLL_REPLY__INIT;
 	struct bytes body;
 	const Pb__PollRequest *r;
-	int err, status = unseal(s, "/v1/poll", in, &body);
+	int err, status = honest_unseal(s, "/v1/poll", in, &body);
 
 	if (status != 200)
 		return status;
@@ -149,6 +190,7 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 	s->asked.rollback_index = r->rollback_index;
 	s->asked.root_version = r->root_version;
 	s->asked.snapshot_version = r->snapshot_version;
+	s->asked.log_size = r->has_log_size ? r->log_size : 0;
 	s->asked.seq = r->seq;
 	s->asked.wish = r->has_wish ? r->wish : PB__RING__RING_STABLE;
 	if (r->report != NULL)
@@ -159,18 +201,19 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 	reply.ring_why = s->ring_why;
 	reply.answer = s->answer;
 	reply.next_poll_s = s->next_poll_s;
+	fill_roots(s, r->root_version, &reply);
 	if (s->always_full || r->snapshot_version < s->snapshot_version)
-		fill_files(s, &reply);
+		fill_files(s, r, &reply);
 	if (s->edit_reply != NULL)
 		s->edit_reply(s, &reply);
-	return reply_with(s, &reply, out);
+	return honest_reply(s, &reply, out);
 }
 
 int honest_report(struct honest *s, struct bytes in, struct bytes *out)
 {
 	struct bytes body;
 	const Pb__ReportRequest *r;
-	int err, status = unseal(s, "/v1/report", in, &body);
+	int err, status = honest_unseal(s, "/v1/report", in, &body);
 
 	*out = bytes_of("", 0);
 	if (status != 200)
@@ -192,6 +235,8 @@ int honest_post(struct honest *s, const char *path, struct bytes body, struct by
 		{ "/v1/enroll", honest_enroll },
 		{ "/v1/poll", honest_poll },
 		{ "/v1/report", honest_report },
+		{ "/v1/grant", honest_grant },
+		{ "/v1/time", honest_time },
 	};
 
 	s->reply.used = 0;

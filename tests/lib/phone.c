@@ -8,25 +8,33 @@
 
 #define STEPS_MAX 20000
 
-static int on_load(void *ctx, void *state, size_t *len)
+static int on_state_read(void *ctx, unsigned slot, void *out, size_t *len)
 {
 	struct phone *p = ctx;
+	const struct phone_flash *f = &p->flash[slot];
 
 	if (p->load_error != 0)
 		return p->load_error;
-	if (!p->has_state)
+	if (f->len == 0)
 		return -ENOENT;
-	assert(*len >= p->state_len);
-	memcpy(state, p->state, p->state_len);
-	*len = p->state_len;
+	assert(*len >= f->len);
+	memcpy(out, f->bytes, f->len);
+	*len = f->len;
 	return 0;
 }
 
-static int on_save(void *ctx, const void *state, size_t len)
+static void overwrite(struct phone_flash *f, const void *data, size_t len)
+{
+	memcpy(f->bytes, data, len);
+	if (f->len < len)
+		f->len = len;
+}
+
+static int on_state_write(void *ctx, unsigned slot, const void *data, size_t len)
 {
 	struct phone *p = ctx;
 
-	assert(len <= sizeof(p->state));
+	assert(slot < 2 && len <= HUIDU_SLOT);
 	p->saves++;
 	if (p->dead)
 		return -EIO;
@@ -35,10 +43,8 @@ static int on_save(void *ctx, const void *state, size_t len)
 	if (p->saves == p->die_at)
 		p->dead = true;
 	if (p->dead && !p->die_after)
-		return -EIO;
-	memcpy(p->state, state, len);
-	p->state_len = len;
-	p->has_state = true;
+		len = p->die_bytes < len ? p->die_bytes : len;
+	overwrite(&p->flash[slot], data, len);
 	return p->dead ? -EIO : 0;
 }
 
@@ -112,7 +118,16 @@ static int on_activate(void *ctx, const struct huidu_offer *offer)
 
 static uint64_t on_now(void *ctx)
 {
-	return ((struct phone *)ctx)->clock_ms;
+	const struct phone *p = ctx;
+
+	return p->clock_ms + (uint64_t)p->skew_ms;
+}
+
+static uint64_t on_boot(void *ctx)
+{
+	const struct phone *p = ctx;
+
+	return p->clock_ms - p->booted_ms;
 }
 
 static int on_random(void *ctx, void *out, size_t len)
@@ -212,15 +227,16 @@ struct phone *phone_new(struct honest *server)
 	p->platform = (struct huidu_platform){ .size = sizeof(p->platform),
 		.ctx = p,
 		.http = on_http,
-		.load = on_load,
-		.save = on_save,
+		.state_read = on_state_read,
+		.state_write = on_state_write,
 		.file_write = on_file_write,
 		.file_read = on_file_read,
 		.apply = on_apply,
 		.activate = on_activate,
 		.now_ms = on_now,
 		.random = on_random,
-		.log = on_log };
+		.log = on_log,
+		.boot_ms = on_boot };
 	p->config = (struct huidu_config){ .size = sizeof(p->config),
 		.repository = HONEST_REPOSITORY,
 		.product = HONEST_PRODUCT,
@@ -237,6 +253,7 @@ bool phone_start(struct phone *p)
 	p->config.release_counter = p->slot.release_counter;
 	p->config.rollback_index = p->slot.rollback_index;
 	p->dead = p->restarting = p->is_pending = false;
+	p->booted_ms = p->clock_ms;
 	memset(p->memory, 0xa5, sizeof(p->memory));
 	memset(p->scratch, 0xa5, sizeof(p->scratch));
 	p->h = huidu_init(
@@ -273,6 +290,7 @@ int phone_step(struct phone *p)
 	/* Nothing in it may outlive a call. */
 	memset(p->scratch, 0x5a, sizeof(p->scratch));
 	p->step_error = huidu_step(p->h, &p->next_ms);
+	p->next_ms -= (uint64_t)p->skew_ms;
 	return p->step_error;
 }
 
@@ -334,6 +352,16 @@ struct huidu_status phone_status(const struct phone *p)
 
 	huidu_status(p->h, &s);
 	return s;
+}
+
+static uint64_t generation(const struct phone_flash *f)
+{
+	return f->len == 0 ? 0 : get_be64(f->bytes + 16);
+}
+
+struct phone_flash *phone_saved(struct phone *p)
+{
+	return &p->flash[generation(&p->flash[1]) > generation(&p->flash[0])];
 }
 
 void phone_sleep(struct phone *p, uint64_t ms)

@@ -13,6 +13,12 @@
 #define PHONE_FILE (256u * 1024)
 #define PHONE_T0   1790000000000u /* ms */
 
+/* Of the saved state; len 0: never written. */
+struct phone_flash {
+	uint8_t bytes[HUIDU_SLOT];
+	size_t len;
+};
+
 struct phone_slot {
 	char build_id[64];
 	uint64_t release_counter, rollback_index;
@@ -24,17 +30,18 @@ struct phone {
 	struct huidu_platform platform;
 	struct huidu_crypto *crypto; /* NULL */
 	struct huidu_config config;
-	uint64_t clock_ms, next_ms;
+	uint64_t clock_ms, next_ms; /* the true time */
+	int64_t skew_ms;            /* what its clock adds to that */
+	uint64_t booted_ms;
 	uint32_t random; /* state of its generator */
 	bool fixed_random;
 	int init_error, step_error;
 
 	/* Flash. */
-	uint8_t state[8192];
-	size_t state_len;
-	bool has_state;
-	unsigned saves;  /* that were asked for */
-	unsigned die_at; /* 0: never; at this save, which is done when `die_after` */
+	struct phone_flash flash[2];
+	unsigned saves;   /* that were asked for */
+	unsigned die_at;  /* 0: never; at this save, which is done when `die_after` */
+	size_t die_bytes; /* so much of it is written, else */
 	bool die_after, dead;
 	int save_error, load_error;
 
@@ -98,4 +105,6 @@ struct huidu_status phone_status(const struct phone *p);
 /* cmocka's setup and teardown: *state is a phone that is started, and has a server. */
 int phone_set_up(void **state);
 int phone_tear_down(void **state);
+/* The slot that counts; only a test that damages one needs to know. */
+struct phone_flash *phone_saved(struct phone *p);
 void phone_sleep(struct phone *p, uint64_t ms);

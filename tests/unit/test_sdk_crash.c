@@ -113,14 +113,14 @@ static void die_at_each_save(void **state)
 }
 
 /* The n-th save and the next few fail, without a restart. */
-static int failing_save(void *ctx, const void *bytes, size_t len);
+static int failing_save(void *ctx, unsigned slot, const void *bytes, size_t len);
 
 static struct {
 	unsigned at, times;
-	int (*save)(void *ctx, const void *bytes, size_t len);
+	int (*save)(void *ctx, unsigned slot, const void *bytes, size_t len);
 } trouble;
 
-static int failing_save(void *ctx, const void *bytes, size_t len)
+static int failing_save(void *ctx, unsigned slot, const void *bytes, size_t len)
 {
 	struct phone *p = ctx;
 
@@ -128,7 +128,7 @@ static int failing_save(void *ctx, const void *bytes, size_t len)
 		trouble.times--;
 		return -ENOSPC;
 	}
-	return trouble.save(ctx, bytes, len);
+	return trouble.save(ctx, slot, bytes, len);
 }
 
 static void fail_at_each_save(void **state)
@@ -138,10 +138,10 @@ static void fail_at_each_save(void **state)
 	(void)state;
 	for (unsigned i = 1; i <= n; i++) {
 		struct phone *p = fresh();
-		trouble.save = p->platform.save;
+		trouble.save = p->platform.state_write;
 		trouble.at = i;
 		trouble.times = 3;
-		p->platform.save = failing_save;
+		p->platform.state_write = failing_save;
 		/* The last is huidu_report()'s own, which says so. */
 		if (!phone_start(p))
 			fail();

@@ -87,35 +87,36 @@ static void believes_the_honest(struct phone *p)
 static void cut(void **state)
 {
 	struct phone *p = ready();
-	static uint8_t reply[65536], before[8192];
-	size_t n = honest_answer(p, reply), held = p->state_len;
+	static uint8_t reply[65536];
+	static struct phone_flash before[2];
+	size_t n = honest_answer(p, reply);
 
 	(void)state;
-	memcpy(before, p->state, held);
+	memcpy(before, p->flash, sizeof(before));
 	for (size_t len = 0; len < n; len++) {
 		answer_poll(p, bytes_of(reply, len));
 		assert_int_not_equal(phone_status(p).last_error, 0);
-		assert_int_equal(p->state_len, held);
-		assert_memory_equal(p->state, before, held);
+		assert_memory_equal(p->flash, before, sizeof(before));
 	}
 	believes_the_honest(p);
 	end(p);
 }
 
 /* What the phone now holds is what was signed, or a refusal of it. */
-static void is_honest(const struct phone *p)
+static void is_honest(struct phone *p)
 {
 	const struct honest *s = p->server;
 	static struct state held;
 
-	assert_int_equal(state_read(&held, bytes_of(p->state, p->state_len)), 0);
+	uint64_t generation;
+	const struct phone_flash *f = phone_saved(p);
+
+	assert_int_equal(state_read(&held, bytes_of(f->bytes, f->len), &generation), 0);
+	if (held.candidate.build_id[0] == '\0' && phone_status(p).last_error != 0)
+		return;
 	assert_int_equal(held.timestamp_version, s->timestamp_version);
 	assert_int_equal(held.snapshot.version, s->snapshot_version);
 	assert_int_equal(held.offers_until_s, s->now_s + s->offers_for_s);
-	if (held.candidate.build_id[0] == '\0') {
-		assert_int_not_equal(phone_status(p).last_error, 0);
-		return;
-	}
 	assert_string_equal(held.candidate.build_id, "b2");
 	assert_int_equal(held.candidate.length, s->builds[0].length);
 	assert_memory_equal(held.candidate.sha256, s->builds[0].sha256, SHA256_LEN);
@@ -128,24 +129,24 @@ static void is_honest(const struct phone *p)
 static void changed(void **state)
 {
 	struct phone *p = ready();
-	static uint8_t reply[65536], before[8192];
-	size_t n = honest_answer(p, reply), held = p->state_len;
+	static uint8_t reply[65536];
+	static struct phone_flash before[2];
+	size_t n = honest_answer(p, reply);
 	unsigned taken = 0;
 
 	(void)state;
-	memcpy(before, p->state, held);
+	memcpy(before, p->flash, sizeof(before));
 	for (size_t i = 0; i < n; i++) {
 		uint8_t bit = (uint8_t)(1u << random32() % 8);
 		reply[i] ^= bit;
 		answer_poll(p, bytes_of(reply, n));
 		reply[i] ^= bit;
-		if (memcmp(p->state, before, held) == 0 && p->state_len == held)
+		if (memcmp(p->flash, before, sizeof(before)) == 0)
 			continue;
 		taken++;
 		is_honest(p);
 		/* Back to before. */
-		memcpy(p->state, before, held);
-		p->state_len = held;
+		memcpy(p->flash, before, sizeof(before));
 		phone_restart(p);
 	}
 	assert_in_range(taken, 1, n / 2);
@@ -155,12 +156,12 @@ static void changed(void **state)
 
 static void random_bytes(void **state)
 {
-	static uint8_t noise[2000], before[8192];
+	static uint8_t noise[2000];
+	static struct phone_flash before[2];
 	struct phone *p = ready();
-	size_t held = p->state_len;
 
 	(void)state;
-	memcpy(before, p->state, held);
+	memcpy(before, p->flash, sizeof(before));
 	for (unsigned i = 0; i < 3000; i++) {
 		for (size_t k = 0; k < sizeof(noise); k++)
 			noise[k] = (uint8_t)random32();
@@ -168,8 +169,7 @@ static void random_bytes(void **state)
 			put_be16(noise, (uint16_t)(0x0a00u | random32() % 128));
 		p->body = bytes_of(noise, 1 + random32() % sizeof(noise));
 		phone_poll(p);
-		assert_int_equal(p->state_len, held);
-		assert_memory_equal(p->state, before, held);
+		assert_memory_equal(p->flash, before, sizeof(before));
 	}
 	p->body = bytes_of(NULL, 0);
 	believes_the_honest(p);

@@ -10,6 +10,8 @@
 
 #include "tests/lib/phone.h"
 
+#define HEAD 24u
+
 /* Every field at its largest, every list full. */
 static void fill(struct state *s)
 {
@@ -28,6 +30,10 @@ static void fill(struct state *s)
 	s->answer = 8;
 	s->candidate.stage = STAGE__COUNT - 1;
 	s->trial.stage = TRIAL__COUNT - 1;
+	s->held_ring = s->grant_ring = 3;
+	s->root_len = ROOT_MAX;
+	s->log.size = MERKLE_SIZE_MAX - 1; /* 62 subtrees */
+	memset(s->log.subtree[62], 0, SHA256_LEN);
 	s->n_failed = FAILED_MAX;
 	s->n_halted = HALTED_MAX;
 	s->n_events = EVENTS_MAX;
@@ -45,20 +51,21 @@ static void fill(struct state *s)
 static void round_trip(void **state)
 {
 	static struct state full, again, empty;
+	uint64_t generation;
 	uint8_t blob[STATE_MAX], blob2[STATE_MAX];
 	size_t n;
 
 	(void)state;
 	fill(&full);
-	n = state_write(&full, blob);
+	n = state_write(&full, 9, blob);
 	assert_true(n < STATE_MAX);
-	assert_int_equal(state_read(&again, bytes_of(blob, n)), 0);
-	assert_int_equal(state_write(&again, blob2), n);
+	assert_int_equal(state_read(&again, bytes_of(blob, n), &generation), 0);
+	assert_int_equal(state_write(&again, 9, blob2), n);
 	assert_memory_equal(blob, blob2, n);
 	assert_true(again.rollback_index == UINT64_MAX && again.n_events == 32);
 	assert_int_equal(again.director_version[3], full.director_version[3]);
-	n = state_write(&empty, blob);
-	assert_int_equal(state_read(&again, bytes_of(blob, n)), 0);
+	n = state_write(&empty, 1, blob);
+	assert_int_equal(state_read(&again, bytes_of(blob, n), &generation), 0);
 	assert_memory_equal(&again, &empty, sizeof(empty));
 }
 
@@ -66,23 +73,28 @@ static void round_trip(void **state)
 static void damage(void **state)
 {
 	static struct state s;
-	uint8_t blob[STATE_MAX + 1];
+	static uint8_t blob[STATE_MAX + 1];
+	uint64_t generation;
 	size_t n;
 
 	(void)state;
 	fill(&s);
 	s.n_events = s.n_failed = s.n_halted = 1;
-	n = state_write(&s, blob);
+	s.root_len = 100;
+	s.log.size = 5;
+	n = state_write(&s, 3, blob);
 	for (size_t bit = 0; bit < n * 8; bit++) {
 		blob[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		assert_int_equal(state_read(&s, bytes_of(blob, n)), ERR_CORRUPT);
+		assert_int_equal(state_read(&s, bytes_of(blob, n), &generation), ERR_CORRUPT);
 		assert_int_equal(s.n_events, 0);
 		blob[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	for (size_t len = 0; len < n; len++)
-		assert_int_equal(state_read(&s, bytes_of(blob, len)), ERR_CORRUPT);
-	blob[n] = 0;
-	assert_int_equal(state_read(&s, bytes_of(blob, n + 1)), ERR_CORRUPT);
+		assert_int_equal(state_read(&s, bytes_of(blob, len), &generation), ERR_CORRUPT);
+	/* What the slot held behind it is no part of it. */
+	blob[n] = 0x55;
+	assert_int_equal(state_read(&s, bytes_of(blob, n + 1), &generation), 0);
+	assert_int_equal(generation, 3);
 }
 
 static uint32_t crc32(const uint8_t *p, size_t n)
@@ -99,8 +111,11 @@ static uint32_t crc32(const uint8_t *p, size_t n)
 
 static int read_sealed(struct state *s, uint8_t *blob, size_t n)
 {
+	uint64_t generation;
+
+	put_be32(blob + 12, (uint32_t)(n - HEAD));
 	put_be32(blob + 8, crc32(blob + 12, n - 12));
-	return state_read(s, bytes_of(blob, n));
+	return state_read(s, bytes_of(blob, n), &generation);
 }
 
 /*
@@ -116,20 +131,20 @@ static void other_contents(void **state)
 
 	(void)state;
 	fill(&s);
-	s.n_events = s.n_failed = s.n_halted = 0;
-	n = state_write(&s, blob);
+	s.n_events = s.n_failed = s.n_halted = s.root_len = 0;
+	n = state_write(&s, 3, blob);
 	memset(blob + n, 0x77, 100);
 	assert_int_equal(read_sealed(&back, blob, n + 100), 0);
 	assert_int_equal(read_sealed(&back, blob, n - 1), 0); /* no list of events yet */
 	assert_int_equal(back.last_seq, UINT32_MAX);
-	put_be32(blob + 4, 2);
+	put_be32(blob + 4, 3);
 	assert_int_equal(read_sealed(&back, blob, n), ERR_CORRUPT);
 	for (unsigned i = 0; i < 2000; i++) {
 		size_t at;
 		fill(&s);
-		n = state_write(&s, blob);
+		n = state_write(&s, 3, blob);
 		random = random * 1664525u + 1013904223u;
-		at = 12 + (random >> 8) % (n - 12);
+		at = HEAD + (random >> 8) % (n - HEAD);
 		blob[at] = (uint8_t)random;
 		if (read_sealed(&back, blob, n) != 0)
 			continue;
@@ -146,7 +161,8 @@ static void damaged_phone(void **state)
 
 	phone_settle(p);
 	assert_int_equal(p->server->enrolments, 1);
-	p->state[p->state_len / 2] ^= 1;
+	for (unsigned i = 0; i < 2; i++)
+		p->flash[i].bytes[p->flash[i].len / 2] ^= 1;
 	p->last_logged = 0;
 	phone_restart(p);
 	assert_int_equal(p->last_logged, ERR_CORRUPT);

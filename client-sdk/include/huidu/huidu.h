@@ -32,10 +32,12 @@ extern "C" {
 #define HUIDU_VERSION "0.1.0"
 #define HUIDU_API     __attribute__((visibility("default")))
 
-/* Bytes huidu_init() needs for a device, and for scratch (shared by any number of devices that
- * are driven by one thread; nothing in it outlives a call). */
-#define HUIDU_MEMORY  ((size_t)12 * 1024)
-#define HUIDU_SCRATCH ((size_t)192 * 1024)
+/* Bytes huidu_init() needs for a device (16 KiB of them for the newest Root, should it be as large
+ * as it may), and for scratch (shared by any number of devices that are driven by one thread;
+ * nothing in it outlives a call).  HUIDU_SLOT is the most a slot of the saved state takes: two. */
+#define HUIDU_MEMORY  ((size_t)34 * 1024)
+#define HUIDU_SCRATCH ((size_t)512 * 1024)
+#define HUIDU_SLOT    ((size_t)28 * 1024)
 
 typedef struct huidu huidu_t;
 
@@ -57,6 +59,8 @@ enum huidu_err {
 	HUIDU_EBAD_MAC = -1024,
 	HUIDU_ECRYPTO = -1025,
 	HUIDU_EBAD_SIGNATURE = -1026,
+	HUIDU_EBAD_ROOT = -1030,
+	HUIDU_EROOT_VERSION = -1031,
 	HUIDU_EWRONG_REPOSITORY = -1040,
 	HUIDU_EWRONG_PRODUCT = -1041,
 	HUIDU_EEXPIRED = -1042,
@@ -69,6 +73,12 @@ enum huidu_err {
 	HUIDU_EOFFER_ENDED = -1049,
 	HUIDU_EWRONG_RING = -1050,
 	HUIDU_EBUILD_HALTED = -1051,
+	HUIDU_ENOT_LOGGED = -1052,      /* no proof that the directive is public */
+	HUIDU_EFORKED = -1053,          /* the log contradicts what it said before */
+	HUIDU_ENO_TIME = -1054,         /* no clock, and no proof of the time */
+	HUIDU_EBELOW_WITNESSES = -1055, /* too few vouch for the log */
+	HUIDU_ESLOW = -1056,            /* the answer came too slowly (huidu_curl) */
+	HUIDU_ECLOSED = -1070,          /* not enrolled: the server was not told of this device */
 	HUIDU_EUNREACHABLE = -1084,
 	HUIDU_ECORRUPT = -1085
 };
@@ -151,12 +161,17 @@ struct huidu_platform {
 	/* Starts a request, which is answered once by huidu_response(), here or later. */
 	int (*http)(void *ctx, const struct huidu_request *request);
 	/*
-	 * Reads or replaces the device's state, at most 8 KiB.  `save` must be atomic and durable:
-	 * after a crash either the old bytes or the new are there.  `load` returns -ENOENT on the
-	 * first start.  `*len` is the room on entry, the length on return.
+	 * The device's state: two slots, 0 and 1, of HUIDU_SLOT bytes, which the library writes in
+	 * turns.  `state_write` must be durable when it returns (fsync); it need not be atomic,
+	 * because the slot it may tear is never the one that counts: a file or a raw partition
+	 * that is overwritten in place will do, no rename is needed.  What the slot held behind
+	 * the new bytes may stay there.
+	 *
+	 * `state_read`: *len is the room on entry, what was there on return.  -ENOENT when the slot
+	 * was never written.  A slot that cannot be read counts as torn while the other is good.
 	 */
-	int (*load)(void *ctx, void *state, size_t *len);
-	int (*save)(void *ctx, const void *state, size_t len);
+	int (*state_read)(void *ctx, unsigned slot, void *out, size_t *len);
+	int (*state_write)(void *ctx, unsigned slot, const void *data, size_t len);
 	/*
 	 * The file a build is fetched into.  `write` at offset 0 starts a new file.  `read` is for
 	 * resuming after a restart: *len is the room on entry, what was there on return (0: the end).
@@ -168,10 +183,17 @@ struct huidu_platform {
 	int (*apply)(void *ctx, const struct huidu_offer *offer);
 	/* Switches slots and restarts.  Returns 0 when the restart is under way. */
 	int (*activate)(void *ctx, const struct huidu_offer *offer);
-	uint64_t (*now_ms)(void *ctx); /* unix milliseconds */
+	uint64_t (*now_ms)(void *ctx); /* unix milliseconds, as well as the device knows */
 	int (*random)(void *ctx, void *out, size_t len);
-	/* Optional.  `what` is one line: "offer refused: ...". */
+	/* Optional.  `what` is one line: "offer refused"; `err` 0: nothing is wrong. */
 	void (*log)(void *ctx, int err, const char *what);
+	/* Optional: milliseconds since the start, sleep included (CLOCK_BOOTTIME).  A device whose
+	 * clock is not to be believed counts on with it from the last time it was told. */
+	uint64_t (*boot_ms)(void *ctx);
+	/* Optional: what the server's operator checks before a device is enrolled, for example an
+	 * Android Key Attestation over `challenge`.  *len is the room on entry (3 KiB), the
+	 * length on return. */
+	int (*attest)(void *ctx, const uint8_t challenge[32], void *out, size_t *len);
 };
 
 /*
@@ -211,12 +233,17 @@ struct huidu_config {
 	uint32_t poll_min_s;
 	uint32_t poll_max_s;
 	uint32_t stale_after_s; /* no fresh answer for so long: status.stale; 0: 3 days */
+	uint32_t hold_notice_s; /* withheld for so long: status.hold_notice; 0: 7 days */
+	uint64_t build_time_s;  /* when this build was made: it is not earlier; 0: not known */
+	/* For servers that do not enrol everybody; NULL: none.  Copied. */
+	const char *token;      /* given out by the operator; at most 127 characters */
+	const uint8_t *voucher; /* 64 bytes: the manufacturer's signature over this device's key */
 };
 
 struct huidu_status {
 	enum huidu_phase phase;
-	enum huidu_ring ring;
-	enum huidu_ring_why ring_why; /* 0: not polled yet */
+	enum huidu_ring ring;         /* as far as it is proved; never inside config.wish */
+	enum huidu_ring_why ring_why; /* 0: not polled yet; as the server says */
 	enum huidu_answer answer;
 	uint8_t device_id[16];
 	int enrolled;
@@ -228,6 +255,13 @@ struct huidu_status {
 	char build_id[64];        /* of the build under way; "" when none is */
 	uint32_t unsent;          /* events not yet acknowledged by the server */
 	uint32_t acknowledged;    /* number of the last event before those */
+	int unsync; /* the clock is not to be believed, nor was the time proved: no installs */
+	/* Since when (unix ms) the server says "not now" to what was signed for this device; 0: it
+	 * does not.  `hold_notice`: for longer than config.hold_notice_s. */
+	uint64_t held_since_ms;
+	int hold_notice;
+	uint64_t root_version; /* of the Root in force */
+	uint64_t log_size;     /* entries of the log when it was last looked at; 0: never */
 };
 
 /*
