@@ -114,13 +114,14 @@ static int act(huidu_t *h)
 	uint64_t now = sdk_clock_ms(h);
 	enum exchange_kind due = EXCHANGE_NONE;
 
-	if (poll_due_ms(h, p) <= now)
-		due = EXCHANGE_POLL;
-	else if (report_due_ms(h, p) <= now)
-		due = EXCHANGE_REPORT;
+	/* Before the poll that they are for. */
 	for (size_t i = 0; due == EXCHANGE_NONE && i < ERRANDS; i++)
 		if (errand_due_ms(h, p, i) <= now)
 			due = errands[i].kind;
+	if (due == EXCHANGE_NONE && poll_due_ms(h, p) <= now)
+		due = EXCHANGE_POLL;
+	if (due == EXCHANGE_NONE && report_due_ms(h, p) <= now)
+		due = EXCHANGE_REPORT;
 	if (due != EXCHANGE_NONE)
 		exchange_start(h, due);
 	else if (step_due_ms(h, p) <= now)

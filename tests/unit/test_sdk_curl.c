@@ -147,7 +147,7 @@ static void too_big(void **state)
 	struct wired *w = *state;
 
 	phone_settle(w->p);
-	w->l.padding = 70000;
+	w->l.padding = 200000;
 	phone_poll(w->p);
 	assert_int_equal(phone_status(w->p).last_error, HUIDU_ETOOBIG);
 	w->l.padding = 0;

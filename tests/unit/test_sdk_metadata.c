@@ -77,24 +77,6 @@ static void same_version_other_content(void **state)
 	assert_string_equal(phone_status(p).build_id, "b2");
 }
 
-/* The device's own ring and any outer one will do. */
-static void rings(void **state)
-{
-	struct phone *p = *state;
-	struct honest *s = p->server;
-
-	for (int own = 0; own < 4; own++) {
-		for (int of = 0; of < 4; of++) {
-			s->ring = (Pb__Ring)own;
-			s->director_ring = (Pb__Ring)of;
-			s->always_full = true;
-			honest_tick(s);
-			phone_poll(p);
-			assert_int_equal(phone_status(p).last_error, of < own ? ERR_WRONG_RING : 0);
-		}
-	}
-}
-
 /*
  * A clock in the past is not believed: metadata that expired before the newest is
  * expired.
@@ -125,7 +107,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(freeze, phone_set_up, phone_tear_down),
 		cmocka_unit_test_setup_teardown(
 			same_version_other_content, phone_set_up, phone_tear_down),
-		cmocka_unit_test_setup_teardown(rings, phone_set_up, phone_tear_down),
 		cmocka_unit_test_setup_teardown(clock_back, phone_set_up, phone_tear_down),
 	};
 

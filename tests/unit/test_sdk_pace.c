@@ -135,6 +135,8 @@ static void ring_changes(void **state)
 	struct honest *s = p->server;
 	unsigned full;
 
+	p->config.wish = HUIDU_CORE;
+	phone_restart(p);
 	phone_settle(p);
 	full = s->full_polls;
 	phone_poll(p);

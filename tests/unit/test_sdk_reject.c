@@ -90,7 +90,6 @@ ON(ring_none, Pb__Director, m->expires += m->ring; m->ring = 4)
 ON_REPLY(no_timestamp, r->has_timestamp = 0)
 ON_REPLY(no_snapshot, r->has_snapshot = 0)
 ON_REPLY(no_director, r->has_director = 0)
-ON_REPLY(inner_director, r->director = wire_data(s->director[2].p, s->director[2].n))
 ON_REPLY(director_for_snapshot, r->snapshot = r->director)
 ON_REPLY(empty_timestamp, r->timestamp.len = 0)
 ON_REPLY(short_timestamp, r->timestamp.len--)
@@ -172,7 +171,6 @@ static const struct row rows[] = {
 	REPLY("no timestamp", no_timestamp, ERR_MISSING_FIELD),
 	REPLY("newer snapshot not sent", no_snapshot, ERR_MISMATCH),
 	REPLY("director not sent", no_director, ERR_MISMATCH),
-	REPLY("director of an inner ring", inner_director, ERR_WRONG_RING),
 	REPLY("director in place of snapshot", director_for_snapshot, ERR_MISMATCH),
 	REPLY("empty timestamp", empty_timestamp, ERR_MISSING_FIELD),
 	REPLY("timestamp cut", short_timestamp, ERR_TRUNCATED),
