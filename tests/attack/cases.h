@@ -5,4 +5,7 @@
 #include "tests/attack/suite.h"
 
 extern const struct attack_group tuf_basic, tuf_keys, tuf_files;
-extern const struct attack_group cr_cases, ra_cases, flip_cases;
+/* cr_15, which is one of the flips. */
+void lab_flip_answer(struct lab *l, const struct attack *a);
+
+extern const struct attack_group cr_sdk, ra_sdk, flip_sdk;

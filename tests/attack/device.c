@@ -18,30 +18,29 @@ static int on_http(void *ctx, const struct huidu_request *request)
 	return huidu_curl_http(d->curl, d->h, request);
 }
 
-static int on_load(void *ctx, void *state, size_t *len)
+static int on_state_read(void *ctx, unsigned slot, void *out, size_t *len)
 {
-	struct device *d = ctx;
+	const struct device_flash *f = &((struct device *)ctx)->flash;
 
-	if (d->state_len == 0)
+	if (f->len[slot] == 0)
 		return -ENOENT;
-	assert(*len >= d->state_len);
-	memcpy(state, d->state, d->state_len);
-	*len = d->state_len;
+	assert(*len >= f->len[slot]);
+	memcpy(out, f->slot[slot], f->len[slot]);
+	*len = f->len[slot];
 	return 0;
 }
 
-static int on_save(void *ctx, const void *state, size_t len)
+static int on_state_write(void *ctx, unsigned slot, const void *data, size_t len)
 {
 	struct device *d = ctx;
 
-	assert(len <= sizeof(d->state));
+	assert(slot < 2 && len <= HUIDU_SLOT);
 	if (d->dead)
 		return -EIO;
 	d->dead = ++d->saves == d->die_at;
-	if (d->dead && !d->die_after)
-		return -EIO;
-	memcpy(d->state, state, len);
-	d->state_len = len;
+	memcpy(d->flash.slot[slot], data, d->dead && !d->die_after ? len / 2 : len);
+	if (d->flash.len[slot] < len)
+		d->flash.len[slot] = len; /* what was behind stays there */
 	return d->dead ? -EIO : 0;
 }
 
@@ -104,6 +103,14 @@ static uint64_t on_now(void *ctx)
 	return (uint64_t)((int64_t)d->world_ms + d->skew_ms);
 }
 
+/* Its clock may be wrong, but it counts. */
+static uint64_t on_boot(void *ctx)
+{
+	const struct device *d = ctx;
+
+	return d->world_ms - d->booted_ms;
+}
+
 static int on_random(void *ctx, void *out, size_t len)
 {
 	(void)ctx;
@@ -126,6 +133,7 @@ static bool start(struct device *d)
 	d->config.release_counter = d->slot.release_counter;
 	d->config.rollback_index = d->slot.rollback_index;
 	d->dead = d->restarting = false;
+	d->booted_ms = d->world_ms;
 	d->h = huidu_init(d->memory, d->scratch, &d->platform, NULL, &d->config, &d->init_error);
 	return d->h != NULL;
 }
@@ -139,13 +147,14 @@ bool device_open(struct device *d, struct repo *repo, struct wire *wire, struct 
 	d->platform = (struct huidu_platform){ .size = sizeof(d->platform),
 		.ctx = d,
 		.http = on_http,
-		.load = on_load,
-		.save = on_save,
+		.state_read = on_state_read,
+		.state_write = on_state_write,
 		.file_write = on_file_write,
 		.file_read = on_file_read,
 		.apply = on_apply,
 		.activate = on_activate,
 		.now_ms = on_now,
+		.boot_ms = on_boot,
 		.random = on_random,
 		.log = on_log };
 	d->config = (struct huidu_config){ .size = sizeof(d->config),
@@ -245,10 +254,18 @@ void device_sleep(struct device *d, uint64_t s)
 
 struct state device_state(const struct device *d)
 {
-	struct state s = { 0 };
-	int err = d->state_len == 0 ? 0 : state_read(&s, bytes_of(d->state, d->state_len));
+	struct state s = { 0 }, other;
+	uint64_t newest = 0, generation;
 
-	assert(err == 0);
+	for (unsigned i = 0; i < 2; i++) {
+		if (d->flash.len[i] == 0 ||
+			state_read(&other, bytes_of(d->flash.slot[i], d->flash.len[i]),
+				&generation) != 0 ||
+			generation < newest)
+			continue;
+		s = other;
+		newest = generation;
+	}
 	return s;
 }
 

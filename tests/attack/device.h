@@ -18,6 +18,12 @@ struct device_slot {
 	uint64_t release_counter, rollback_index;
 };
 
+/* The two slots of the state; len 0: never written. */
+struct device_flash {
+	uint8_t slot[2][HUIDU_SLOT];
+	size_t len[2];
+};
+
 struct device {
 	struct repo *repo;
 	struct wire *wire;
@@ -27,14 +33,13 @@ struct device {
 	struct huidu_config config;
 	uint64_t world_ms; /* what time it is */
 	int64_t skew_ms;   /* what the phone's clock is ahead of it */
-	uint64_t next_ms;
+	uint64_t next_ms, booted_ms;
 	int init_error;
 	int first_error; /* that the SDK named since the last refresh began */
 
-	uint8_t state[STATE_MAX];
-	size_t state_len;       /* 0: none yet */
+	struct device_flash flash;
 	unsigned saves, die_at; /* power is cut at this save; 0: never */
-	bool die_after;         /* right after it */
+	bool die_after;         /* right after it; else half of it is there */
 	bool dead;
 
 	uint8_t file[8192];

@@ -20,9 +20,9 @@
 #define REPO_P256    120u /* keys from here on are P-256, others Ed25519 */
 #define REPO_ROLE    16u
 #define REPO_ROOTS   64u
-#define REPO_BUILDS  32u
+#define REPO_BUILDS  128u
 #define REPO_OFFERS  8u
-#define REPO_LEAVES  1024u
+#define REPO_LEAVES  4096u
 #define REPO_RINGS   4u
 
 struct repo_key {
