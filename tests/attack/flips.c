@@ -126,9 +126,11 @@ static struct outcome without_candidate(struct outcome o)
 	return o;
 }
 
-static void go_back(struct lab *l, const struct device_flash *flash)
+/* As it was, and when it was. */
+static void go_back(struct lab *l, const struct device_flash *flash, uint64_t world_ms)
 {
 	l->phone.flash = *flash;
+	l->phone.world_ms = world_ms;
 	device_restart(&l->phone);
 }
 
@@ -136,6 +138,7 @@ static void go_back(struct lab *l, const struct device_flash *flash)
 static void each_byte(struct lab *l, enum left left)
 {
 	const struct device_flash flash = l->phone.flash;
+	const uint64_t world_ms = l->phone.world_ms;
 	struct outcome before = outcome(l), honest, refused, got;
 	unsigned rejected = 0;
 
@@ -151,7 +154,7 @@ static void each_byte(struct lab *l, enum left left)
 	refused.unsync = before.unsync;
 	for (flip.at = 0; flip.at < flip.len; flip.at++) {
 		int err;
-		go_back(l, &flash);
+		go_back(l, &flash, world_ms);
 		flip.on = true;
 		err = device_refresh(&l->phone);
 		flip.on = false;
@@ -255,11 +258,13 @@ void lab_flip_answer(struct lab *l, const struct attack *a)
 	struct outcome before, honest, got;
 	struct device_flash flash;
 	struct bytes answer = { NULL, 0 };
+	uint64_t world_ms;
 	uint8_t *copy;
 
 	(void)a;
 	prepare(l);
 	flash = l->phone.flash;
+	world_ms = l->phone.world_ms;
 	before = outcome(l);
 	l->wire.only = "/v1/poll";
 	l->wire.recorded = &answer;
@@ -267,7 +272,7 @@ void lab_flip_answer(struct lab *l, const struct attack *a)
 	honest = outcome(l);
 	copy = repo_take(&l->repo->kept, answer.n);
 	for (size_t i = 0; i < answer.n; i++) {
-		go_back(l, &flash);
+		go_back(l, &flash, world_ms);
 		memcpy(copy, answer.p, answer.n);
 		copy[i] ^= 1;
 		l->wire.body = bytes_of(copy, answer.n);
