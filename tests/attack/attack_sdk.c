@@ -30,7 +30,8 @@ static void print_conformance(void)
 
 int main(int argc, char **argv)
 {
-	const struct attack_group groups[] = { tuf_basic, tuf_keys, tuf_files, cr_sdk, flip_sdk };
+	const struct attack_group groups[] = { slow_sdk, tuf_basic, tuf_keys, tuf_files, cr_sdk,
+		ra_sdk, flip_sdk };
 	const struct suite suite = { groups, sizeof(groups) / sizeof(groups[0]), voids,
 		sizeof(voids) / sizeof(voids[0]), lab_stage };
 

@@ -81,60 +81,29 @@ static void one_key_twice_elsewhere(struct lab *l, const struct attack *a)
 
 /* ---- CR-5: each check on each role ---- */
 
-/* What all messages below root have, by their types' own offsets. */
-struct common {
-	uint32_t *spec_version;
-	uint64_t *version, *expires;
-	const char **repository, **product;
-};
-#define COMMON(m)                                                                                  \
-	(struct common)                                                                            \
-	{                                                                                          \
-		&(m)->spec_version, &(m)->version, &(m)->expires, &(m)->repository, &(m)->product  \
-	}
-
-static struct common common_of(enum envelope_type type, void *message)
-{
-	if (type == ENVELOPE_TIMESTAMP)
-		return COMMON((Pb__Timestamp *)message);
-	if (type == ENVELOPE_SNAPSHOT)
-		return COMMON((Pb__Snapshot *)message);
-	if (type == ENVELOPE_DIRECTOR)
-		return COMMON((Pb__Director *)message);
-	if (type == ENVELOPE_PLAN)
-		return COMMON((Pb__RolloutPlan *)message);
-	return COMMON((Pb__Targets *)message);
-}
-
-static enum envelope_type tampered; /* by the edits below */
-
 static void wrong_spec(struct repo *r, void *message)
 {
-	*common_of(tampered, message).spec_version = 2;
-	(void)r;
+	*repo_common(r, message).spec_version = 2;
 }
 
 static void wrong_expiry(struct repo *r, void *message)
 {
-	*common_of(tampered, message).expires = r->now_s;
+	*repo_common(r, message).expires = r->now_s;
 }
 
 static void wrong_repository(struct repo *r, void *message)
 {
-	*common_of(tampered, message).repository = "another";
-	(void)r;
+	*repo_common(r, message).repository = "another";
 }
 
 static void wrong_product(struct repo *r, void *message)
 {
-	*common_of(tampered, message).product = "phone2";
-	(void)r;
+	*repo_common(r, message).product = "phone2";
 }
 
 static void wrong_version(struct repo *r, void *message)
 {
-	*common_of(tampered, message).version += 1;
-	(void)r;
+	*repo_common(r, message).version += 1;
 }
 
 static void unsign(struct repo *r, Pb__Envelope *e)
@@ -202,7 +171,6 @@ static void one_check(struct lab *l, enum envelope_type type, const struct check
 	struct repo *r = l->repo;
 	bool offered = type == ENVELOPE_PLAN || type == ENVELOPE_TARGETS;
 
-	tampered = type;
 	(void)lab_offer(l);
 	r->edit[type] = c->edit;
 	r->forge[type] = c->forge;

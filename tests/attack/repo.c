@@ -122,6 +122,7 @@ struct bytes repo_sign(struct repo *r, enum envelope_type type, void *message, s
 	Pb__Envelope e = PB__ENVELOPE__INIT;
 	struct bytes payload, out;
 
+	r->signing = type;
 	if (r->edit[type] != NULL)
 		r->edit[type](r, message);
 	must(wire_pack(message, a, &payload));
@@ -135,6 +136,26 @@ struct bytes repo_sign(struct repo *r, enum envelope_type type, void *message, s
 		r->forge[type](r, &e);
 	must(wire_pack(&e, a, &out));
 	return out;
+}
+
+#define COMMON(m)                                                                                  \
+	(struct repo_common)                                                                       \
+	{                                                                                          \
+		&(m)->spec_version, &(m)->version, &(m)->expires, &(m)->repository, &(m)->product  \
+	}
+
+struct repo_common repo_common(const struct repo *r, void *message)
+{
+	if (r->signing == ENVELOPE_TIMESTAMP)
+		return COMMON((Pb__Timestamp *)message);
+	if (r->signing == ENVELOPE_SNAPSHOT)
+		return COMMON((Pb__Snapshot *)message);
+	if (r->signing == ENVELOPE_DIRECTOR)
+		return COMMON((Pb__Director *)message);
+	if (r->signing == ENVELOPE_PLAN)
+		return COMMON((Pb__RolloutPlan *)message);
+	assert(r->signing == ENVELOPE_TARGETS);
+	return COMMON((Pb__Targets *)message);
 }
 
 /* ---- root ---- */

@@ -100,6 +100,7 @@ struct repo {
 	bool no_log; /* proofs are left out */
 
 	/* Dishonesty: before it is signed; after; in the answer. */
+	enum envelope_type signing; /* what the first two are called for */
 	void (*edit[ENVELOPE__COUNT])(struct repo *r, void *message);
 	void (*forge[ENVELOPE__COUNT])(struct repo *r, Pb__Envelope *e);
 	enum envelope_type typed_as[ENVELOPE__COUNT];
@@ -147,6 +148,14 @@ void repo_publish(struct repo *r);
 void repo_tick(struct repo *r);
 /* No dishonesty; the roles are those of root `trusted`, and what came after it never was. */
 void repo_be_honest(struct repo *r, uint64_t trusted);
+
+/* What all messages below root have, of the one that is edited. */
+struct repo_common {
+	uint32_t *spec_version;
+	uint64_t *version, *expires;
+	const char **repository, **product;
+};
+struct repo_common repo_common(const struct repo *r, void *message);
 
 /* `message` in an Envelope, signed by `role`'s signers; hooks are honoured. */
 struct bytes repo_sign(struct repo *r, enum envelope_type type, void *message, struct arena *a);

@@ -41,12 +41,11 @@ void suite_note(const char *format, ...)
 	va_end(args);
 }
 
-/* One case under way, or done: what it said is in `out`. */
+/* One case under way; what it says is in `out`. */
 struct run {
 	const struct attack *attack;
 	FILE *out;
 	pid_t pid;
-	bool done, passed;
 };
 
 static void begin(const struct suite *s, struct run *r)
@@ -67,56 +66,45 @@ static void begin(const struct suite *s, struct run *r)
 	exit(0);
 }
 
-static void end(struct run *r, int status)
+static bool end(struct run *r, int status)
 {
-	r->done = true;
-	r->passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (WIFSIGNALED(status))
-		(void)fprintf(r->out, "    ended by signal %d\n", WTERMSIG(status));
-}
-
-static void show(struct run *r)
-{
+	bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	char text[4096];
 	size_t n;
 
-	(void)printf("%s %s", r->passed ? "ok    " : "FAILED", r->attack->name);
-	(void)fputs(r->passed ? " " : "\n", stdout);
+	(void)printf("%s %s%s", passed ? "ok    " : "FAILED", r->attack->name, passed ? " " : "\n");
 	rewind(r->out);
 	while ((n = fread(text, 1, sizeof(text), r->out)) > 0)
 		(void)fwrite(text, 1, n, stdout);
-	if (r->passed)
-		(void)putchar('\n');
+	if (WIFSIGNALED(status))
+		(void)printf("    ended by signal %d", WTERMSIG(status));
+	(void)putchar('\n');
 	(void)fclose(r->out);
+	return passed;
 }
 
-static void reap(struct run *runs, size_t n)
+/* Waits for one to end; its line comes then.  False when it failed. */
+static bool reap(struct run *runs, size_t n)
 {
 	int status;
 	pid_t pid = wait(&status);
 
-	assert(pid > 0);
 	for (size_t i = 0; i < n; i++)
 		if (runs[i].pid == pid)
-			end(&runs[i], status);
+			return end(&runs[i], status);
+	assert(!"a child of ours");
 }
 
-/* Several at once, for some wait; their lines in order. */
+/* Several at once, because some wait. */
 static unsigned run_all(const struct suite *s, struct run *runs, size_t n)
 {
-	size_t begun = 0, shown = 0, ended = 0;
+	size_t begun = 0;
 	unsigned failed = 0;
 
-	while (shown < n) {
+	for (size_t ended = 0; ended < n; ended++) {
 		while (begun < n && begun - ended < AT_ONCE)
 			begin(s, &runs[begun++]);
-		if (runs[shown].done) {
-			show(&runs[shown]);
-			failed += !runs[shown++].passed;
-			continue;
-		}
-		reap(runs, begun);
-		ended++;
+		failed += !reap(runs, begun);
 	}
 	return failed;
 }
