@@ -23,6 +23,7 @@ struct huidu_curl {
 	struct curl_slist *post_headers;
 	char *server, *ca_file;
 	const char *scheme;
+	long least_bytes_s, least_over_s;
 
 	/* Of the request under way: */
 	huidu_t *h;
@@ -69,6 +70,8 @@ struct huidu_curl *huidu_curl_new(const char *server, const char *ca_file)
 	if (c == NULL)
 		goto out;
 	c->scheme = scheme;
+	c->least_bytes_s = SLOW_BYTES_S;
+	c->least_over_s = SLOW_S;
 	c->easy = curl_easy_init();
 	c->post_headers = post_headers();
 	c->server = strdup(server);
@@ -84,6 +87,12 @@ struct huidu_curl *huidu_curl_new(const char *server, const char *ca_file)
 out:
 	huidu_curl_free(c);
 	return NULL;
+}
+
+void huidu_curl_least_rate(struct huidu_curl *c, uint32_t bytes_s, uint32_t over_s)
+{
+	c->least_bytes_s = (long)bytes_s;
+	c->least_over_s = (long)over_s;
 }
 
 void huidu_curl_free(struct huidu_curl *c)
@@ -169,8 +178,8 @@ static void set_common(struct huidu_curl *c, struct setter *s)
 	set_pointer(s, CURLOPT_USERAGENT, "huidu/" HUIDU_VERSION);
 	set_long(s, CURLOPT_NOSIGNAL, 1);
 	set_long(s, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-	set_long(s, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES_S);
-	set_long(s, CURLOPT_LOW_SPEED_TIME, SLOW_S);
+	set_long(s, CURLOPT_LOW_SPEED_LIMIT, c->least_bytes_s);
+	set_long(s, CURLOPT_LOW_SPEED_TIME, c->least_over_s);
 	set_pointer(s, CURLOPT_WRITEDATA, c);
 	if (s->error == CURLE_OK)
 		s->error = curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -20,6 +20,8 @@ struct huidu_curl;
  */
 struct huidu_curl *huidu_curl_new(const char *server, const char *ca_file);
 void huidu_curl_free(struct huidu_curl *c);
+/* An answer that brings less than this for so many seconds is given up; 1 KiB/s and 60 s at first. */
+void huidu_curl_least_rate(struct huidu_curl *c, uint32_t bytes_s, uint32_t over_s);
 
 /* For the http hook: sends `request`, and gives `h` the answer. */
 int huidu_curl_http(struct huidu_curl *c, huidu_t *h, const struct huidu_request *request);

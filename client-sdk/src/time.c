@@ -23,7 +23,8 @@ static bool clock_is_good(const huidu_t *h)
 {
 	uint64_t clock_s = sdk_clock_ms(h) / 1000, least = floor_s(h);
 
-	return clock_s >= least && clock_s - least <= AHEAD_MAX_S;
+	/* A device that was told nothing yet has nothing better than its clock. */
+	return least == 0 || (clock_s >= least && clock_s - least <= AHEAD_MAX_S);
 }
 
 static uint64_t boot_ms(const huidu_t *h)

@@ -110,6 +110,7 @@ int honest_grant(struct honest *s, struct bytes in, struct bytes *out)
 {
 	Pb__GrantReply reply = PB__GRANT_REPLY__INIT;
 	Pb__RingGrant grant = PB__RING_GRANT__INIT;
+	uint8_t id[ID_LEN];
 	struct bytes body, envelope;
 	int status = honest_unseal(s, "/v1/grant", in, &body);
 
@@ -120,7 +121,8 @@ int honest_grant(struct honest *s, struct bytes in, struct bytes *out)
 	grant.spec_version = 1;
 	grant.repository = HONEST_REPOSITORY;
 	grant.product = HONEST_PRODUCT;
-	grant.device_id = wire_data(s->device_id, ID_LEN);
+	memcpy(id, s->device_id, ID_LEN); /* to be edited */
+	grant.device_id = wire_data(id, ID_LEN);
 	grant.ring = (uint32_t)s->ring;
 	grant.issued_at = s->now_s;
 	grant.expires = s->now_s + s->grant_for_s;

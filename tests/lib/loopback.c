@@ -67,6 +67,18 @@ static bool send_all(int fd, const void *data, size_t n)
 	return true;
 }
 
+static bool trickle(int fd, struct bytes body, unsigned ms)
+{
+	const struct timespec pause = { 0, (long)ms * 1000000 };
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < body.n; i++) {
+		ok = send_all(fd, body.p + i, 1);
+		(void)nanosleep(&pause, NULL); /* shorter does no harm */
+	}
+	return ok;
+}
+
 static bool answer(struct loopback *l, int fd, const struct http_request *r)
 {
 	static const uint8_t zeros[200000];
@@ -95,6 +107,8 @@ static bool answer(struct loopback *l, int fd, const struct http_request *r)
 		redirect != NULL ? redirect : "", redirect != NULL ? "\r\n" : "",
 		hit && l->header != NULL ? l->header : "");
 	send_n = hit && l->cut_after > 0 && body.n > l->cut_after ? l->cut_after : body.n;
+	if (hit && l->trickle_ms > 0)
+		return send_all(fd, head, (size_t)n) && trickle(fd, body, l->trickle_ms);
 	return send_all(fd, head, (size_t)n) && send_all(fd, body.p, send_n) && send_n == body.n &&
 		send_all(fd, zeros, hit ? l->padding : 0);
 }

@@ -18,6 +18,7 @@ struct loopback {
 	const char *redirect; /* a Location, with 307; files are under /mirror too */
 	size_t cut_after;     /* 0: never; bytes of a body until the connection breaks */
 	size_t padding;       /* zeros behind every body */
+	unsigned trickle_ms;  /* 0: never; a byte of a body each */
 	bool ignores_range;
 	unsigned requests;
 

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include <huidu/huidu.h>
+
 #include "tests/lib/loopback.h"
 
 #define EVENT(kind) PB__EVENT_KIND__EVENT_##kind
@@ -20,6 +22,7 @@
 
 /* A directory with the Root, two programs, and what they leave there. */
 struct place {
+	const char *extra; /* one more argument; NULL: none */
 	struct loopback l;
 	struct honest *server;
 	char dir[64], root[96], state[96], install[96], health[96];
@@ -108,7 +111,7 @@ static pid_t start(const struct place *p, const char *more)
 	(void)execl(agent, agent, "--server", p->l.url, "--root", p->root, "--repository",
 		HONEST_REPOSITORY, "--product", HONEST_PRODUCT, "--build", "b1", "--counter", "1",
 		"--state", p->state, "--install", p->install, "--health", p->health, "--wish",
-		"dev", more, (char *)NULL);
+		"dev", more, p->extra, (char *)NULL);
 	_exit(99);
 }
 
@@ -291,10 +294,54 @@ static void usage(void **state)
 	assert_int_equal(end_of(start(p, "--server=ftp://x")), 1);
 }
 
+/* What a server that does not take everybody asks for, and a file that is no voucher. */
+static void credentials(void **state)
+{
+	struct place *p = *state;
+	char voucher[256], option[300];
+	const uint8_t bytes[64] = { 5, 4, 3 };
+
+	p->server->closed = true;
+	p->server->token = "t0ken";
+	assert_int_equal(once(p), 1);
+	p->extra = "--token=t0ken";
+	assert_int_equal(once(p), 0);
+	assert_int_equal(p->server->enrolments, 1);
+	(void)snprintf(option, sizeof(option), "--voucher=%s", p->root);
+	p->extra = option;
+	assert_int_equal(once(p), 1);
+	(void)snprintf(voucher, sizeof(voucher), "%s", in(p, "voucher"));
+	write_file(voucher, bytes, sizeof(bytes), 0600);
+	(void)snprintf(option, sizeof(option), "--voucher=%s", voucher);
+	p->server->closed = false;
+	assert_int_equal(remove(in(p, "state/state")), 0); /* it enrols again */
+	assert_int_equal(once(p), 0);
+	assert_int_equal(p->server->enrolments, 2);
+	assert_memory_equal(p->server->shown.voucher, bytes, sizeof(bytes));
+	assert_int_equal(remove(voucher), 0);
+}
+
+/* Wherever its state was cut off, it starts: the other slot has it. */
+static void torn_state(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(once(p), 0);
+	assert_int_equal(once(p), 0);
+	assert_int_equal(truncate(in(p, "state/state"), (off_t)HUIDU_SLOT + 100), 0);
+	assert_int_equal(once(p), 0);
+	assert_int_equal(p->server->enrolments, 1);
+	assert_int_equal(truncate(in(p, "state/state"), 100), 0);
+	assert_int_equal(once(p), 0);
+	assert_int_equal(p->server->enrolments, 2);
+}
+
 int main(void)
 {
 #define PLACED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(credentials, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(torn_state, set_up, tear_down),
 		PLACED(update),
 		PLACED(not_healthy),
 		PLACED(install_fails),

@@ -98,11 +98,12 @@ static void die_at_each_save(void **state)
 
 	(void)state;
 	assert_true(n > 10);
-	for (unsigned i = 0; i < 2 * n; i++) {
+	for (unsigned i = 0; i < 3 * n; i++) {
 		struct phone *p = fresh();
 		bool switched;
-		p->die_at = i / 2 + 1;
-		p->die_after = i % 2 == 1;
+		p->die_at = i / 3 + 1;
+		p->die_after = i % 3 == 2;
+		p->die_bytes = i % 3 * 1000; /* none, or the slot is torn */
 		life(p);
 		switched = strcmp(p->slot.build_id, "b2") == 0;
 		unswitched += !switched;

@@ -354,6 +354,26 @@ static void tls(void **state)
 	tls_stop(&t);
 }
 
+/* A byte at a time: given up, and named; the next honest answer is taken. */
+static void slow(void **state)
+{
+	static const char *const paths[] = { "/v1/poll", "/v1/artifact" };
+	struct wired *w = *state;
+
+	phone_settle(w->p);
+	offer(w);
+	huidu_curl_least_rate(w->curl, 1000, 1);
+	w->l.trickle_ms = 20;
+	for (size_t i = 0; i < 2; i++) {
+		w->l.only = paths[i];
+		phone_poll(w->p);
+		assert_int_equal(phone_status(w->p).last_error, HUIDU_ESLOW);
+	}
+	w->l.only = NULL;
+	w->l.trickle_ms = 0;
+	installs(w);
+}
+
 int main(void)
 {
 #define WIRED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -364,6 +384,7 @@ int main(void)
 		WIRED(busy),
 		WIRED(error_page),
 		WIRED(too_big),
+		WIRED(slow),
 		WIRED(too_long),
 		WIRED(redirects),
 		WIRED(elsewhere),

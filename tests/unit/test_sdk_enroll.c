@@ -224,10 +224,116 @@ static void consent(void **state)
 	assert_int_equal(s->enrolments, 2);
 }
 
+static uint8_t voucher[64] = { 1, 2, 3, 64 };
+static uint8_t attested[32];
+static size_t attestation_len;
+
+static int attest(void *ctx, const uint8_t challenge[32], void *out, size_t *len)
+{
+	(void)ctx;
+	assert_int_equal(*len, 3072);
+	memcpy(attested, challenge, sizeof(attested));
+	memset(out, 0x77, 3072);
+	*len = attestation_len;
+	return 0;
+}
+
+/* What a server that does not take everybody asks for. */
+static void credentials(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+	char token[128];
+
+	memset(token, 't', 127);
+	token[127] = '\0';
+	attestation_len = 3072;
+	p->config.token = token;
+	p->config.voucher = voucher;
+	p->platform.attest = attest;
+	phone_restart(p);
+	phone_step(p);
+	phone_settle(p);
+	assert_true(phone_status(p).enrolled);
+	assert_string_equal(s->shown.token, token);
+	assert_int_equal(s->shown.voucher_len, 64);
+	assert_memory_equal(s->shown.voucher, voucher, 64);
+	assert_int_equal(s->shown.attestation_len, 3072);
+	assert_int_equal(s->shown.attestation[3071], 0x77);
+	assert_memory_equal(attested, s->challenge, 32);
+}
+
+static int cannot_attest(void *ctx, const uint8_t challenge[32], void *out, size_t *len)
+{
+	(void)ctx;
+	(void)challenge;
+	(void)out;
+	(void)len;
+	return -ENODEV;
+}
+
+static int attests_too_much(void *ctx, const uint8_t challenge[32], void *out, size_t *len)
+{
+	(void)ctx;
+	(void)challenge;
+	(void)out;
+	*len = 3073;
+	return 0;
+}
+
+static void no_attestation(void **state)
+{
+	static int (*const hooks[])(
+		void *, const uint8_t *, void *, size_t *) = { cannot_attest, attests_too_much };
+	static const int want[] = { -ENODEV, ERR_TOO_BIG };
+	struct phone *p = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		p->platform.attest = hooks[i];
+		phone_restart(p);
+		phone_settle(p);
+		assert_int_equal(p->last_logged, want[i]);
+		assert_false(phone_status(p).enrolled);
+	}
+	attestation_len = 0;
+	p->platform.attest = attest;
+	phone_restart(p);
+	phone_settle(p);
+	assert_true(phone_status(p).enrolled);
+	assert_int_equal(p->server->shown.attestation_len, 0);
+}
+
+/* Said so, asked again an hour later at the soonest, and in when the server has been told. */
+static void closed(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	s->closed = true;
+	s->token = "right";
+	p->config.token = "wrong";
+	phone_restart(p);
+	phone_settle(p);
+	assert_int_equal(phone_status(p).last_error, ERR_CLOSED);
+	assert_int_equal(phone_status(p).phase, HUIDU_ENROLLING);
+	assert_true(p->next_ms - p->clock_ms >= HOUR);
+	p->requests = 0;
+	phone_run(p, 24 * HOUR);
+	assert_in_range(p->requests, 5, 24);
+	assert_int_equal(s->polls, 0);
+	s->token = "wrong";
+	phone_run(p, 24 * HOUR);
+	assert_true(phone_status(p).enrolled);
+	assert_int_equal(phone_status(p).last_error, 0);
+}
+
 int main(void)
 {
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(credentials, phone_set_up, phone_tear_down),
+		cmocka_unit_test_setup_teardown(no_attestation, phone_set_up, phone_tear_down),
+		cmocka_unit_test_setup_teardown(closed, phone_set_up, phone_tear_down),
 		ON_PHONE(interval_of_enrolment),
 		ON_PHONE(enrolling_backs_off),
 		cmocka_unit_test(bad_enrolments),

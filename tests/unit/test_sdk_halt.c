@@ -70,16 +70,23 @@ static const struct stop_at {
 };
 #define STOPS (sizeof(stops) / sizeof(stops[0]))
 
-static struct phone *at(size_t i)
+/* Where offers go on for so long. */
+static struct phone *at_for(size_t i, uint64_t offers_for_s)
 {
 	struct phone *p = phone_new(honest_new(PHONE_T0 / 1000));
 
+	p->server->offers_for_s = offers_for_s;
 	assert_true(phone_start(p));
 	stops[i].go(p);
 	assert_string_equal(phone_status(p).build_id, "b2");
 	assert_int_equal(phone_status(p).phase, stops[i].phase);
 	p->cut_after = 0;
 	return p;
+}
+
+static struct phone *at(size_t i)
+{
+	return at_for(i, 6 * 3600);
 }
 
 static void end(struct phone *p)
@@ -332,6 +339,27 @@ static void unreachable_at_each(void **state)
 	(void)state;
 }
 
+/* Offers would go on for days, but the newest Timestamp is a day old. */
+static void stale_at_each(void **state)
+{
+	for (size_t i = 0; i < STOPS; i++) {
+		struct phone *p = at_for(i, 10 * 86400);
+		p->only = "/v1/poll";
+		p->status = -ETIMEDOUT;
+		phone_sleep(p, 24 * HOUR + 1000);
+		if (p->apply_later)
+			phone_apply_ends(p, 0);
+		phone_run(p, 30 * HOUR);
+		assert_int_equal(p->activations, 0);
+		assert_int_equal(phone_status(p).phase, HUIDU_IDLE);
+		p->status = 0;
+		phone_run(p, 30 * HOUR);
+		assert_string_equal(p->slot.build_id, "b2");
+		end(p);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
@@ -346,6 +374,7 @@ int main(void)
 		cmocka_unit_test(paused_at_each),
 		cmocka_unit_test(offers_end_at_each),
 		cmocka_unit_test(unreachable_at_each),
+		cmocka_unit_test(stale_at_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,39 @@ static void superseded(void **state)
 	end(p);
 }
 
+static const char *odd_path;
+
+static void with_path(struct honest *s, enum envelope_type type, void *message)
+{
+	(void)s;
+	if (type == ENVELOPE_TARGETS)
+		((Pb__Targets *)message)->targets[0]->path = odd_path;
+}
+
+/* The path in Targets names nothing here: the file is known by its hash. */
+static void odd_paths(void **state)
+{
+	static const char *const paths[] = { "../../etc/passwd", "/etc/passwd", "", ".", "..",
+		"a/../../b", "C:\\windows", "%2e%2e%2f", "?#", "state" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct phone *p = start();
+		struct honest *s = p->server;
+		char want[128] = "/v1/artifact/";
+		odd_path = paths[i];
+		s->edit = with_path;
+		honest_add_offer(s, new_build(s), 3, PPM);
+		s->answer = PB__ANSWER__ANSWER_OFFER;
+		honest_publish(s);
+		p->cut_after = 1; /* stays at the file */
+		phone_poll(p);
+		hex_encode(want + strlen(want), s->builds[0].sha256, SHA256_LEN);
+		assert_string_equal(p->last_path, want);
+		end(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +330,7 @@ int main(void)
 		cmocka_unit_test(way_back),
 		cmocka_unit_test(way_back_forged),
 		cmocka_unit_test(superseded),
+		cmocka_unit_test(odd_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

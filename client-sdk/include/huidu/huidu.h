@@ -225,7 +225,7 @@ struct huidu_config {
 	const char *build_id;   /* what runs now; at most 63 */
 	uint64_t release_counter;
 	uint64_t rollback_index;
-	const void *root; /* Envelope of the Root this device was made with; must stay valid */
+	const void *root; /* Envelope of the Root this build was made with; read in huidu_init() */
 	size_t root_len;
 	enum huidu_ring wish; /* innermost ring the user opted in to */
 	int reports;          /* 0: poll without an id, report nothing */
