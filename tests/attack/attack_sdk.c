@@ -31,7 +31,7 @@ static void print_conformance(void)
 int main(int argc, char **argv)
 {
 	const struct attack_group groups[] = { slow_sdk, tuf_basic, tuf_keys, tuf_files, cr_sdk,
-		ra_sdk, flip_sdk };
+		ra_sdk, flip_sdk, drawer_sdk };
 	const struct suite suite = { groups, sizeof(groups) / sizeof(groups[0]), voids,
 		sizeof(voids) / sizeof(voids[0]), lab_stage };
 

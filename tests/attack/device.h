@@ -12,6 +12,8 @@
 #include "tests/attack/wire.h"
 
 #define WORLD_T0_S 1790000000u
+/* The skew of a clock that has just begun to count. */
+#define DEVICE_1970(d) (10000 - (int64_t)(d)->world_ms)
 
 struct device_slot {
 	char build_id[64];

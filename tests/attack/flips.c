@@ -234,7 +234,7 @@ static void flip_time_statement(struct lab *l, const struct attack *a)
 	lab_start(l);
 	(void)lab_offer(l);
 	repo_publish(l->repo);
-	l->phone.skew_ms = -(int64_t)l->phone.world_ms; /* 1970 */
+	l->phone.skew_ms = DEVICE_1970(&l->phone);
 	l->phone.holds_apply = true;
 	device_restart(&l->phone);
 	l->repo->edit_time = flip_time;

@@ -387,7 +387,7 @@ static void rtc_1970(struct lab *l, const struct attack *a)
 	(void)a;
 	l->repo->now_s = WORLD_T0_S;
 	lab_boot(l);
-	l->phone.skew_ms = -(int64_t)l->phone.world_ms;
+	l->phone.skew_ms = DEVICE_1970(&l->phone);
 	device_restart(&l->phone);
 	installs_only_with_proof(l);
 }
