@@ -92,7 +92,7 @@ static bool reap(struct run *runs, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (runs[i].pid == pid)
 			return end(&runs[i], status);
-	assert(!"a child of ours");
+	abort(); /* no child of ours */
 }
 
 /* Several at once, because some wait. */
