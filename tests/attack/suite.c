@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define AT_ONCE   3u
-#define SECONDS   120u /* a case, at most */
+#define SECONDS   240u /* a case, at most */
 #define NOTE_MAX  200u
 #define CASES_MAX 256u
 
