@@ -6,7 +6,7 @@
 #include "bench/fleet/model.h"
 #include "bench/fleet/net.h"
 
-#define PHONE_STATE_MAX 8192
+#define PHONE_STATE_MAX 12288
 
 enum phone_life { PHONE_ON, PHONE_RESTARTING, PHONE_BRICKED };
 

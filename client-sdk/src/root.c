@@ -90,10 +90,11 @@ int root_start(huidu_t *h)
 		return err;
 	if (strcmp(factory->repository, h->repository) != 0)
 		return ERR_WRONG_REPOSITORY;
+	if (bytes_eq(in, bytes_of(s->root, s->root_len)))
+		return 0;
 	if (s->root_len > 0)
 		old = root_open(&h->crypto, bytes_of(s->root, s->root_len), &a, &unused);
-	if (old == NULL || factory->version > old->version ||
-		(factory->version == old->version && !bytes_eq(in, bytes_of(s->root, s->root_len))))
+	if (old == NULL || factory->version >= old->version)
 		adopt(s, old, factory, in);
 	return 0;
 }
