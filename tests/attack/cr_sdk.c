@@ -395,6 +395,13 @@ static void sig_len(struct repo *r, Pb__Envelope *e)
 	e->signatures[0]->sig = wire_data(bytes, wrong_len);
 }
 
+/* The hash is right, the length is not. */
+static void longer_than_it_is(struct repo *r, void *message)
+{
+	((Pb__Timestamp *)message)->snapshot->length++;
+	(void)r;
+}
+
 /* Mender CVE-2025-67903: an empty hash, a signature of another length. */
 static void wrong_lengths(struct lab *l, const struct attack *a)
 {
@@ -403,6 +410,10 @@ static void wrong_lengths(struct lab *l, const struct attack *a)
 
 	(void)a;
 	lab_start(l);
+	r->edit[ENVELOPE_TIMESTAMP] = longer_than_it_is;
+	repo_publish(r);
+	lab_rejects(l, ERR_MISMATCH);
+	repo_be_honest(r, 1);
 	for (unsigned i = 0; i < 5; i++) {
 		wrong_len = hashes[i];
 		r->edit[ENVELOPE_SNAPSHOT] = hash_len_snapshot;

@@ -364,10 +364,26 @@ static void witness_below_k(struct lab *l, const struct attack *a)
 
 /* ---- time ---- */
 
+static struct bytes proof_for_another(struct repo *r)
+{
+	Pb__TimeRequest q = PB__TIME_REQUEST__INIT;
+	struct bytes body, proof;
+	uint8_t nonce[SHA256_LEN] = { 1 }, *copy;
+
+	q.nonce = wire_data(nonce, sizeof(nonce));
+	CHECK_ERR(wire_pack(&q, &r->kept, &body), 0);
+	CHECK_EQ(repo_post(r, "/v1/time", body, &proof), 200);
+	copy = repo_take(&r->kept, proof.n);
+	memcpy(copy, proof.p, proof.n);
+	r->times = 0;
+	return bytes_of(copy, proof.n);
+}
+
 /* It does not install on a clock it cannot believe; it does when the server proves the time. */
 static void installs_only_with_proof(struct lab *l)
 {
 	const char *id = lab_offer(l)->build->id;
+	const struct bytes old_proof = proof_for_another(l->repo);
 
 	repo_publish(l->repo);
 	l->wire.only = "/v1/time";
@@ -378,6 +394,11 @@ static void installs_only_with_proof(struct lab *l)
 	CHECK(l->repo->times > 0);
 	CHECK_EQ(l->phone.applies, 0);
 	CHECK(runs(l, "b1"));
+	/* An old proof, of a nonce that is another's. */
+	l->wire.status = 0;
+	l->wire.body = old_proof;
+	CHECK_ERR(device_refresh(&l->phone), ERR_NO_TIME);
+	CHECK(device_status(&l->phone).unsync);
 	wire_be_honest(&l->wire);
 	lab_installs(l, id);
 }
