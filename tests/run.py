@@ -3,6 +3,7 @@
 """Runs test suites and adds up what they say.  The last line is `N passed, N failed`."""
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -57,10 +58,32 @@ def pytest(build, folder, extra=()):
         return passed, failed or ([f"pytest {folder}"] if done.returncode != 0 else [])
 
 
+ATTACKS = ("attack_sdk", "attack_server", "attack_story")
+
+
+def attack(build, *options):
+    """A line a case, as they end."""
+    passed, failed = 0, []
+    for name in ATTACKS:
+        with subprocess.Popen([os.path.join(build, "tests", name), *options], text=True,
+                              stdout=subprocess.PIPE) as program:
+            last = ""
+            for last in program.stdout:
+                if last.startswith("FAILED"):
+                    failed.append(f"attack {last.split(maxsplit=1)[1].strip()}")
+                passed += last.startswith("ok ")
+                if not re.fullmatch(r"\d+ passed, \d+ failed\n", last):
+                    print(last, end="", flush=True)
+        if program.returncode != 0 and not last.endswith("failed\n"):
+            failed.append(name)
+    return passed, failed
+
+
 def suites(args):
     return {
         "unit": lambda: meson(args.build, "unit"),
         "scenario": lambda: pytest(args.build, "tests/scenario"),
+        "attack": lambda: attack(args.build),
         "asan": lambda: asan(args.asan),
     }
 
@@ -71,7 +94,8 @@ def asan(build):
     os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
     unit_passed, unit_failed = meson(build, "unit")
     passed, failed = pytest(build, "tests/scenario")
-    return unit_passed + passed, unit_failed + failed
+    attack_passed, attack_failed = attack(build)
+    return (unit_passed + passed + attack_passed, unit_failed + failed + attack_failed)
 
 
 def main():
@@ -79,6 +103,8 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--asan", required=True)
     parser.add_argument("--full", action="store_true", help="the long form of each suite")
+    parser.add_argument("--list", action="store_true",
+                        help="the attacks' cases, and those that do not apply")
     parser.add_argument("suites", nargs="*")
     args = parser.parse_args()
     known = suites(args)
@@ -86,6 +112,9 @@ def main():
         if name not in known:
             print(f"there is no suite '{name}'; there are: {' '.join(known)}", file=sys.stderr)
             return 2
+    if args.list:
+        attack(args.build, "--list")
+        return 0
     passed, failed = 0, []
     for name in args.suites or known:
         started = time.monotonic()

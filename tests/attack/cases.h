@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The groups of cases; each file has one. */
+#pragma once
+
+#include "tests/attack/suite.h"
+
+/* cr_15, which is one of the flips. */
+void lab_flip_answer(struct lab *l, const struct attack *a);
+
+/* On phones. */
+extern const struct attack_group tuf_basic, tuf_keys, tuf_files;
+extern const struct attack_group cr_sdk, ra_sdk, flip_sdk, slow_sdk, drawer_sdk;
+/* On the server. */
+extern const struct attack_group cr_server, cr_http, ra_server;
