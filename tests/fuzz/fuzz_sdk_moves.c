@@ -64,6 +64,77 @@ int __wrap_crypto_random(void *out, size_t n)
 	return 0;
 }
 
+/*
+ * Signatures are hashes here, ten times as fast and no easier to make by changing bytes: who would
+ * forge one must first have the idea to hash.
+ */
+int __wrap_crypto_key_sign(
+	const struct crypto_key *key, struct bytes message, uint8_t sig[SIG_LEN]);
+int __wrap_crypto_key_verify(
+	uint32_t scheme, struct bytes public_key, struct bytes message, const uint8_t sig[SIG_LEN]);
+
+static void toy_sign(struct bytes public_key, struct bytes message, uint8_t sig[SIG_LEN])
+{
+	struct bytes part[] = { public_key, message };
+	int err = crypto_sha256(part, 2, sig);
+
+	assert(err == 0);
+	memcpy(sig + SHA256_LEN, sig, SHA256_LEN);
+}
+
+int __wrap_crypto_key_sign(const struct crypto_key *key, struct bytes message, uint8_t sig[SIG_LEN])
+{
+	uint8_t public_key[PUBLIC_MAX];
+
+	toy_sign(bytes_of(public_key, crypto_key_public(key, public_key)), message, sig);
+	return 0;
+}
+
+int __wrap_crypto_key_verify(
+	uint32_t scheme, struct bytes public_key, struct bytes message, const uint8_t sig[SIG_LEN])
+{
+	uint8_t want[SIG_LEN];
+
+	(void)scheme;
+	toy_sign(public_key, message, want);
+	return memcmp(want, sig, SIG_LEN) == 0 ? 0 : ERR_BAD_SIGNATURE;
+}
+
+/* Reading a key is slow, too: each once, and for good. */
+int __real_crypto_key_read(struct bytes der, struct crypto_key **out);
+int __wrap_crypto_key_read(struct bytes der, struct crypto_key **out);
+void __wrap_crypto_key_free(struct crypto_key *key);
+
+int __wrap_crypto_key_read(struct bytes der, struct crypto_key **out)
+{
+	static struct {
+		uint8_t der[KEY_DER_MAX];
+		size_t n;
+		struct crypto_key *key;
+	} known[256];
+	size_t i = 0;
+	int err;
+
+	while (i < 256 && known[i].key != NULL &&
+		!bytes_eq(der, bytes_of(known[i].der, known[i].n)))
+		i++;
+	assert(i < 256 && der.n <= KEY_DER_MAX);
+	*out = known[i].key;
+	if (*out != NULL)
+		return 0;
+	err = __real_crypto_key_read(der, out);
+	assert(err == 0);
+	memcpy(known[i].der, der.p, der.n);
+	known[i].n = der.n;
+	known[i].key = *out;
+	return 0;
+}
+
+void __wrap_crypto_key_free(struct crypto_key *key)
+{
+	(void)key;
+}
+
 /* ---- what must always be so ---- */
 
 static const struct honest_offer *approved(const char *build_id)
