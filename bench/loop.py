@@ -46,8 +46,9 @@ class Huidud:
                          ("fill_every: 10m", "fill_every: 100ms"), *changes):
             assert old in text, old
             text = text.replace(old, new)
+        text = re.sub("^(environment|enrol):", r"# \1:", text, flags=re.M)
         with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
+            f.write(text + "environment: trial\nenrol: open\n")
         command = [f"{build}/server/huidud", "-c", path]
         self.process = subprocess.Popen((["taskset", "-c", str(pin)] if pin is not None else []) +
                                         command, stderr=subprocess.DEVNULL)

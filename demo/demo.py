@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -116,8 +117,9 @@ class Demo:
             if old not in config:
                 raise SystemExit(f"{path}: no '{old}' in it")
             config = config.replace(old, new)
+        config = re.sub("^(environment|enrol):", r"# \1:", config, flags=re.M)
         with open(path, "w", encoding="utf-8") as f:
-            f.write(config)
+            f.write(config + "environment: trial  # takes every device\n")
         shutil.copy(os.path.join(HERE, "plan.yaml"), os.path.join(self.dir, "plans/demo.yaml"))
 
     def start_server(self):

@@ -4,6 +4,7 @@
 const struct lint_rules wire_device = { 16 * 1024, 32, 0 };
 const struct lint_rules wire_envelope = { 64 * 1024, 16, 0 };
 const struct lint_rules wire_signed = { 64 * 1024, 256, 16 };
+const struct lint_rules wire_command = { 64 * 1024, 1024, 16 };
 const struct lint_rules wire_admin = { 4 * 1024 * 1024, 4096, 0 };
 
 void *arena_alloc(struct arena *a, size_t n)

@@ -23,6 +23,7 @@ void *arena_alloc(struct arena *a, size_t n);
 extern const struct lint_rules wire_device;   /* a device's request body */
 extern const struct lint_rules wire_envelope; /* an Envelope, from anywhere */
 extern const struct lint_rules wire_signed;   /* a signed payload: newer fields are tolerated */
+extern const struct lint_rules wire_command;  /* an AdminCommand: seats for 1 000 devices */
 extern const struct lint_rules wire_admin;    /* the admin socket, and a poll's answer */
 
 /*

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "server/base/clock.h"
 #include "server/base/file.h"
@@ -41,13 +42,17 @@ static int open_root(struct parts *p)
 /* Forked before there is a thread or a socket. */
 static int open_signer(struct parts *p)
 {
-	char *floor = mem_printf("%s/floor", p->config.data);
+	char *ledger = mem_printf("%s/ledger", p->config.data);
 	struct signer_config config = {
-		.online_dir = p->config.online, .floor_path = floor, .root = p->root->envelope
+		.online_dir = p->config.online, .ledger_path = ledger, .root = p->root->envelope
 	};
-	int err = signer_start(&config, &p->signer, p->error);
+	int err;
 
-	free(floor);
+	/* What is wrong with the folder, the ledger's opening says. */
+	(void)mkdir(p->config.data, 0700);
+	err = signer_start(&config, &p->signer, p->error);
+
+	free(ledger);
 	return err;
 }
 

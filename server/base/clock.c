@@ -24,6 +24,11 @@ uint64_t clock_mono_ms(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_boot_ms(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
 const char *clock_text(uint64_t unix_ms, char out[CLOCK_TEXT])
 {
 	time_t s = (time_t)(unix_ms / 1000);

@@ -8,5 +8,6 @@
 
 uint64_t clock_ms(void);      /* unix milliseconds */
 uint64_t clock_mono_ms(void); /* never steps; for intervals */
+uint64_t clock_boot_ms(void); /* the same, and counts the time the machine slept */
 /* RFC 3339, UTC; returns `out`. */
 const char *clock_text(uint64_t unix_ms, char out[CLOCK_TEXT]);

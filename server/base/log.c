@@ -35,6 +35,11 @@ void log_init(const char *name, enum log_level max)
 	state.journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
+void log_name(const char *name)
+{
+	state.name = name;
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
 	int saved = errno, n;

@@ -92,6 +92,11 @@ static bool word(const char *s, const char *const *words, uint32_t *out)
 	return false;
 }
 
+static bool is_map(const struct yaml_field *f)
+{
+	return f->type == YAML_MAP || f->type == YAML_WORD_MAP;
+}
+
 static const char *what_it_is(enum yaml_type type)
 {
 	switch (type) {
@@ -111,6 +116,7 @@ static const char *what_it_is(enum yaml_type type)
 		return "is none of the words known here";
 	case YAML_STRING:
 	case YAML_MAP:
+	case YAML_WORD_MAP:
 	case YAML_LIST:
 	case YAML_LINE:
 		break;
@@ -153,6 +159,7 @@ static bool scalar(const struct yaml_field *f, const char *s, void *at, uint64_t
 		ok = word(s, f->words, &u);
 		break;
 	case YAML_MAP:
+	case YAML_WORD_MAP:
 	case YAML_LIST:
 	case YAML_LINE:
 		return false;
@@ -212,10 +219,25 @@ static int load_list(struct loader *l, const struct place *p, const yaml_node_t 
 	return err;
 }
 
+/* All defaults but for the first key. */
+static int load_word(struct loader *l, const struct place *p, const char *word,
+	const struct yaml_schema *schema, uint8_t *out)
+{
+	const struct yaml_field *first = schema->fields;
+	int err = load_map(l, p, NULL, schema, out);
+
+	while (first->key == NULL)
+		first++;
+	struct place at = { p, first->key, 0, p->line };
+	return err != 0 ? err : load_scalar(l, &at, first, word, out + first->at);
+}
+
 static int load_value(struct loader *l, const struct place *p, const yaml_node_t *node,
 	const struct yaml_field *f, uint8_t *out)
 {
-	if (f->type == YAML_MAP)
+	if (f->type == YAML_WORD_MAP && node->type == YAML_SCALAR_NODE)
+		return load_word(l, p, (const char *)node->data.scalar.value, f->of, out + f->at);
+	if (is_map(f))
 		return load_map(l, p, node, f->of, out + f->at);
 	if (f->type == YAML_LIST)
 		return load_list(l, p, node, f, out);
@@ -229,7 +251,7 @@ static int load_default(
 {
 	if (f->def == NULL)
 		return fail(l, p, "is missing");
-	if (f->type == YAML_MAP)
+	if (is_map(f))
 		return load_map(l, p, NULL, f->of, out + f->at);
 	if (f->type == YAML_LIST)
 		return 0;
@@ -375,7 +397,7 @@ static void free_field(const struct yaml_field *f, uint8_t *out)
 
 	if (f->type == YAML_STRING) {
 		free(*(char **)(void *)(out + f->at));
-	} else if (f->type == YAML_MAP) {
+	} else if (is_map(f)) {
 		yaml_release(f->of, out + f->at);
 	} else if (f->type == YAML_LIST) {
 		list = *(uint8_t **)(void *)(out + f->at);

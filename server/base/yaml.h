@@ -24,6 +24,7 @@ enum yaml_type {
 	YAML_SIZE,     /* uint64_t, bytes */
 	YAML_WORD,     /* uint32_t, index into `words` */
 	YAML_MAP,      /* a struct in place, by `of` */
+	YAML_WORD_MAP, /* the same; a word in its place is for the first key, which is no string */
 	YAML_LIST,     /* pointer to structs by `of`, or to char * when `of` is NULL */
 	YAML_LINE,     /* uint32_t: the line the enclosing map starts at; has no key */
 };

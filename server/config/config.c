@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/base64.h"
+#include "proto/crypto.h"
 #include "proto/names.h"
 #include "server/base/mem.h"
 #include "server/core/evidence.h"
 
-#define MINUTE          60000ull
-#define DAY             (24 * 60 * MINUTE)
-#define COUNT(a)        (sizeof(a) / sizeof((a)[0]))
-#define AT(member)      offsetof(struct config, member)
-#define LINE_AT(member) offsetof(struct config_line, member)
+#define MINUTE           60000ull
+#define DAY              (24 * 60 * MINUTE)
+#define COUNT(a)         (sizeof(a) / sizeof((a)[0]))
+#define AT(member)       offsetof(struct config, member)
+#define LINE_AT(member)  offsetof(struct config_line, member)
+#define ENROL_AT(member) offsetof(struct config_enrol, member)
 
 /* clang-format off */
 static const struct yaml_field ring_fields[] = {
@@ -63,8 +66,34 @@ static const struct yaml_field poll_fields[] = {
 };
 static const struct yaml_schema poll = { poll_fields, COUNT(poll_fields), 16 };
 
+/* A rate nobody wrote: see fill_in(). */
+#define UNSAID     4294967295u
+#define UNSAID_STR "4294967295"
+
+/* In the order of enum config_enrol_mode. */
+static const char *const modes[] = { "", "closed", "open", "token", "voucher", "hook", NULL };
+
+static const struct yaml_field enrol_fields[] = {
+	{ .type = YAML_LINE, .at = ENROL_AT(line) },
+	{ .key = "mode",   .type = YAML_WORD,   .at = ENROL_AT(mode), .words = modes, .def = "" },
+	{ .key = "tokens", .type = YAML_STRING, .at = ENROL_AT(tokens), .def = "" },
+	{ .key = "manufacturers", .type = YAML_LIST, .at = ENROL_AT(manufacturers), .def = "",
+	  .count_at = ENROL_AT(n_manufacturers) },
+	{ .key = "hook",   .type = YAML_STRING, .at = ENROL_AT(hook), .def = "" },
+	{ .key = "per_minute", .type = YAML_U32, .at = ENROL_AT(per_minute), .def = UNSAID_STR },
+	{ .key = "per_prefix_minute", .type = YAML_U32, .at = ENROL_AT(per_prefix_minute),
+	  .def = UNSAID_STR },
+};
+static const struct yaml_schema enrol = {
+	enrol_fields, COUNT(enrol_fields), sizeof(struct config_enrol) };
+
+static const char *const environments[] = { "production", "trial", NULL };
+
 static const struct yaml_field config_fields[] = {
 	{ .key = "repository", .type = YAML_STRING,   .at = AT(repository) },
+	{ .key = "environment", .type = YAML_WORD,    .at = AT(environment), .words = environments,
+	  .def = "production" },
+	{ .key = "enrol",      .type = YAML_WORD_MAP, .at = AT(enrol),   .of = &enrol, .def = "" },
 	{ .key = "data",       .type = YAML_STRING,   .at = AT(data),    .def = "data" },
 	{ .key = "listen",     .type = YAML_STRING,   .at = AT(listen),  .def = "[::]:8443" },
 	{ .key = "plain",      .type = YAML_BOOL,     .at = AT(plain),   .def = "false" },
@@ -170,6 +199,32 @@ static int check_line(
 	return 0;
 }
 
+/* What a mode needs is there with that mode and with no other: what stands there is what counts. */
+static int check_enrol(const struct config_enrol *e, const char *path, char *error)
+{
+	const struct {
+		enum config_enrol_mode mode;
+		bool there;
+		const char *missing, *idle;
+	} needs[] = {
+		{ ENROL_TOKEN, e->tokens[0] != '\0',
+			"enrol: tokens: name the file of tokens that mode: token asks for",
+			"enrol: tokens: only with mode: token" },
+		{ ENROL_VOUCHER, e->n_manufacturers > 0,
+			"enrol: manufacturers: name the keys that mode: voucher asks for",
+			"enrol: manufacturers: only with mode: voucher" },
+		{ ENROL_HOOK, e->hook[0] != '\0',
+			"enrol: hook: name the program that mode: hook asks",
+			"enrol: hook: only with mode: hook" },
+	};
+
+	for (size_t i = 0; i < COUNT(needs); i++)
+		if (needs[i].there != (e->mode == needs[i].mode))
+			return bad(path, e->line, error,
+				needs[i].there ? needs[i].idle : needs[i].missing);
+	return 0;
+}
+
 static int check(const struct config *c, const char *path, char *error)
 {
 	if (!name_ok(c->repository))
@@ -191,7 +246,31 @@ static int check(const struct config *c, const char *path, char *error)
 		if (err != 0)
 			return err;
 	}
-	return 0;
+	return check_enrol(&c->enrol, path, error);
+}
+
+/*
+ * What was not said follows the environment.  Behind a proxy (plain) all devices come from one
+ * address, so there is no usual rate for it.
+ */
+static void fill_in(struct config *c)
+{
+	bool trial = c->environment == ENVIRONMENT_TRIAL;
+
+	if (c->enrol.mode == ENROL_UNSAID)
+		c->enrol.mode = trial ? ENROL_OPEN : ENROL_CLOSED;
+	if (c->enrol.per_minute == UNSAID)
+		c->enrol.per_minute = trial ? 0 : 6000;
+	if (c->enrol.per_prefix_minute == UNSAID)
+		c->enrol.per_prefix_minute = trial || c->plain ? 0 : 60;
+}
+
+bool config_is_key(const char *manufacturer)
+{
+	uint8_t key[ED25519_PUBLIC_LEN];
+	size_t n;
+
+	return base64_read(bytes_str(manufacturer), key, sizeof(key), &n) == 0 && n == sizeof(key);
 }
 
 /* Paths in the file are meant relative to it, wherever the server is started. */
@@ -218,6 +297,7 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 		config_release(out);
 		return err;
 	}
+	fill_in(out);
 	copy = mem_strdup(path);
 	dir = dirname(copy);
 	resolve(&out->data, dir);
@@ -226,6 +306,11 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 	resolve(&out->tls.key, dir);
 	resolve(&out->root, dir);
 	resolve(&out->online, dir);
+	resolve(&out->enrol.tokens, dir);
+	resolve(&out->enrol.hook, dir);
+	for (size_t i = 0; i < out->enrol.n_manufacturers; i++)
+		if (!config_is_key(out->enrol.manufacturers[i]))
+			resolve(&out->enrol.manufacturers[i], dir);
 	free(copy);
 	return 0;
 }

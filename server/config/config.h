@@ -7,6 +7,30 @@
 
 enum config_fill { FILL_HASH, FILL_INVITE };
 
+/* A trial takes every device and keys that were made to try huidu out; production takes neither. */
+enum config_environment { ENVIRONMENT_PRODUCTION, ENVIRONMENT_TRIAL };
+
+/* Which devices that the server does not know yet may enrol. */
+enum config_enrol_mode {
+	ENROL_UNSAID, /* not after config_load(): closed in production, open in a trial */
+	ENROL_CLOSED,
+	ENROL_OPEN,
+	ENROL_TOKEN,   /* that know one of the operator's tokens */
+	ENROL_VOUCHER, /* that a manufacturer signed for */
+	ENROL_HOOK,    /* that a program of the operator's says yes to */
+};
+
+struct config_enrol {
+	uint32_t mode;        /* enum config_enrol_mode */
+	char *tokens;         /* ENROL_TOKEN: file, one a line; else "" */
+	char **manufacturers; /* ENROL_VOUCHER: Ed25519 public keys: base64, or a file with one */
+	size_t n_manufacturers;
+	char *hook; /* ENROL_HOOK: the program; else "" */
+	/* Enrolments a minute, of everybody and of a network (/24 of IPv4, /56 of IPv6); 0: any. */
+	uint32_t per_minute, per_prefix_minute;
+	uint32_t line; /* of the file */
+};
+
 /* Products that share a part, a chipset say: looked at together, besides each alone. */
 struct config_component {
 	char *name;
@@ -31,6 +55,8 @@ struct config_line {
 
 struct config {
 	char *repository;
+	uint32_t environment; /* enum config_environment */
+	struct config_enrol enrol;
 	char *data;       /* directory of store, artifacts and the signer's floor */
 	char *listen;     /* host:port for devices */
 	bool plain;       /* no TLS; loopback only */
@@ -57,5 +83,7 @@ struct config {
 /* On failure `error` is the line for a person: "huidud.yaml:12: lines[1].rings.core: ...". */
 WARN_UNUSED int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]);
 void config_release(struct config *c);
+/* The key itself, in base64, and not a file that holds it. */
+bool config_is_key(const char *manufacturer);
 /* What a symptom's code means here, NULL when it has no meaning. */
 const char *config_symptom(const struct config *c, size_t code);

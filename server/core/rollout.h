@@ -24,6 +24,7 @@ enum rollout_event {
 	ROLLOUT_HALT,      /* latched: only ROLLOUT_RESUME lifts it */
 	ROLLOUT_FINISH,    /* the last step has passed */
 	ROLLOUT_SUPERSEDE, /* another rollout opened the ring this one was in */
+	ROLLOUT_WITHDRAW,  /* taken back before it started */
 	ROLLOUT_EVENT__COUNT
 };
 

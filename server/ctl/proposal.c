@@ -144,6 +144,37 @@ static const char *difference(const struct check *c, size_t i, const Pb__Rollout
 	return NULL;
 }
 
+/*
+ * The seed was drawn when the rollout was proposed, from the log and the build as it was signed then;
+ * a later version of the plan keeps it, even when the build was signed anew.
+ */
+static int find_seed(
+	struct check *c, size_t i, const uint8_t targets_sha256[SHA256_LEN], uint8_t out[SEED_LEN])
+{
+	const Pb__ProposalBuild *b = c->out->m->builds[i];
+	const Pb__RolloutPlan *old;
+	struct bytes payload;
+	int err;
+
+	if (!b->has_in_force)
+		return ladder_seed(c->out->m->audit_root.data, targets_sha256, out);
+	err = envelope_open(
+		crypto_openssl(), wire_bytes(b->in_force), ENVELOPE_PLAN, c->root, c->a, &payload);
+	/* Of people who have left since: then it must be the build that the seed was drawn from. */
+	if (err == ERR_BELOW_THRESHOLD)
+		return ladder_seed(c->out->m->audit_root.data, targets_sha256, out);
+	if (err != 0)
+		return err;
+	old = wire_read(&pb__rollout_plan__descriptor, payload, &wire_signed, c->a, &err);
+	if (old == NULL)
+		return err;
+	if (!bytes_eq(wire_bytes(old->rollout_id), wire_bytes(c->out->m->rollout_id)) ||
+		strcmp(old->product, b->product) != 0 || old->seed.len != SEED_LEN)
+		return ERR_MISMATCH;
+	memcpy(out, old->seed.data, SEED_LEN);
+	return 0;
+}
+
 static int check_plan(struct check *c, size_t i)
 {
 	const Pb__ProposalBuild *b = c->out->m->builds[i];
@@ -154,7 +185,7 @@ static int check_plan(struct check *c, size_t i)
 	int err = crypto_sha256(&targets, 1, sha256);
 
 	if (err == 0)
-		err = ladder_seed(c->out->m->audit_root.data, sha256, seed);
+		err = find_seed(c, i, sha256, seed);
 	if (err != 0)
 		return broken(c, b->build_id, err);
 	/* Strict: nobody signs a field that was not looked at. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/http/device.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
 #include "server/service/poll.h"
@@ -14,21 +13,10 @@
 
 #define BODY_MAX      16384u
 #define POLL_BODY_MAX 8192u
+#define ASK_BODY_MAX  1024u
 #define RETRY_S       30u
 
 static const char protobuf[] = "application/x-protobuf";
-
-struct device_front {
-	struct server *server;
-	struct http_front *http;
-	unsigned workers, port;
-	struct desk *desks; /* one each worker */
-};
-
-static struct desk *desk_of(const struct http_call *call)
-{
-	return &((struct device_front *)call->user)->desks[call->worker];
-}
 
 /* ---- refusals ---- */
 
@@ -49,11 +37,13 @@ static const struct refusal {
 	{ ERR_BUSY, 503, METRIC_REFUSED_BUSY, "busy\n" },
 	{ ERR_STORE, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
 	{ -ENOSPC, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
+	{ ERR_SIGNER, 503, METRIC_REFUSED_BUSY, "cannot be signed now\n" },
+	{ ERR_CLOCK, 503, METRIC_REFUSED_BUSY, "cannot be signed now\n" },
 	{ ERR_CRYPTO, 500, METRIC_REFUSED_BUSY, "internal error\n" },
 	{ 0, 400, METRIC_REFUSED_MALFORMED, "malformed\n" },
 };
 
-static void refuse(struct http_call *call, int err)
+void device_refuse(struct http_call *call, int err)
 {
 	const struct refusal *r = refusals;
 
@@ -72,7 +62,7 @@ static void refuse(struct http_call *call, int err)
 	http_reply(call, &answer);
 }
 
-static void reply(struct http_call *call, const struct bytes *part, size_t n)
+void device_reply(struct http_call *call, const struct bytes *part, size_t n)
 {
 	struct http_answer answer = { .status = 200, .type = protobuf, .part = part, .n_parts = n };
 
@@ -85,9 +75,8 @@ static void answer_poll(struct http_call *call, const struct poll_ask *ask)
 {
 	struct poll_answer a;
 
-	poll_answer(desk_of(call), ask, clock_ms(), &a);
-	struct bytes part[] = { a.shared, bytes_of(a.tail, a.tail_len) };
-	reply(call, part, 2);
+	poll_answer(device_desk(call), ask, clock_ms(), &a);
+	device_reply(call, a.part, POLL_PARTS);
 }
 
 /* A report on its way to the disk; with a poll that waits for it, or alone. */
@@ -103,11 +92,11 @@ static void report_resumed(struct http_call *call, void *arg)
 	struct waiting_report *w = arg;
 
 	if (w->report.job.err != 0)
-		refuse(call, w->report.job.err);
+		device_refuse(call, w->report.job.err);
 	else if (w->is_poll)
 		answer_poll(call, &w->ask);
 	else
-		reply(call, NULL, 0);
+		device_reply(call, NULL, 0);
 	free(w);
 }
 
@@ -123,7 +112,7 @@ static void report_done(struct job *job)
 /* Answers after the commit; `ask` is NULL when there is no poll with it. */
 static void take_report(struct http_call *call, const struct request *r, const struct poll_ask *ask)
 {
-	struct desk *d = desk_of(call);
+	struct desk *d = device_desk(call);
 	struct waiting_report *w = mem_alloc(sizeof(*w));
 	int err = report_of(d, r, clock_ms(), &w->report);
 
@@ -141,7 +130,7 @@ static void take_report(struct http_call *call, const struct request *r, const s
 		http_resume(call, report_resumed, w);
 		return;
 	}
-	refuse(call, err);
+	device_refuse(call, err);
 	free(w);
 }
 
@@ -149,12 +138,12 @@ static void poll(struct http_call *call)
 {
 	struct request r;
 	struct poll_ask ask;
-	int err = request_open(desk_of(call), REQUEST_POLL, call->body, clock_ms(), &r);
+	int err = request_open(device_desk(call), REQUEST_POLL, call->body, clock_ms(), &r);
 
 	if (err == 0)
 		err = poll_ask_of(&r, &ask);
 	if (err != 0)
-		refuse(call, err);
+		device_refuse(call, err);
 	else if (r.report != NULL)
 		take_report(call, &r, &ask);
 	else
@@ -164,10 +153,10 @@ static void poll(struct http_call *call)
 static void report(struct http_call *call)
 {
 	struct request r;
-	int err = request_open(desk_of(call), REQUEST_REPORT, call->body, clock_ms(), &r);
+	int err = request_open(device_desk(call), REQUEST_REPORT, call->body, clock_ms(), &r);
 
 	if (err != 0)
-		refuse(call, err);
+		device_refuse(call, err);
 	else
 		take_report(call, &r, NULL);
 }
@@ -187,12 +176,12 @@ static void enrol_resumed(struct http_call *call, void *arg)
 	int err = w->enrol.job.err;
 
 	if (err == 0)
-		err = enrol_reply(desk_of(call), &w->enrol, body, &n);
+		err = enrol_reply(device_desk(call), &w->enrol, body, &n);
 	struct bytes part = bytes_of(body, n);
 	if (err != 0)
-		refuse(call, err);
+		device_refuse(call, err);
 	else
-		reply(call, &part, 1);
+		device_reply(call, &part, 1);
 	crypto_wipe(body, sizeof(body));
 	free(w);
 }
@@ -208,7 +197,7 @@ static void enrol_done(struct job *job)
 
 static void enrol(struct http_call *call)
 {
-	struct desk *d = desk_of(call);
+	struct desk *d = device_desk(call);
 	struct waiting_enrol *w = mem_alloc(sizeof(*w));
 	uint8_t body[ENROL_REPLY_MAX];
 	size_t n;
@@ -217,9 +206,9 @@ static void enrol(struct http_call *call)
 
 	if (err != 0 || n > 0) {
 		if (err != 0)
-			refuse(call, err);
+			device_refuse(call, err);
 		else
-			reply(call, &part, 1);
+			device_reply(call, &part, 1);
 		free(w);
 		return;
 	}
@@ -246,7 +235,7 @@ static void artifact(struct http_call *call)
 	if (call->rest.n == 2 * SHA256_LEN)
 		memcpy(hex, call->rest.p, call->rest.n);
 	if (!hex_decode(sha256, SHA256_LEN, hex) ||
-		artifact_open(desk_of(call)->server->artifacts, sha256, &file, &length) != 0) {
+		artifact_open(device_desk(call)->server->artifacts, sha256, &file, &length) != 0) {
 		http_reply_error(call, 404);
 		return;
 	}
@@ -261,7 +250,7 @@ static void health(struct http_call *call)
 		.status = 200, .type = "text/plain", .part = &text, .n_parts = 1
 	};
 
-	if (desk_of(call)->image == NULL)
+	if (device_desk(call)->image == NULL)
 		http_reply_error(call, 503);
 	else
 		http_reply(call, &answer);
@@ -271,7 +260,11 @@ static const struct http_route routes[] = {
 	{ "POST", "/v1/poll", false, POLL_BODY_MAX, poll },
 	{ "POST", "/v1/report", false, BODY_MAX, report },
 	{ "POST", "/v1/enroll", false, BODY_MAX, enrol },
+	{ "POST", "/v1/grant", false, ASK_BODY_MAX, device_grant },
+	{ "POST", "/v1/time", false, ASK_BODY_MAX, device_time },
 	{ "GET", "/v1/artifact/", true, 0, artifact },
+	{ "GET", "/v1/log/checkpoint", false, 0, device_checkpoint },
+	{ "GET", "/v1/log/tile/", true, 0, device_tile },
 	{ "GET", "/v1/health", false, 0, health },
 };
 
@@ -313,6 +306,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 	f->desks = mem_zalloc(f->workers * sizeof(*f->desks));
 	for (unsigned i = 0; err == 0 && i < f->workers; i++)
 		err = desk_open(&f->desks[i], s);
+	f->asks = asks_new(s);
 	f->http = http_front_new(&options, f->workers);
 	if (err != 0) {
 		(void)snprintf(error, HTTP_ERROR_MAX, "devices: %s", err_str(err));
@@ -339,6 +333,7 @@ int device_front_start(struct device_front *f)
 void device_front_stop(struct device_front *f)
 {
 	f->server->adopt = NULL;
+	asks_end(f->asks); /* this thread is the one that would answer */
 	http_front_stop(f->http);
 }
 
@@ -347,48 +342,19 @@ void device_front_free(struct device_front *f)
 	if (f == NULL)
 		return;
 	http_front_free(f->http);
+	asks_free(f->asks);
 	for (unsigned i = 0; i < f->workers; i++)
 		desk_release(&f->desks[i]);
 	free(f->desks);
 	free(f);
 }
 
+void device_front_answer(struct device_front *f, struct event_base *base)
+{
+	asks_begin(f->asks, base);
+}
+
 unsigned device_front_port(const struct device_front *f)
 {
 	return f->port;
-}
-
-/* ---- counters ---- */
-
-static const struct {
-	enum http_count count;
-	enum metric metric;
-} counted[] = {
-	{ HTTP_BAD_REQUEST, METRIC_REFUSED_HTTP },
-	{ HTTP_HEADERS_TOO_LARGE, METRIC_REFUSED_HTTP },
-	{ HTTP_NOT_FOUND, METRIC_REFUSED_HTTP },
-	{ HTTP_BAD_METHOD, METRIC_REFUSED_HTTP },
-	{ HTTP_ENCODED, METRIC_REFUSED_HTTP },
-	{ HTTP_TOO_LARGE, METRIC_REFUSED_HTTP },
-	{ HTTP_TIMEOUT_HANDSHAKE, METRIC_REFUSED_TIMEOUT },
-	{ HTTP_TIMEOUT_HEADERS, METRIC_REFUSED_TIMEOUT },
-	{ HTTP_TIMEOUT_BODY, METRIC_REFUSED_TIMEOUT },
-	{ HTTP_TIMEOUT_REQUEST, METRIC_REFUSED_TIMEOUT },
-	{ HTTP_TIMEOUT_FILE, METRIC_REFUSED_TIMEOUT },
-	{ HTTP_TLS_FAILED, METRIC_REFUSED_TLS },
-	{ HTTP_CONNECTIONS_MAX, METRIC_REFUSED_CONNECTIONS },
-	{ HTTP_EMFILE, METRIC_REFUSED_CONNECTIONS },
-	{ HTTP_FILE_BYTES, METRIC_ARTIFACT_BYTES },
-};
-
-void device_front_count(const struct device_front *f)
-{
-	uint64_t sum[METRIC__COUNT] = { 0 };
-
-	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
-		sum[counted[i].metric] += http_front_count(f->http, counted[i].count);
-	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
-		metric_set(counted[i].metric, sum[counted[i].metric]);
-	metric_set(METRIC_CONNECTIONS,
-		http_front_count(f->http, HTTP_ACCEPTED) - http_front_count(f->http, HTTP_CLOSED));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device front: enrol, poll, report, artifact, health, on every core. */
+/* The device front: enrol, poll, report, grant, time, artifact, log, health, on every core. */
 #pragma once
 
 #include "server/http/front.h"
@@ -15,7 +15,9 @@ struct device_front;
 WARN_UNUSED int device_front_open(struct server *s, const char *address, struct tls *tls,
 	struct device_front **out, char error[HTTP_ERROR_MAX]);
 WARN_UNUSED int device_front_start(struct device_front *f);
-/* Ends gracefully; the writer must still run, for reports that are on their way. */
+/* From here on control's thread, on this loop, answers what only the signer can; see asks.h. */
+void device_front_answer(struct device_front *f, struct event_base *base);
+/* Ends gracefully, on control's thread; the writer must still run, for reports that are on their way. */
 void device_front_stop(struct device_front *f);
 void device_front_free(struct device_front *f);
 /* Puts what was refused and who is connected into the metrics. */

@@ -150,6 +150,7 @@ int local_open(const struct local_options *options, struct local **out, char err
 		local_close(l);
 		return err;
 	}
+	device_front_answer(options->devices, l->base);
 	*out = l;
 	return 0;
 }

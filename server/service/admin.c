@@ -82,6 +82,9 @@ static const struct {
 	{ PB__QUERY_KIND__QUERY_ARTIFACT, ask_artifact },
 	{ PB__QUERY_KIND__QUERY_GATE, query_gate },
 	{ PB__QUERY_KIND__QUERY_REPLAY, query_replay },
+	{ PB__QUERY_KIND__QUERY_PENDING, query_pending },
+	{ PB__QUERY_KIND__QUERY_LOG, query_log },
+	{ PB__QUERY_KIND__QUERY_TRUST, query_trust },
 };
 
 static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *reply)
@@ -114,10 +117,22 @@ static int take_upload(struct query *q, struct bytes payload, Pb__AdminReply *re
 static int take_command(struct query *q, struct bytes envelope, Pb__AdminReply *reply)
 {
 	char *text = query_alloc(q, STATE_TEXT);
+	int err = control_command(q->server, envelope, q->now_ms, text);
 
-	(void)reply;
 	q->text = text;
-	return control_command(q->server, envelope, q->now_ms, text);
+	if (text[0] != '\0')
+		reply->text = text;
+	return err;
+}
+
+static int take_root(struct query *q, struct bytes envelope, Pb__AdminReply *reply)
+{
+	char *text = query_alloc(q, STATE_TEXT);
+	int err = control_root(q->server, envelope, q->now_ms, text);
+
+	q->text = text;
+	reply->text = text;
+	return err;
 }
 
 static int take(struct query *q, struct bytes frame, Pb__AdminReply *reply)
@@ -134,6 +149,8 @@ static int take(struct query *q, struct bytes frame, Pb__AdminReply *reply)
 		return ERR_WRONG_TYPE;
 	if (type == ENVELOPE_COMMAND)
 		return take_command(q, frame, reply);
+	if (type == ENVELOPE_ROOT)
+		return take_root(q, frame, reply);
 	if (type == ENVELOPE_UPLOAD)
 		return take_upload(q, wire_bytes(e->payload), reply);
 	if (type == ENVELOPE_QUERY)
@@ -153,6 +170,7 @@ static const struct {
 	{ ERR_NOT_FOUND, "huiductl build list; huiductl rollout list" },
 	{ ERR_CONFLICT, "huiductl rollout history, and try again" },
 	{ ERR_BELOW_THRESHOLD, "huiductl build sign, with another release key" },
+	{ ERR_CLOCK, "huiductl clock confirm, once the server's clock is right" },
 };
 
 static const char *hint_for(int code, const char *text)

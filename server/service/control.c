@@ -8,7 +8,6 @@
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
 #include "server/service/seat.h"
-#include "server/store/entry.h"
 
 #define ARENA_SIZE ((size_t)32 * 1024 * 1024)
 #define ERROR_MAX  256
@@ -18,40 +17,7 @@ const struct state *control_state(const struct server *s)
 	return &s->control->state;
 }
 
-/* ---- the log ---- */
-
-struct append_job {
-	struct job job;
-	uint64_t index;
-	struct bytes entry;
-};
-
-static void append_run(struct job *job, struct writer *w)
-{
-	struct append_job *j = (struct append_job *)job;
-
-	entry_append(&w->txn, j->index, j->entry);
-}
-
-int control_entry(struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out)
-{
-	Pb__LogEntry m = PB__LOG_ENTRY__INIT;
-
-	m.time_ms = now_ms;
-	m.envelope = wire_data(envelope.p, envelope.n);
-	return wire_pack(&m, &c->arena, out);
-}
-
-/* Durable first, then true. */
-static int append(struct control *c, struct bytes envelope, uint64_t now_ms)
-{
-	struct append_job j = { .job = { .run = append_run }, .index = c->state.log.size };
-	int err = control_entry(c, envelope, now_ms, &j.entry);
-
-	if (err == 0)
-		err = writer_call(&c->server->writer, &j.job);
-	return err != 0 ? err : state_apply(&c->state, j.entry, &c->arena);
-}
+/* ---- decisions ---- */
 
 int control_sign_decision(struct control *c, Pb__Decision *d, struct buf *out)
 {
@@ -72,7 +38,7 @@ int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms)
 	c->arena.used = 0;
 	err = control_sign_decision(c, decision, &envelope);
 	if (err == 0)
-		err = append(c, buf_bytes(&envelope), now_ms);
+		err = append_envelope(c, buf_bytes(&envelope), now_ms);
 	if (err != 0)
 		log_error("decision: cannot be taken: %s", err_str(err));
 	buf_release(&envelope);
@@ -113,52 +79,78 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
-static int fold_log(struct control *c)
+/*
+ * What the signer does not take it would not sign for either: the plan has expired, or the root in
+ * force does not count who signed it.
+ */
+void control_admit(struct control *c, struct rollout *r)
 {
-	struct store_txn t;
-	struct bytes entry;
-	int err = 0;
-
-	store_begin(c->server->store, &t, false);
-	for (uint64_t i = 0; err == 0 && entry_get(&t, i, &entry); i++) {
-		c->arena.used = 0;
-		err = state_apply(&c->state, entry, &c->arena);
+	for (size_t i = 0; i < r->n_builds; i++) {
+		struct rollout_build *b = &r->builds[i];
+		int err = b->plan.len == 0 ? 0
+					   : signer_admit(c->signer, buf_bytes(&b->plan),
+						     buf_bytes(&b->build->targets));
+		b->refused = err != 0;
 		if (err != 0)
-			log_error("log: entry %llu cannot be applied: %s", (unsigned long long)i,
-				err_str(err));
+			log_error("rollout %s: %s: the signer does not take its plan: %s",
+				r->release, b->build->product, err_str(err));
 	}
-	err = err != 0 ? err : t.err;
-	store_abort(&t);
-	return err;
 }
 
-/* The signer learns again what was approved: it keeps nothing but its floors. */
-static int admit_plans(struct control *c, const struct rollout *r)
+static bool chain_has(struct control *c, const Pb__Root *root)
 {
-	int err = 0;
+	struct bytes want, have;
+	bool found = false;
 
-	for (size_t i = 0; err == 0 && i < r->n_builds; i++)
-		if (r->builds[i].plan.len > 0)
-			err = signer_admit(c->signer, buf_bytes(&r->builds[i].plan),
-				buf_bytes(&r->builds[i].build->targets));
-	return err;
+	c->arena.used = 0;
+	for (size_t i = 0; !found && i < c->state.n_chain; i++)
+		found = wire_pack(root, &c->arena, &want) == 0 &&
+			wire_pack(c->state.chain[i]->root, &c->arena, &have) == 0 &&
+			bytes_eq(want, have);
+	return found;
 }
 
-static int start(struct control *c, struct bytes root, uint64_t now_ms)
+/* The file is for the first start; later it tells that this is the right log. */
+static int check_root(struct control *c, const struct rootfile *root, char *error)
 {
-	int err = fold_log(c);
+	const struct state *s = &c->state;
 
-	if (err == 0 && c->state.log.size == 0) {
-		c->arena.used = 0;
-		err = append(c, root, now_ms);
+	if (!chain_has(c, root->root)) {
+		(void)snprintf(error, ERROR_MAX,
+			"root: version %llu is none of the log's: put that of the log into the "
+			"file; the next one is published with huiductl root publish",
+			(unsigned long long)root->root->version);
+		return ERR_BAD_ROOT;
 	}
+	for (size_t i = 0; s->production && i < s->root->n_keys; i++)
+		if (s->root->keys[i]->has_demo && s->root->keys[i]->demo) {
+			(void)snprintf(error, ERROR_MAX,
+				"root %llu: %s: say `environment: trial`, or rotate it",
+				(unsigned long long)s->root->version, err_str(ERR_DEMO_KEY));
+			return ERR_DEMO_KEY;
+		}
+	return 0;
+}
+
+static int start(struct control *c, const struct rootfile *root, uint64_t now_ms, char *error)
+{
+	int err = append_open(c, root->envelope, now_ms, error);
+
+	c->gates_ms = now_ms;
+	if (err == 0)
+		err = check_root(c, root, error);
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
-		err = admit_plans(c, c->state.rollouts[i]);
+		control_admit(c, c->state.rollouts[i]);
 	if (err == 0)
 		err = publish_open(c);
 	if (err == 0)
+		control_distrust(c);
+	if (err == 0)
 		err = follow_update(c, now_ms);
-	return err != 0 ? err : publish(c, now_ms, true);
+	if (err == 0)
+		err = publish(c, now_ms, true);
+	/* A person must be able to say that the clock is right. */
+	return err == ERR_CLOCK ? 0 : err;
 }
 
 int control_open(struct server *s, struct signer *signer, const struct rootfile *root,
@@ -171,14 +163,17 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	c->signer = signer;
 	c->arena = (struct arena){ mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 };
 	c->next_fill_ms = mem_zalloc(s->registry.n_lines * sizeof(uint64_t));
-	state_init(&c->state, root->root, root->envelope);
+	state_init(&c->state, root->root);
+	c->state.production = s->config->environment != ENVIRONMENT_TRIAL;
 	c->state.has_file = has_file;
 	c->state.knows_product = knows_product;
 	c->state.ctx = s;
 	s->control = c;
-	err = start(c, root->envelope, now_ms);
+	error[0] = '\0';
+	err = start(c, root, now_ms, error);
 	if (err != 0) {
-		(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
+		if (error[0] == '\0')
+			(void)snprintf(error, ERROR_MAX, "log: %s", err_str(err));
 		control_close(s);
 		return err;
 	}
@@ -193,6 +188,7 @@ void control_close(struct server *s)
 	if (c == NULL)
 		return;
 	publish_close(c);
+	buf_release(&c->checkpoint);
 	state_release(&c->state);
 	for (size_t i = 0; i < c->n_lives; i++)
 		free(c->lives[i]);
@@ -205,53 +201,11 @@ void control_close(struct server *s)
 	s->control = NULL;
 }
 
-/* ---- commands ---- */
-
-/* After a change of the state: stages, signatures, image.  The change itself stands. */
-static void take_effect(struct control *c, uint64_t now_ms)
+void control_take_effect(struct control *c, uint64_t now_ms, bool freshen)
 {
 	if (follow_update(c, now_ms) != 0)
 		log_error("evidence: stages cannot be opened or closed");
-	publish(c, now_ms, false);
-}
-
-static int take(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
-{
-	struct command command;
-	struct rollout *r = NULL;
-	int err;
-
-	c->arena.used = 0;
-	err = command_open(&c->state, envelope, now_ms, &c->arena, &command, text);
-	if (err == 0)
-		err = command_check(&c->state, &command, &c->arena, text);
-	if (err != 0)
-		return err;
-	err = append(c, envelope, now_ms);
-	if (err != 0) {
-		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
-		return err;
-	}
-	if (command.message->approve != NULL)
-		r = state_rollout_id(&c->state, command.message->approve->rollout_id.data);
-	if (r != NULL && admit_plans(c, r) != 0)
-		log_error("rollout %s: the signer does not take its plan", r->release);
-	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_HALT)
-		metric_add(METRIC_HALTS_PERSON, 1);
-	if (command.message->act != NULL && command.message->act->act == PB__ACT__ACT_PAUSE)
-		metric_add(METRIC_PAUSES_PERSON, 1);
-	take_effect(c, now_ms);
-	return 0;
-}
-
-int control_command(struct server *s, struct bytes envelope, uint64_t now_ms, char *text)
-{
-	int err = take(s->control, envelope, now_ms, text);
-
-	metric_add(err == 0 ? METRIC_COMMANDS : METRIC_COMMANDS_REFUSED, 1);
-	if (err != 0)
-		log_info("command refused: %s", text);
-	return err;
+	publish(c, now_ms, freshen);
 }
 
 /* ---- time ---- */
@@ -283,12 +237,12 @@ static int log_fill(struct control *c, struct seat_fill *fill, uint64_t now_ms)
 	c->arena.used = 0;
 	err = control_sign_decision(c, &d, &envelope);
 	if (err == 0)
-		err = control_entry(c, buf_bytes(&envelope), now_ms, &fill->entry);
+		err = append_pack(c, buf_bytes(&envelope), now_ms, &fill->entry);
 	fill->index = c->state.log.size;
 	if (err == 0)
 		err = seat_give(c->server, fill);
 	if (err == 0)
-		err = state_apply(&c->state, fill->entry, &c->arena);
+		err = append_follow(c);
 	buf_release(&envelope);
 	return err;
 }
@@ -333,10 +287,11 @@ void control_tick(struct server *s, uint64_t now_ms)
 	if (writer_call(&s->writer, &j.job) != 0)
 		log_error("store: evidence batches cannot be closed");
 	gates_run(c, now_ms);
+	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
 	fill_lines(c, now_ms);
 	if (follow_is_over(c, now_ms))
-		take_effect(c, now_ms);
+		control_take_effect(c, now_ms, false);
 	if (now_ms >= c->next_timestamp_ms)
 		publish(c, now_ms, true);
 	show_gauges(c);

@@ -16,16 +16,21 @@
 struct control;
 
 /*
- * Folds the log (a new one begins with the root), follows the stages that are open or watched and
- * publishes.  `signer` and `root` must outlive it.  Sets server->control.
+ * Folds the log (a new one begins with the root; an older one must have had it), follows the stages
+ * that are open or watched and publishes.  `signer` and `root` must outlive it.  Sets server->control.
  */
 WARN_UNUSED int control_open(struct server *s, struct signer *signer, const struct rootfile *root,
 	uint64_t now_ms, char *error);
 void control_close(struct server *s);
 
-/* A person's command; on refusal `text` (at least STATE_TEXT) has the line for them. */
+/*
+ * A person's command; `text` (at least STATE_TEXT) gets the line for them when it was refused, and
+ * when there is something to say though it was not.
+ */
 WARN_UNUSED int control_command(
 	struct server *s, struct bytes envelope, uint64_t now_ms, char *text);
+/* The next root. */
+WARN_UNUSED int control_root(struct server *s, struct bytes envelope, uint64_t now_ms, char *text);
 /* What is due: batches, the gate, admission, seats, the timestamp.  Call once a second or so. */
 void control_tick(struct server *s, uint64_t now_ms);
 

@@ -17,6 +17,8 @@ struct signed_file {
 	struct buf envelope;
 	struct bytes payload; /* inside the envelope */
 	uint64_t version, expires_s;
+	uint64_t
+		floor; /* the highest version signed under its name: more when that could not be kept */
 	uint8_t sha256[SHA256_LEN]; /* of the envelope */
 };
 
@@ -50,7 +52,12 @@ struct control {
 	struct server *server;
 	struct signer *signer;
 	struct state state;
-	struct arena arena; /* of what is under way */
+	struct arena arena;    /* of what is under way */
+	struct buf checkpoint; /* the signed note; empty until the signer has all that is logged */
+	uint64_t ledger_size;  /* entries the signer has taken: of the note, too */
+	uint64_t stored_ms;    /* a commit that wrote something succeeded */
+	uint64_t gates_ms;     /* the gates were looked at */
+	uint64_t offers_until_s; /* as last promised */
 	struct product_files *files;
 	size_t n_files;
 	struct follow *follows;
@@ -68,11 +75,38 @@ struct control {
 
 /* Signs a decision, appends it and applies it; the caller publishes. */
 WARN_UNUSED int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms);
-/* Packs the next log entry; its bytes are in the arena. */
-WARN_UNUSED int control_entry(
-	struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out);
 /* A signed Decision as an Envelope. */
 WARN_UNUSED int control_sign_decision(struct control *c, Pb__Decision *decision, struct buf *out);
+
+/* The signer takes the plans in force; if it does not, the rollout is offered to nobody. */
+void control_admit(struct control *c, struct rollout *r);
+/* After a change of the state: stages, signatures, image.  The change itself stands. */
+void control_take_effect(struct control *c, uint64_t now_ms, bool freshen);
+
+/* ---- control_command.c ---- */
+
+/* What the root in force does not count of the metadata is signed anew with the next publish. */
+void control_distrust(struct control *c);
+
+/* ---- append.c ---- */
+
+/*
+ * Folds the log, which begins with `root`, and compares it with the signer's ledger: ERR_FLOOR, and
+ * the line for a person in `error`, when the store is older than what was signed.
+ */
+WARN_UNUSED int append_open(struct control *c, struct bytes root, uint64_t now_ms, char *error);
+/* Packs a log entry; its bytes are in the arena. */
+WARN_UNUSED int append_pack(
+	struct control *c, struct bytes envelope, uint64_t now_ms, struct bytes *out);
+/* Durable first, then true: the next entry of the log. */
+WARN_UNUSED int append_envelope(struct control *c, struct bytes envelope, uint64_t now_ms);
+/*
+ * State and signer take the entries that are durable and that they do not have yet.  What is wrong
+ * is the state's: that the signer did not is logged, and tried again with the next.
+ */
+WARN_UNUSED int append_follow(struct control *c);
+/* The checkpoint covers the whole log. */
+bool append_is_signed(const struct control *c);
 
 /* ---- follow.c ---- */
 

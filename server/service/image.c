@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/service/image.h"
 
+#include <assert.h>
+
 #include "server/base/mem.h"
 
 struct image *image_new(size_t n_products)
@@ -32,7 +34,50 @@ void image_free(struct image *image)
 		for (unsigned r = 0; r < RING__COUNT; r++)
 			ring_release(&image->product[p].ring[r]);
 	}
+	buf_release(&image->log.checkpoint);
+	buf_release(&image->roots.fields);
+	free(image->roots.end);
 	free(image);
+}
+
+void image_put_field(struct buf *b, uint32_t id, struct bytes value)
+{
+	uint8_t head[16], *p = head;
+	uint64_t tag = id << 3 | 2, n = value.n;
+
+	for (; tag > 127; tag >>= 7)
+		*p++ = (uint8_t)(tag | 128);
+	*p++ = (uint8_t)tag;
+	for (; n > 127; n >>= 7)
+		*p++ = (uint8_t)(n | 128);
+	*p++ = (uint8_t)n;
+	buf_add(b, head, (size_t)(p - head));
+	buf_add(b, value.p, value.n);
+}
+
+void image_add_root(struct image *image, uint64_t version, struct bytes envelope)
+{
+	struct image_roots *r = &image->roots;
+
+	assert(r->n == 0 || version == r->first + r->n);
+	if (r->n == 0)
+		r->first = version;
+	image_put_field(&r->fields, 21, envelope);
+	r->end = mem_resize(r->end, r->n + 1, sizeof(*r->end));
+	r->end[r->n++] = r->fields.len;
+}
+
+struct bytes image_roots_after(const struct image *image, uint64_t version)
+{
+	const struct image_roots *r = &image->roots;
+	size_t skip, end, start;
+
+	if (r->n == 0 || version >= r->first + r->n - 1)
+		return bytes_of(NULL, 0);
+	skip = version < r->first ? 0 : (size_t)(version + 1 - r->first);
+	end = r->n - skip > IMAGE_ROOTS ? skip + IMAGE_ROOTS : r->n;
+	start = skip == 0 ? 0 : r->end[skip - 1];
+	return bytes_of(r->fields.data + start, r->end[end - 1] - start);
 }
 
 const struct image_product *image_find(const struct image *image, const char *product)

@@ -10,6 +10,7 @@
 #include "server/core/offer.h"
 #include "server/core/ring.h"
 #include "server/service/stages.h"
+#include "server/trust/logtree.h"
 
 /* A build that may come up in reports. */
 struct image_build {
@@ -36,8 +37,25 @@ struct image_product {
 	struct image_ring ring[RING__COUNT];
 };
 
+/* The log as the newest checkpoint has it. */
+struct image_log {
+	const struct logtree *tree; /* control's; outlives the image */
+	uint64_t size;
+	struct buf checkpoint; /* the note; empty: none was signed yet */
+};
+
+/* Roots one after the other, each as field 21 of PollReply. */
+struct image_roots {
+	struct buf fields;
+	size_t *end; /* of each, in `fields` */
+	size_t n;
+	uint64_t first; /* version of the first; each following is one more */
+};
+
 struct image {
 	uint64_t generation;
+	struct image_log log;
+	struct image_roots roots;
 	size_t n;
 	struct image_product product[]; /* by name */
 };
@@ -46,5 +64,11 @@ struct image *image_new(size_t n_products);
 void image_free(struct image *image);
 const struct image_product *image_find(const struct image *image, const char *product);
 const struct image_product *image_number(const struct image *image, uint16_t number);
+/* The next of them, at most IMAGE_ROOTS, for who has this version. */
+#define IMAGE_ROOTS 8u
+struct bytes image_roots_after(const struct image *image, uint64_t version);
+void image_add_root(struct image *image, uint64_t version, struct bytes envelope);
+/* Adds a field of PollReply that holds bytes. */
+void image_put_field(struct buf *b, uint32_t id, struct bytes value);
 /* 0: no build of this product that is known here. */
 uint8_t image_tag(const struct image_product *p, uint64_t build_hash);

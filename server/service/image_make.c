@@ -2,6 +2,7 @@
 /* The image as the state, the metadata and the stages have it. */
 #include "proto/bucket.h"
 #include "proto/device.pb-c.h"
+#include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/service/control_private.h"
 #include "server/store/device.h"
@@ -82,39 +83,66 @@ static void make_stage(struct control *c, const struct chosen *o, size_t offer, 
 	out->slot = f->slot;
 }
 
-static void put_bytes_field(struct buf *b, uint32_t id, const struct buf *value)
-{
-	uint8_t head[12], *p = head;
-	uint64_t n = value->len;
-
-	*p++ = (uint8_t)(id << 3 | 2);
-	for (; n > 127; n >>= 7)
-		*p++ = (uint8_t)(n | 128);
-	*p++ = (uint8_t)n;
-	buf_add(b, head, (size_t)(p - head));
-	buf_add(b, value->data, value->len);
-}
-
 /* A rollout with fixes has two offers, and one plan. */
 static bool comes_again(const struct chosen *offers, size_t i)
 {
 	return i > 0 && offers[i].rollout == offers[i - 1].rollout;
 }
 
-/* The fields 1 to 5 of PollReply. */
-static void make_bytes(const struct product_files *files, enum ring ring,
+static void put_buf(struct buf *b, uint32_t id, const struct buf *value)
+{
+	image_put_field(b, id, buf_bytes(value));
+}
+
+/* Nothing when it stands in no entry that the checkpoint covers. */
+static int put_proof(struct control *c, const struct product_files *files, enum ring ring,
+	struct image_ring *out)
+{
+	const struct signed_file *f = &files->director[ring];
+	const struct logged *at = state_logged(&c->state, files->product->name, ring, f->sha256);
+	uint8_t hash[LOGTREE_PATH_MAX][SHA256_LEN];
+	ProtobufCBinaryData list[LOGTREE_PATH_MAX];
+	Pb__LogProof m = PB__LOG_PROOF__INIT;
+	size_t used = c->arena.used, n;
+	struct bytes bytes;
+	int err;
+
+	if (at == NULL || at->index >= c->ledger_size || c->checkpoint.len == 0)
+		return 0;
+	err = logtree_inclusion(c->state.tree, at->index, c->ledger_size, hash, &n);
+	if (err != 0)
+		return err;
+	for (size_t i = 0; i < n; i++)
+		list[i] = wire_data(hash[i], SHA256_LEN);
+	m.checkpoint = wire_data(c->checkpoint.data, c->checkpoint.len);
+	m.index = at->index;
+	m.time_ms = at->time_ms;
+	m.hashes = list;
+	m.n_hashes = n;
+	err = wire_pack(&m, &c->arena, &bytes);
+	if (err == 0)
+		image_put_field(&out->full, 7, bytes);
+	c->arena.used = used;
+	return err;
+}
+
+/* The fields 1 to 7 of PollReply. */
+static void make_bytes(struct control *c, const struct product_files *files, enum ring ring,
 	const struct chosen *offers, size_t n, struct image_ring *out)
 {
-	put_bytes_field(&out->fresh, 1, &files->timestamp.envelope);
-	put_bytes_field(&out->full, 1, &files->timestamp.envelope);
-	put_bytes_field(&out->full, 2, &files->snapshot.envelope);
-	put_bytes_field(&out->full, 3, &files->director[ring].envelope);
+	put_buf(&out->fresh, 1, &files->timestamp.envelope);
+	put_buf(&out->full, 1, &files->timestamp.envelope);
+	put_buf(&out->full, 2, &files->snapshot.envelope);
+	put_buf(&out->full, 3, &files->director[ring].envelope);
 	for (size_t i = 0; i < n; i++)
 		if (!comes_again(offers, i))
-			put_bytes_field(&out->full, 4, &offers[i].build->plan);
+			put_buf(&out->full, 4, &offers[i].build->plan);
 	for (size_t i = 0; i < n; i++)
 		if (!comes_again(offers, i))
-			put_bytes_field(&out->full, 5, &offers[i].build->build->targets);
+			put_buf(&out->full, 5, &offers[i].build->build->targets);
+	if (put_proof(c, files, ring, out) != 0)
+		log_error("image: %s %s: no proof that its directive is logged",
+			files->product->name, ring_str(ring));
 }
 
 static void make_ring(struct control *c, const struct product_files *files, enum ring ring,
@@ -130,7 +158,7 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 		if (!out->rules.has_stage)
 			make_stage(c, &offers[i], i, ring, out);
 	}
-	make_bytes(files, ring, offers, n, out);
+	make_bytes(c, files, ring, offers, n, out);
 }
 
 static void make_builds(const struct state *s, struct image_product *out)
@@ -146,11 +174,22 @@ static void make_builds(const struct state *s, struct image_product *out)
 	}
 }
 
+static void make_log(const struct control *c, struct image *image)
+{
+	image->log.tree = c->state.tree;
+	image->log.size = c->checkpoint.len > 0 ? c->ledger_size : 0;
+	buf_add(&image->log.checkpoint, c->checkpoint.data, c->checkpoint.len);
+	for (size_t i = 0; i < c->state.n_chain; i++)
+		image_add_root(
+			image, c->state.chain[i]->root->version, c->state.chain[i]->envelope);
+}
+
 struct image *image_make(struct control *c)
 {
 	struct image *image = image_new(c->n_files);
 
 	image->generation = ++c->generation;
+	make_log(c, image);
 	for (size_t i = 0; i < c->n_files; i++) {
 		const struct product_files *files = &c->files[i];
 		struct image_product *p = &image->product[i];

@@ -63,7 +63,8 @@ size_t offers_choose(
 	for (size_t i = 0; i < s->n_rollouts; i++) {
 		const struct rollout *r = s->rollouts[i];
 		struct chosen c = { .rollout = r, .build = build_for(r, product) };
-		if (!rollout_is_live(r) || c.build == NULL || !furthest_step(r, ring, &c.step))
+		if (!rollout_is_live(r) || c.build == NULL || c.build->refused ||
+			!furthest_step(r, ring, &c.step))
 			continue;
 		n = insert(out, n, &c);
 		c.fix = true;

@@ -21,6 +21,8 @@ int poll_ask_of(const struct request *r, struct poll_ask *out)
 		.word = r->word,
 		.release_counter = r->poll->release_counter,
 		.snapshot_version = r->poll->snapshot_version,
+		.root_version = r->poll->root_version,
+		.log_size = r->poll->has_log_size ? r->poll->log_size : 0,
 		.seq = r->poll->seq,
 		.wish = r->poll->has_wish ? (enum ring)r->poll->wish : RING_STABLE,
 	};
@@ -49,17 +51,17 @@ static uint32_t next_poll_s(struct desk *d)
 	return ms < 1000 ? 1 : (uint32_t)(ms / 1000);
 }
 
-static uint8_t *put_field(uint8_t *p, uint32_t id, uint32_t value)
+static uint8_t *put_varint(uint8_t *p, uint32_t value)
 {
-	uint32_t tag = id << 3;
-
-	for (; tag > 127; tag >>= 7)
-		*p++ = (uint8_t)(tag | 128);
-	*p++ = (uint8_t)tag;
 	for (; value > 127; value >>= 7)
 		*p++ = (uint8_t)(value | 128);
 	*p++ = (uint8_t)value;
 	return p;
+}
+
+static uint8_t *put_field(uint8_t *p, uint32_t id, uint32_t value)
+{
+	return put_varint(put_varint(p, id << 3), value);
 }
 
 static Pb__RingWhy why_ring(const struct poll_ask *ask, const struct fleet_device *f)
@@ -71,8 +73,26 @@ static Pb__RingWhy why_ring(const struct poll_ask *ask, const struct fleet_devic
 	return f->ring == RING_STABLE ? PB__RING_WHY__RING_WHY_OPEN : PB__RING_WHY__RING_WHY_SEATED;
 }
 
+/*
+ * The log from what the phone keeps of it to the checkpoint.  Nothing when it keeps as much, or more
+ * than there is: that it finds out by itself.
+ */
+static uint8_t *put_extension(uint8_t *p, const struct image_log *log, uint64_t from)
+{
+	uint8_t hash[LOGTREE_EXTENSION_MAX][SHA256_LEN];
+	size_t n;
+
+	if (from >= log->size)
+		return p;
+	n = logtree_extension(log->tree, from, log->size, hash) * SHA256_LEN;
+	p = put_varint(p, 20 << 3 | 2);
+	p = put_varint(p, (uint32_t)n);
+	memcpy(p, hash, n);
+	return p + n;
+}
+
 static void write_tail(struct desk *d, const struct poll_ask *ask, const struct fleet_device *f,
-	struct poll_answer *out)
+	bool full, struct poll_answer *out)
 {
 	uint8_t *p = out->tail;
 
@@ -81,8 +101,10 @@ static void write_tail(struct desk *d, const struct poll_ask *ask, const struct 
 	p = put_field(p, 17, (uint32_t)why_ring(ask, f));
 	p = put_field(p, 18, (uint32_t)out->answer);
 	p = put_field(p, 19, next_poll_s(d));
-	out->tail_len = (size_t)(p - out->tail);
-	assert(out->tail_len <= POLL_TAIL_MAX);
+	if (full)
+		p = put_extension(p, &d->image->log, ask->log_size);
+	assert(p <= out->tail + POLL_TAIL_MAX);
+	out->part[1] = bytes_of(out->tail, (size_t)(p - out->tail));
 }
 
 /* Enters the device into its arm; false when it needs a token and there is none. */
@@ -145,18 +167,28 @@ void poll_answer(
 	struct desk *d, const struct poll_ask *ask, uint64_t now_ms, struct poll_answer *out)
 {
 	const struct image_product *product = image_number(d->image, ask->product);
-	struct fleet_device f = { .ring = RING_STABLE, .wish = RING_STABLE };
+	struct fleet_device f = { .ring = RING_STABLE, .wish = RING_STABLE }, judged;
 	const struct image_ring *r;
+	bool full;
 
 	assert(product != NULL); /* products do not change while the server runs */
 	if (!ask->anonymous)
 		f = fleet_unpack(atomic_load(ask->word));
-	if (!ask->anonymous && f.wish != ask->wish && !f.left)
+	judged = f;
+	if (!ask->anonymous && !f.left && ask->wish > f.ring) {
+		/* The seat is gone already; until that is written it enters no arm. */
+		f.ring = judged.ring = RING_STABLE;
+		f.wish = ask->wish;
+		judged.left = true;
 		seat_wish(d->server, ask->id, ask->wish, now_ms);
-	out->answer = decide(d, ask, product, &f, now_ms);
+	} else if (!ask->anonymous && !f.left && f.wish != ask->wish) {
+		seat_wish(d->server, ask->id, ask->wish, now_ms);
+	}
+	out->answer = decide(d, ask, product, &judged, now_ms);
 	r = &product->ring[f.ring];
-	out->shared = buf_bytes(
-		ask->snapshot_version == product->snapshot_version ? &r->fresh : &r->full);
-	write_tail(d, ask, &f, out);
+	full = ask->snapshot_version != product->snapshot_version;
+	out->part[0] = buf_bytes(full ? &r->full : &r->fresh);
+	write_tail(d, ask, &f, full, out);
+	out->part[2] = image_roots_after(d->image, ask->root_version);
 	metric_add(METRIC_POLL_UP_TO_DATE + (enum metric)(out->answer - 1), 1);
 }

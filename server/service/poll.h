@@ -4,7 +4,8 @@
 
 #include "server/service/request.h"
 
-#define POLL_TAIL_MAX 32u
+#define POLL_TAIL_MAX (32u + 8u + LOGTREE_EXTENSION_MAX * SHA256_LEN)
+#define POLL_PARTS    3u
 
 /* What of a poll matters for its answer; may outlive the request. */
 struct poll_ask {
@@ -13,15 +14,15 @@ struct poll_ask {
 	fleet_word *word;
 	uint16_t product; /* number */
 	char build_id[64];
-	uint64_t release_counter, snapshot_version;
+	uint64_t release_counter, snapshot_version, root_version, log_size;
 	uint32_t seq;
 	enum ring wish;
 };
 
 struct poll_answer {
-	struct bytes shared;         /* the image's */
-	uint8_t tail[POLL_TAIL_MAX]; /* the device's own fields */
-	size_t tail_len;
+	/* The body: what the image has, the device's own fields (in `tail`), and roots, if any. */
+	struct bytes part[POLL_PARTS];
+	uint8_t tail[POLL_TAIL_MAX];
 	enum answer answer;
 };
 
@@ -30,7 +31,7 @@ WARN_UNUSED int poll_ask_of(const struct request *r, struct poll_ask *out);
 
 /*
  * Decides and answers.  A device that enters an arm, or changed its wish, is handed to the writer;
- * the answer does not wait for it.
+ * the answer does not wait for it.  The answer lives as long as `out` and the desk's image.
  */
 void poll_answer(
 	struct desk *d, const struct poll_ask *ask, uint64_t now_ms, struct poll_answer *out);

@@ -7,6 +7,24 @@
 #include "proto/names.h"
 #include "server/base/mem.h"
 
+/*
+ * What is published anew lives as long as something new.  A plan that is only approved anew gets as
+ * much more as may have passed by then, so that never more than PLAN_LIFE_S lie ahead; what goes on
+ * after a pause or a halt keeps its end.
+ */
+uint64_t proposal_expires_s(const struct rollout *r)
+{
+	uint64_t from_ms = r->proposed_ms;
+
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (r->builds[i].next != r->builds[i].build &&
+			r->builds[i].next->signed_ms > from_ms)
+			from_ms = r->builds[i].next->signed_ms;
+	if (r->plan_version == 0 || rollout_is_renewed(r))
+		return from_ms / 1000 + PLAN_LIFE_S;
+	return r->expires_s + (rollout_is_renewal(r) ? PLAN_LIFE_S - RENEW_S : 0);
+}
+
 static void write_plan(const struct state *s, struct rollout *r, struct rollout_build *b)
 {
 	Pb__RolloutPlan plan = PB__ROLLOUT_PLAN__INIT;
@@ -26,12 +44,12 @@ static void write_plan(const struct state *s, struct rollout *r, struct rollout_
 		list[i] = &step[i];
 	}
 	targets.name = metadata_targets(name, b->build->product, b->build->build_id);
-	targets.version = b->build->targets_version;
-	targets.length = (uint32_t)b->build->targets.len;
-	targets.sha256 = wire_data(b->build->targets_sha256, SHA256_LEN);
+	targets.version = b->next->targets_version;
+	targets.length = (uint32_t)b->next->targets.len;
+	targets.sha256 = wire_data(b->next->targets_sha256, SHA256_LEN);
 	plan.spec_version = 1;
 	plan.version = r->plan_version + 1;
-	plan.expires = r->proposed_ms / 1000 + PLAN_LIFE_S;
+	plan.expires = proposal_expires_s(r);
 	plan.repository = s->root->repository;
 	plan.product = b->build->product;
 	plan.rollout_id = wire_data(r->id, ID_LEN);

@@ -11,3 +11,5 @@
 void proposal_draw(const struct state *s, struct rollout *r);
 /* The payloads of the version after the one in force, with no signature yet. */
 void proposal_renew(const struct state *s, struct rollout *r);
+/* When that version will expire. */
+uint64_t proposal_expires_s(const struct rollout *r);

@@ -157,11 +157,9 @@ int query_rings(struct query *q, Pb__AdminReply *reply)
 
 static const char *build_state(const struct state *s, const struct build *b)
 {
-	for (size_t i = s->n_rollouts; i > 0; i--)
-		for (size_t k = 0; k < s->rollouts[i - 1]->n_builds; k++)
-			if (s->rollouts[i - 1]->builds[k].build == b)
-				return rollout_str(s->rollouts[i - 1]->state);
-	return "published";
+	const struct rollout *r = state_rollout_of(s, b);
+
+	return r != NULL ? rollout_str(r->state) : "published";
 }
 
 int query_builds(struct query *q, Pb__AdminReply *reply)

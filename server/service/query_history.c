@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log, told to a person: who did what, when, and why. */
-#include "server/service/query.h"
+#include "server/service/tell.h"
 #include "server/store/entry.h"
+#include "server/trust/authority.h"
 
 /* One entry, decoded. */
 struct told {
 	const char *who, *what, *why;
 	const struct rollout *rollout; /* it is about; may be NULL */
 };
-
-static const char *name_of(const struct state *s, const Pb__Envelope *e)
-{
-	for (size_t i = 0; e->n_signatures > 0 && i < s->root->n_keys; i++) {
-		uint8_t keyid[SHA256_LEN];
-		const Pb__Key *key = s->root->keys[i];
-		if (envelope_keyid(crypto_openssl(), key, keyid) == 0 &&
-			bytes_eq(wire_bytes(e->signatures[0]->keyid), bytes_of(keyid, SHA256_LEN)))
-			return key->name != NULL ? key->name : "?";
-	}
-	return "?";
-}
 
 /* "core 50 %" */
 static const char *step_str(struct query *q, const struct rollout *r, size_t step)
@@ -33,58 +22,67 @@ static const char *step_str(struct query *q, const struct rollout *r, size_t ste
 	return query_printf(q, "%s %g %%", ring_str((enum ring)p->ring), p->upper / 1e4);
 }
 
-static void tell_publish(struct query *q, const Pb__Publish *m, struct told *out)
+static const char *join_names(struct query *q, const Pb__Root *root, const struct signers *who)
 {
-	int err;
-	const Pb__Envelope *e = envelope_read(wire_bytes(m->targets), q->arena, &err);
-	const Pb__Targets *t = e == NULL
-		? NULL
-		: wire_read(&pb__targets__descriptor, wire_bytes(e->payload), &wire_signed,
-			  q->arena, &err);
+	const char *all = who->n > 0 ? authority_name(root, who->key[0]) : "?";
 
-	if (t != NULL)
-		out->what = query_printf(q, "publish %s for %s", t->build_id, t->product);
+	for (unsigned i = 1; i < who->n; i++)
+		all = query_printf(q, "%s, %s", all, authority_name(root, who->key[i]));
+	return all;
 }
 
-static void tell_propose(struct query *q, uint64_t index, const Pb__Propose *m, struct told *out)
+/* By the newest root whose people signed it: that in force then, or one that says the same. */
+static void tell_signers(
+	struct query *q, struct bytes envelope, const Pb__AdminCommand *m, struct told *out)
 {
 	const struct state *s = control_state(q->server);
 
+	for (size_t i = s->n_chain; i > 0; i--) {
+		const Pb__Root *root = s->chain[i - 1]->root;
+		struct signers who;
+		unsigned missing = 0;
+		if (command_signers(root, envelope, q->arena, &who) != 0)
+			continue;
+		out->who = join_names(q, root, &who);
+		if (command_missing(root, m, &who, &missing) == 0 && missing > 0)
+			out->what = query_printf(q, "%s: waits for %u more signature%s", out->what,
+				missing, missing == 1 ? "" : "s");
+		return;
+	}
+}
+
+/* A proposal's rollout is known by its place in the log. */
+static const struct rollout *proposed_at(const struct state *s, uint64_t index)
+{
 	for (size_t i = 0; i < s->n_rollouts; i++)
 		if (s->rollouts[i]->no == index)
-			out->rollout = s->rollouts[i];
-	out->what = query_printf(q, "propose %s by plan %s", m->release,
-		out->rollout != NULL ? out->rollout->spec->name : "?");
+			return s->rollouts[i];
+	return NULL;
 }
 
-static void tell_command(struct query *q, uint64_t index, struct bytes payload, struct told *out)
+static void tell_command(struct query *q, uint64_t index, struct bytes envelope, struct told *out)
 {
-	static const char *const verb[] = {
-		[PB__ACT__ACT_START] = "start",
-		[PB__ACT__ACT_PAUSE] = "pause",
-		[PB__ACT__ACT_HALT] = "halt",
-	};
 	const struct state *s = control_state(q->server);
-	int err;
-	const Pb__AdminCommand *m =
-		wire_read(&pb__admin_command__descriptor, payload, &wire_signed, q->arena, &err);
+	const Pb__AdminCommand *m = tell_read(q, envelope);
 
 	if (m == NULL)
 		return;
 	out->why = m->reason;
-	if (m->publish != NULL) {
-		tell_publish(q, m->publish, out);
-	} else if (m->propose != NULL) {
-		tell_propose(q, index, m->propose, out);
-	} else if (m->approve != NULL) {
-		out->rollout = state_rollout_id(s, m->approve->rollout_id.data);
-		out->what = query_printf(
-			q, "approve %s", out->rollout != NULL ? out->rollout->release : "?");
-	} else if (m->act != NULL) {
-		out->rollout = state_rollout_id(s, m->act->rollout_id.data);
-		out->what = query_printf(q, "%s %s", verb[m->act->act],
-			out->rollout != NULL ? out->rollout->release : "?");
-	}
+	out->what = tell_what(q, m);
+	out->rollout = m->propose != NULL ? proposed_at(s, index) : tell_rollout(s, m);
+	tell_signers(q, envelope, m, out);
+}
+
+static void tell_root(struct query *q, struct bytes payload, struct told *out)
+{
+	int err;
+	const Pb__Root *root =
+		wire_read(&pb__root__descriptor, payload, &wire_signed, q->arena, &err);
+
+	out->who = "root";
+	if (root != NULL)
+		out->what = query_printf(q, "root %llu took force, profile %s",
+			(unsigned long long)root->version, root->profile);
 }
 
 static void tell_decision(struct query *q, struct bytes payload, struct told *out)
@@ -120,24 +118,23 @@ static void tell_decision(struct query *q, struct bytes payload, struct told *ou
 	}
 }
 
-static void tell(struct query *q, uint64_t index, struct bytes envelope, struct told *out)
+/* False: nothing that anybody decided.  Directives follow from what was. */
+static bool tell(struct query *q, uint64_t index, struct bytes envelope, struct told *out)
 {
-	const struct state *s = control_state(q->server);
 	enum envelope_type type;
 	int err;
 	const Pb__Envelope *e = envelope_read(envelope, q->arena, &err);
 
 	*out = (struct told){ .who = "?", .what = "?" };
 	if (e == NULL || !envelope_type_of(e, &type))
-		return;
-	out->who = name_of(s, e);
+		return true;
 	if (type == ENVELOPE_COMMAND)
-		tell_command(q, index, wire_bytes(e->payload), out);
+		tell_command(q, index, envelope, out);
 	else if (type == ENVELOPE_DECISION)
 		tell_decision(q, wire_bytes(e->payload), out);
-	else
-		out->what = query_printf(q, "root %llu, profile %s",
-			(unsigned long long)s->root->version, s->root->profile);
+	else if (type == ENVELOPE_ROOT)
+		tell_root(q, wire_bytes(e->payload), out);
+	return type != ENVELOPE_DIRECTOR;
 }
 
 /* Builds are told of with the rollout they are in. */
@@ -156,8 +153,7 @@ static void add_line(struct query *q, uint64_t index, const Pb__LogEntry *m, Pb_
 	Pb__HistoryView *v;
 	struct told told;
 
-	tell(q, index, wire_bytes(m->envelope), &told);
-	if (!is_about(r, &told, name))
+	if (!tell(q, index, wire_bytes(m->envelope), &told) || !is_about(r, &told, name))
 		return;
 	v = query_alloc(q, sizeof(*v));
 	*v = (Pb__HistoryView)PB__HISTORY_VIEW__INIT;
@@ -169,13 +165,40 @@ static void add_line(struct query *q, uint64_t index, const Pb__LogEntry *m, Pb_
 	reply->history[reply->n_history++] = v;
 }
 
-/* So many entries from the end: an answer has an end too. */
+/* What the entry takes of the arena is given back when it makes no line. */
+static int read_entry(struct query *q, uint64_t index, struct bytes entry, Pb__AdminReply *reply)
+{
+	size_t used = q->arena->used, before = reply->n_history;
+	int err = 0;
+	/* The map's bytes are gone when the transaction is. */
+	uint8_t *copy = query_alloc(q, entry.n);
+	const Pb__LogEntry *m;
+
+	memcpy(copy, entry.p, entry.n);
+	m = wire_read(
+		&pb__log_entry__descriptor, bytes_of(copy, entry.n), &wire_signed, q->arena, &err);
+	if (m != NULL)
+		add_line(q, index, m, reply);
+	if (reply->n_history == before)
+		q->arena->used = used;
+	return err;
+}
+
+static void turn_round(Pb__AdminReply *reply)
+{
+	for (size_t i = 0, k = reply->n_history; i + 1 < k; i++) {
+		Pb__HistoryView *v = reply->history[i];
+		reply->history[i] = reply->history[--k];
+		reply->history[k] = v;
+	}
+}
+
+/* So many lines from the end: an answer has an end too. */
 #define HISTORY_MAX 2000u
 
 int query_history(struct query *q, Pb__AdminReply *reply)
 {
 	const struct state *s = control_state(q->server);
-	uint64_t first = s->log.size > HISTORY_MAX ? s->log.size - HISTORY_MAX : 0;
 	struct store_txn t;
 	struct bytes entry;
 	int err = 0;
@@ -185,18 +208,13 @@ int query_history(struct query *q, Pb__AdminReply *reply)
 		q->text = query_printf(q, "rollout %s: there is none of this name", q->ask->name);
 		return ERR_NOT_FOUND;
 	}
-	reply->history = query_alloc(q, (s->log.size - first) * sizeof(*reply->history));
+	reply->history = query_alloc(q, HISTORY_MAX * sizeof(*reply->history));
 	store_begin(q->server->store, &t, false);
-	for (uint64_t i = first; err == 0 && entry_get(&t, i, &entry); i++) {
-		/* The map's bytes are gone when the transaction is. */
-		uint8_t *copy = query_alloc(q, entry.n);
-		memcpy(copy, entry.p, entry.n);
-		const Pb__LogEntry *m = wire_read(&pb__log_entry__descriptor,
-			bytes_of(copy, entry.n), &wire_signed, q->arena, &err);
-		if (m != NULL)
-			add_line(q, i, m, reply);
-	}
+	for (uint64_t i = s->log.size; err == 0 && i > 0 && reply->n_history < HISTORY_MAX; i--)
+		if (entry_get(&t, i - 1, &entry))
+			err = read_entry(q, i - 1, entry, reply);
 	err = err != 0 ? err : t.err;
 	store_abort(&t);
+	turn_round(reply);
 	return err;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rollouts, their stages, and what is to be approved. */
 #include <math.h>
+#include <stdio.h>
 
 #include "server/base/mem.h"
 #include "server/service/query.h"
@@ -166,7 +167,7 @@ static void add_approvers(struct query *q, const struct rollout *r, Pb__RolloutV
 	const struct state *s = control_state(q->server);
 	const struct rollout_build *b = &r->builds[0];
 	struct bytes plan = buf_bytes(b->plan.len > 0 ? &b->plan : &b->pending);
-	struct signers who = rollout_approvers(s, r, plan, q->arena);
+	struct signers who = rollout_approvers(s, r, b, plan, q->arena);
 
 	v->n_approved_by = query_names(q, &who, &v->approved_by);
 	v->threshold = s->root->approver->threshold;
@@ -178,7 +179,12 @@ static const char *gate_text(struct query *q, const struct rollout *r)
 	const struct gate_run *g = gates_of(c, r);
 	char *text = query_alloc(q, STATE_TEXT);
 
-	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
+	if (rollout_is_refused(r) && rollout_is_live(r)) {
+		(void)snprintf(text, STATE_TEXT,
+			"must be approved anew: what was signed of it has expired, or is not of "
+			"root %llu; offered to nobody",
+			(unsigned long long)control_state(q->server)->root->version);
+	} else if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
 		struct gate_judgement j = gates_judge(c, g, r, q->now_ms);
 		sentence_gate(r, g, &j, text);
 	} else {
@@ -247,8 +253,10 @@ static Pb__ProposalBuild *view_proposed(struct query *q, const struct rollout_bu
 	*v = (Pb__ProposalBuild)PB__PROPOSAL_BUILD__INIT;
 	v->product = b->build->product;
 	v->build_id = b->build->build_id;
-	v->targets = wire_data(b->build->targets.data, b->build->targets.len);
+	v->targets = wire_data(b->next->targets.data, b->next->targets.len);
 	v->plan = wire_data(b->payload.data, b->payload.len);
+	v->has_in_force = b->plan.len > 0;
+	v->in_force = wire_data(b->plan.data, b->plan.len);
 	return v;
 }
 
@@ -262,7 +270,7 @@ int query_proposal(struct query *q, Pb__AdminReply *reply)
 
 	if (err != 0)
 		return err;
-	if (!rollout_is_pending(r)) {
+	if (!rollout_is_pending(r, q->now_ms)) {
 		q->text = query_printf(q, "rollout %s: is %s; there is nothing to approve",
 			r->release, rollout_str(r->state));
 		return ERR_WRONG_STATE;
@@ -276,7 +284,7 @@ int query_proposal(struct query *q, Pb__AdminReply *reply)
 	p->audit_root = wire_data(r->audit_root, SHA256_LEN);
 	p->proposer = r->proposer;
 	p->threshold = s->root->approver->threshold;
-	who = rollout_approvers(s, r, buf_bytes(&r->builds[0].pending), q->arena);
+	who = rollout_approvers(s, r, &r->builds[0], buf_bytes(&r->builds[0].pending), q->arena);
 	p->n_approved_by = query_names(q, &who, &p->approved_by);
 	p->builds = query_alloc(q, r->n_builds * sizeof(*p->builds));
 	for (size_t i = 0; i < r->n_builds; i++)

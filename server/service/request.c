@@ -15,6 +15,7 @@ static int check_mac(struct desk *d, enum request_kind kind, const Pb__Sealed *m
 	static const char *const path[] = {
 		[REQUEST_POLL] = "/v1/poll",
 		[REQUEST_REPORT] = "/v1/report",
+		[REQUEST_GRANT] = "/v1/grant",
 	};
 	struct bytes part[] = { bytes_of(path[kind], strlen(path[kind]) + 1), wire_bytes(m->body) };
 	uint8_t key[SHA256_LEN], mac[SHA256_LEN];
@@ -48,6 +49,14 @@ static int identify(
 	return err;
 }
 
+/* A device is of the product it enrolled as. */
+static int check_product(const struct request *r)
+{
+	uint16_t enrolled = fleet_unpack(atomic_load(r->word)).product;
+
+	return enrolled == r->product->number ? 0 : ERR_WRONG_PRODUCT;
+}
+
 static int open_poll(struct desk *d, const Pb__Sealed *m, struct request *out)
 {
 	int err;
@@ -62,10 +71,19 @@ static int open_poll(struct desk *d, const Pb__Sealed *m, struct request *out)
 		return ERR_BAD_MAC;
 	if (out->product == NULL || out->anonymous)
 		return 0;
-	/* A device is of the product it enrolled as. */
-	if (fleet_unpack(atomic_load(out->word)).product != out->product->number)
-		return ERR_WRONG_PRODUCT;
-	return 0;
+	return check_product(out);
+}
+
+static int open_grant(struct desk *d, const Pb__Sealed *m, struct request *out)
+{
+	int err;
+	const Pb__GrantRequest *grant = wire_read(
+		&pb__grant_request__descriptor, wire_bytes(m->body), &wire_device, &d->arena, &err);
+
+	if (grant == NULL)
+		return err;
+	out->product = image_find(d->image, grant->product);
+	return out->product == NULL ? 0 : check_product(out);
 }
 
 static int open_report(struct desk *d, const Pb__Sealed *m, struct request *out)
@@ -82,6 +100,11 @@ static int open_report(struct desk *d, const Pb__Sealed *m, struct request *out)
 int request_open(struct desk *d, enum request_kind kind, struct bytes body, uint64_t now_ms,
 	struct request *out)
 {
+	static int (*const open_kind[])(struct desk *, const Pb__Sealed *, struct request *) = {
+		[REQUEST_POLL] = open_poll,
+		[REQUEST_REPORT] = open_report,
+		[REQUEST_GRANT] = open_grant,
+	};
 	int err;
 	const Pb__Sealed *m;
 
@@ -95,5 +118,5 @@ int request_open(struct desk *d, enum request_kind kind, struct bytes body, uint
 		return err;
 	if (out->word != NULL)
 		fleet_hear(out->word, now_ms);
-	return kind == REQUEST_POLL ? open_poll(d, m, out) : open_report(d, m, out);
+	return open_kind[kind](d, m, out);
 }

@@ -6,7 +6,7 @@
 #include "server/service/server.h"
 
 /* The MAC is over the path too. */
-enum request_kind { REQUEST_POLL, REQUEST_REPORT };
+enum request_kind { REQUEST_POLL, REQUEST_REPORT, REQUEST_GRANT };
 
 struct request {
 	bool anonymous;

@@ -6,6 +6,21 @@
 #include "server/store/device.h"
 #include "server/store/entry.h"
 
+/* The device is in no arm of the ring it leaves. */
+static void leave_arms(struct writer *w, size_t line, const struct device *d)
+{
+	for (struct stage *g = w->stages.list; g != NULL; g = g->next) {
+		struct stratum *u = stage_stratum(g, d->product);
+		struct evidence_device e;
+		if (u == NULL || g->line != line || g->ring != d->ring ||
+			!arm_get(&w->txn, g->key, d->id, &e))
+			continue;
+		evidence_leave(&u->evidence, &e);
+		arm_put(&w->txn, g->key, d->id, &e);
+		u->dirty = true;
+	}
+}
+
 /* ---- wishes ---- */
 
 struct wish_job {
@@ -37,13 +52,18 @@ static void wish_run(struct job *job, struct writer *w)
 	struct device d;
 	bool waited;
 
-	if (!device_get(&w->txn, j->id, &d) || d.wish == j->wish || d.left)
+	if (!device_get(&w->txn, j->id, &d) || d.left || (d.wish == j->wish && d.wish <= d.ring))
 		return;
 	p = registry_number(w->registry, d.product);
 	if (p == NULL)
 		return;
 	waited = d.wish < d.ring;
 	d.wish = j->wish;
+	if (d.wish > d.ring) {
+		/* It would not take what its seat is for, and nobody else could. */
+		leave_arms(w, p->line, &d);
+		d.ring = RING_STABLE;
+	}
 	device_put(&w->txn, &d);
 	if (d.wish < d.ring)
 		waiting_put(&w->txn, w->registry->lines[p->line].number, d.id, d.wish);
@@ -61,8 +81,12 @@ static void wish_done(struct job *job)
 	const struct product *p = registry_number(&j->server->registry, j->device.product);
 
 	if (job->err == 0 && j->changed && word != NULL && p != NULL) {
-		fleet_update(word, &j->device, UINT8_MAX);
-		j->server->registry.lines[p->line].waiting += (uint64_t)j->waits;
+		struct line *l = &j->server->registry.lines[p->line];
+		enum ring old = fleet_unpack(atomic_load(word)).ring;
+		fleet_update(word, &j->device, old == j->device.ring ? UINT8_MAX : 0);
+		l->devices[old]--;
+		l->devices[j->device.ring]++;
+		l->waiting += (uint64_t)j->waits;
 	}
 	free(j);
 }
@@ -177,26 +201,15 @@ int seat_choose(struct server *s, struct seat_fill *fill)
 
 /* ---- giving ---- */
 
-/* The device is in no arm of the ring it leaves. */
-static void leave_arms(struct writer *w, size_t line, const struct device *d)
-{
-	for (struct stage *g = w->stages.list; g != NULL; g = g->next) {
-		struct stratum *u = stage_stratum(g, d->product);
-		struct evidence_device e;
-		if (u == NULL || g->line != line || g->ring != d->ring ||
-			!arm_get(&w->txn, g->key, d->id, &e))
-			continue;
-		evidence_leave(&u->evidence, &e);
-		arm_put(&w->txn, g->key, d->id, &e);
-		u->dirty = true;
-	}
-}
-
 static void give_run(struct job *job, struct writer *w)
 {
 	struct seat_fill *fill = (struct seat_fill *)job;
 	const struct line *l = &w->registry->lines[fill->line];
 
+	if (fill->ring < RING_STABLE && fill->n > seat_free(fill->server, fill->line, fill->ring)) {
+		job->err = ERR_WRONG_STATE;
+		return;
+	}
 	entry_append(&w->txn, fill->index, fill->entry);
 	for (size_t i = 0; i < fill->n; i++) {
 		struct device d;
@@ -205,7 +218,9 @@ static void give_run(struct job *job, struct writer *w)
 		leave_arms(w, fill->line, &d);
 		d.ring = fill->ring;
 		device_put(&w->txn, &d);
-		if (d.wish >= d.ring)
+		if (d.wish < d.ring && !d.left)
+			waiting_put(&w->txn, l->number, d.id, d.wish);
+		else
 			waiting_delete(&w->txn, l->number, d.id);
 	}
 }
@@ -224,8 +239,8 @@ static void give_done(struct job *job)
 		f = fleet_unpack(atomic_load(word));
 		l->devices[f.ring]--;
 		l->devices[fill->ring]++;
-		if (f.wish >= fill->ring)
-			l->waiting--;
+		if (!f.left)
+			l->waiting += (uint64_t)(f.wish < fill->ring) - (f.wish < f.ring);
 		f.ring = fill->ring;
 		fleet_update(word, &f, 0);
 	}

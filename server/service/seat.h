@@ -8,10 +8,13 @@
 
 #include "server/service/server.h"
 
-/* The device changed the ring it opts in to; written without waiting for it. */
+/*
+ * The device changed the ring it opts in to; written without waiting for it.  Whose wish lies
+ * outside its seat gives the seat up, and waits for another if it wishes for one.
+ */
 void seat_wish(struct server *s, const uint8_t id[ID_LEN], enum ring wish, uint64_t now_ms);
 
-/* Devices that get a seat of one ring. */
+/* Devices that get a seat of one ring; stable: that lose theirs. */
 struct seat_fill {
 	struct job job;
 	struct server *server;
@@ -31,6 +34,9 @@ uint64_t seat_free(const struct server *s, size_t line, enum ring ring);
 WARN_UNUSED int seat_seed(const uint8_t log_root[SHA256_LEN], uint8_t out[SEED_LEN]);
 /* Chooses; with no seat free or nobody waiting, fill->n is 0.  Blocks for the writer. */
 WARN_UNUSED int seat_choose(struct server *s, struct seat_fill *fill);
-/* Gives the seats and appends the entry, in one transaction.  Blocks for the writer. */
+/*
+ * Gives the seats and appends the entry, in one transaction; ERR_WRONG_STATE when not so many are
+ * free.  Blocks for the writer.
+ */
 WARN_UNUSED int seat_give(struct server *s, struct seat_fill *fill);
 void seat_fill_release(struct seat_fill *fill);

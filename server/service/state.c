@@ -5,11 +5,11 @@
 
 #include "proto/names.h"
 #include "server/base/mem.h"
+#include "server/service/fold.h"
 
-void state_init(struct state *s, const Pb__Root *root, struct bytes root_envelope)
+void state_init(struct state *s, const Pb__Root *root)
 {
-	*s = (struct state){ .root = root };
-	buf_add(&s->root_envelope, root_envelope.p, root_envelope.n);
+	*s = (struct state){ .root = root, .tree = logtree_new() };
 }
 
 static void build_free(struct build *b)
@@ -42,19 +42,40 @@ void state_release(struct state *s)
 {
 	for (size_t i = 0; i < s->n_builds; i++)
 		build_free(s->builds[i]);
+	for (size_t i = 0; i < s->n_older; i++)
+		build_free(s->older[i]);
 	for (size_t i = 0; i < s->n_rollouts; i++)
 		rollout_free(s->rollouts[i]);
+	for (size_t i = 0; i < s->n_chain; i++)
+		rootfile_free(s->chain[i]);
+	for (size_t i = 0; i < s->n_pending; i++)
+		pending_free(&s->pending[i]);
 	free(s->builds);
+	free(s->older);
 	free(s->rollouts);
-	free(s->nonces);
-	free(s->roots);
-	buf_release(&s->root_envelope);
+	free(s->chain);
+	free(s->pending);
+	for (size_t i = 0; i < s->n_directors; i++)
+		free(s->directors[i].product);
+	free(s->directors);
+	logtree_free(s->tree);
 }
 
 const uint8_t *state_root(const struct state *s)
 {
 	assert(s->log.size > 0);
-	return s->roots[s->log.size - 1];
+	return s->log.root;
+}
+
+const struct logged *state_logged(
+	const struct state *s, const char *product, uint32_t ring, const uint8_t sha256[SHA256_LEN])
+{
+	for (size_t i = 0; i < s->n_directors; i++) {
+		const struct logged *l = &s->directors[i];
+		if (l->ring == ring && strcmp(l->product, product) == 0)
+			return memcmp(l->sha256, sha256, SHA256_LEN) == 0 ? l : NULL;
+	}
+	return NULL;
 }
 
 struct build *state_build(const struct state *s, const char *product, const char *build_id)
@@ -84,6 +105,18 @@ struct rollout *state_rollout(const struct state *s, const char *name)
 	return NULL;
 }
 
+struct rollout *state_rollout_of(const struct state *s, const struct build *b)
+{
+	for (size_t i = s->n_rollouts; i > 0; i--) {
+		struct rollout *r = s->rollouts[i - 1];
+		for (size_t k = 0; k < r->n_builds; k++)
+			if (strcmp(r->builds[k].build->product, b->product) == 0 &&
+				strcmp(r->builds[k].build->build_id, b->build_id) == 0)
+				return r;
+	}
+	return NULL;
+}
+
 struct rollout *state_rollout_id(const struct state *s, const uint8_t id[ID_LEN])
 {
 	for (size_t i = 0; i < s->n_rollouts; i++)
@@ -103,10 +136,37 @@ bool rollout_is_live(const struct rollout *r)
 		r->state == ROLLOUT_COMPLETE;
 }
 
-bool rollout_is_pending(const struct rollout *r)
+bool rollout_is_renewed(const struct rollout *r)
 {
-	return r->state == ROLLOUT_PROPOSED || r->state == ROLLOUT_PAUSED ||
-		r->state == ROLLOUT_HALTED;
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (r->builds[i].next != r->builds[i].build)
+			return true;
+	return false;
+}
+
+bool rollout_is_renewal(const struct rollout *r)
+{
+	return r->state == ROLLOUT_APPROVED || r->state == ROLLOUT_RUNNING ||
+		r->state == ROLLOUT_COMPLETE ||
+		(r->state == ROLLOUT_PAUSED && rollout_is_renewed(r));
+}
+
+bool rollout_is_pending(const struct rollout *r, uint64_t now_ms)
+{
+	if (r->state == ROLLOUT_PROPOSED || r->state == ROLLOUT_PAUSED ||
+		r->state == ROLLOUT_HALTED)
+		return true;
+	return rollout_is_renewal(r) &&
+		(rollout_is_refused(r) || rollout_is_renewed(r) ||
+			now_ms / 1000 + RENEW_S > r->expires_s);
+}
+
+bool rollout_is_refused(const struct rollout *r)
+{
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (r->builds[i].refused)
+			return true;
+	return false;
 }
 
 uint64_t rollout_watch_ms(const struct rollout *r)

@@ -73,20 +73,19 @@ int signer_read(int fd, struct buf *message)
 	return err;
 }
 
-/* In the child: die with huidud, not with a key press meant for it; leave no core file behind. */
+/* In the child: die with huidud, not with a key press meant for it. */
 static void become_signer(int fd, const struct signer_config *config)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)prctl(PR_SET_NAME, "huidu-signer");
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
-	log_init("huidu-signer", LOG_LEVEL_INFO);
+	log_name("huidu-signer");
 	_exit(signer_proc_run(fd, config));
 }
 
-/* The child says once whether its keys and floor file are usable. */
+/* The child says once whether its keys and ledger are usable. */
 static int await_ready(struct signer *s, char *error)
 {
 	int err = signer_read(s->fd, &s->in);
@@ -152,7 +151,8 @@ int signer_fd(const struct signer *s)
 	return s->fd;
 }
 
-static int ask(struct signer *s, const Pb__SignerRequest *request, const Pb__SignerReply **reply)
+static int exchange(
+	struct signer *s, const Pb__SignerRequest *request, const Pb__SignerReply **reply)
 {
 	struct bytes message;
 	int err;
@@ -168,8 +168,15 @@ static int ask(struct signer *s, const Pb__SignerRequest *request, const Pb__Sig
 	s->arena.used = 0;
 	*reply = wire_read(
 		&pb__signer_reply__descriptor, buf_bytes(&s->in), &wire_admin, &s->arena, &err);
-	if (*reply == NULL)
-		return ERR_SIGNER;
+	return *reply == NULL ? ERR_SIGNER : 0;
+}
+
+static int ask(struct signer *s, const Pb__SignerRequest *request, const Pb__SignerReply **reply)
+{
+	int err = exchange(s, request, reply);
+
+	if (err != 0)
+		return err;
 	if ((*reply)->code != 0)
 		log_error("signer: refused: %s",
 			(*reply)->text != NULL ? (*reply)->text : err_str((*reply)->code));
@@ -212,6 +219,65 @@ int signer_sign(struct signer *s, const struct signer_item *items, size_t n, str
 		buf_add(&out[i], reply->envelopes[i].data, reply->envelopes[i].len);
 	}
 	free(item);
+	free(list);
+	return err;
+}
+
+int signer_log(struct signer *s, struct signer_log *out)
+{
+	Pb__SignerRequest request = PB__SIGNER_REQUEST__INIT;
+	const Pb__SignerReply *reply;
+	int err;
+
+	request.has_log = 1;
+	request.log = 1;
+	err = ask(s, &request, &reply);
+	if (err == 0 && reply->log_root.len != SHA256_LEN)
+		err = ERR_SIGNER;
+	if (err != 0)
+		return err;
+	out->size = reply->log_size;
+	memcpy(out->root, reply->log_root.data, SHA256_LEN);
+	return 0;
+}
+
+int signer_check(struct signer *s, struct bytes envelope, unsigned *needed, char *text)
+{
+	Pb__SignerRequest request = PB__SIGNER_REQUEST__INIT;
+	const Pb__SignerReply *reply = NULL;
+	int err;
+
+	request.has_check = 1;
+	request.check = wire_data(envelope.p, envelope.n);
+	err = exchange(s, &request, &reply);
+	if (err == 0)
+		err = reply->code;
+	if (err == 0)
+		*needed = reply->needed;
+	else
+		(void)snprintf(text, SIGNER_TEXT, "%s",
+			reply != NULL && reply->text != NULL ? reply->text : err_str(err));
+	return err;
+}
+
+int signer_append(struct signer *s, const struct bytes *entries, size_t n, struct buf *note)
+{
+	Pb__SignerRequest request = PB__SIGNER_REQUEST__INIT;
+	ProtobufCBinaryData *list = mem_alloc(n * sizeof(*list));
+	const Pb__SignerReply *reply;
+	int err;
+
+	for (size_t i = 0; i < n; i++)
+		list[i] = wire_data(entries[i].p, entries[i].n);
+	request.has_checkpoint = 1;
+	request.checkpoint = 1;
+	request.append = list;
+	request.n_append = n;
+	err = ask(s, &request, &reply);
+	if (err == 0 && note != NULL) {
+		note->len = 0;
+		buf_add(note, reply->note.data, reply->note.len);
+	}
 	free(list);
 	return err;
 }

@@ -3,7 +3,7 @@
  * The process that holds the online keys.  It is forked before huidud opens a socket, talks over
  * one socketpair, and does not take huidud's word: it checks approvals against the root itself,
  * signs no directive beyond an approved plan, and no version at or below one it has signed before
- * (its floor file lies outside the store, so a restored backup cannot roll phones back).
+ * (its ledger lies outside the store, so a restored backup cannot roll phones back).
  *
  * One thread of huidud talks to it, one request at a time; calls block until it answers.
  */
@@ -14,10 +14,18 @@
 
 struct signer;
 
+/* For tests, which set them by hand in memory that both processes share. */
+struct signer_clock {
+	uint64_t (*wall_ms)(void); /* unix milliseconds */
+	uint64_t (*boot_ms)(void); /* never steps, and counts sleep */
+};
+
 struct signer_config {
-	const char *online_dir; /* director.pem, snapshot.pem, timestamp.pem */
-	const char *floor_path;
-	struct bytes root; /* Envelope of the Root, verified by the caller too */
+	const char *online_dir; /* all *.pem in it are loaded; those that the root names are used */
+	const char *ledger_path;
+	struct bytes root; /* Envelope of the first Root, verified by the caller too; later ones */
+			   /* come through the log */
+	const struct signer_clock *clock; /* NULL: the machine's */
 };
 
 /* Forks.  On failure `error` (at least 256 bytes) holds the line for a person. */
@@ -43,21 +51,33 @@ WARN_UNUSED int signer_log(struct signer *s, struct signer_log *out);
 
 /*
  * Would a person's command, or the next Root, be taken now?  Signatures, the signers' authority,
- * repository, time and nonce are checked here and nowhere else.  On 0, `*needed` more people must
- * sign the same bytes before it takes effect (0: it does at once).  On a refusal `text` (at least
- * 256 bytes) has the line for a person.
+ * repository, time and nonce are checked here and nowhere else; that the state allows it is for the
+ * caller to say, but where the approved ladder depends on it.  On 0, `*needed` more people must
+ * sign the same bytes before it takes effect (0: it does at once; an approval always does, whether
+ * it is the last one or not).  On a refusal `text` (SIGNER_TEXT bytes) has the line for a person.
+ *
+ * While the clock is in doubt only what stops a rollout is taken, and CONFIRM_CLOCK, which must name
+ * the log as it is at that moment: ERR_CLOCK, ERR_CONFLICT.
  */
+#define SIGNER_TEXT 256
 WARN_UNUSED int signer_check(struct signer *s, struct bytes envelope, unsigned *needed, char *text);
 
 /*
  * Takes LogEntries that are durable: each is checked once more, as of its own time, before it
- * counts.  `note` gets the signed checkpoint of the log with all of them.  All or none.
+ * counts; that time may not go back behind what was signed before, nor lie ahead of the clock, by more
+ * than a minute.  Entry 0 is the Root the signer was started with.  `note`, if not NULL, gets the
+ * signed checkpoint of the log with all of them; no entries: of the log as it is.  All or none.
  */
 WARN_UNUSED int signer_append(
 	struct signer *s, const struct bytes *entries, size_t n, struct buf *note);
+#define SIGNER_APPEND_MAX 1024u /* entries in one call, and 3 MiB of them */
 
-/* Checks both envelopes against the root, and that who approved is not who proposed; afterwards
- * directives may offer the build, once its rollout was started, up to the step it was promoted to. */
+/*
+ * Checks both envelopes against the root, the rollout in the log and the people who logged their
+ * approval of this version, of whom none may be the proposer where the profile says so; afterwards
+ * directives may offer the build, once its rollout was started, up to the step it was promoted to.
+ * ERR_EXPIRED is no reason to despair: the rollout is over, or must be proposed anew.
+ */
 WARN_UNUSED int signer_admit(struct signer *s, struct bytes plan, struct bytes targets);
 
 struct signer_item {

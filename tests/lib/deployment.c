@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "proto/names.h"
@@ -24,6 +25,25 @@ static void must(int err, const char *what, const char *detail)
 	abort();
 }
 
+/* The hand-set clock, in memory that the signer's process shares. */
+static uint64_t *shared_ms;
+
+static uint64_t read_clock(void)
+{
+	return *shared_ms;
+}
+
+static const struct signer_clock hand_set = { read_clock, read_clock };
+
+static void set_clock(struct deployment *d, uint64_t now_ms)
+{
+	if (shared_ms == NULL)
+		shared_ms = mmap(NULL, sizeof(*shared_ms), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(shared_ms == MAP_FAILED ? ERR_NO_ROOM : 0, "clock", "mmap");
+	d->now_ms = *shared_ms = now_ms;
+}
+
 /* ---- the files ---- */
 
 static void write_config(struct deployment *d, const struct deployment_options *o)
@@ -34,7 +54,7 @@ static void write_config(struct deployment *d, const struct deployment_options *
 					    "    fill_every: 1m\n";
 	char *path = mem_printf("%s/huidud.yaml", d->dir);
 	char *text = mem_printf("repository: test\nlisten: 127.0.0.1:0\nplain: true\n"
-				"store_size: 1 GiB\nmin_id_age: %s\n"
+				"environment: trial\nstore_size: 1 GiB\nmin_id_age: %s\n"
 				"poll: {interval: %s, jitter: 0 %%}\n%s",
 		o->min_id_age != NULL ? o->min_id_age : "0s",
 		o->poll_interval != NULL ? o->poll_interval : "1h",
@@ -49,18 +69,19 @@ static void write_config(struct deployment *d, const struct deployment_options *
 
 static void start(struct deployment *d)
 {
-	char *floor = mem_printf("%s/floor", d->dir);
+	char *ledger = mem_printf("%s/ledger", d->dir);
 	char *path = mem_printf("%s/root.env", d->dir);
 	struct buf secret = { 0 };
 	char error[256] = "";
 
 	must(rootfile_read(path, &d->root), "root", path);
 	free(path);
-	struct signer_config config = {
-		.online_dir = d->config.online, .floor_path = floor, .root = d->root->envelope
-	};
+	struct signer_config config = { .online_dir = d->config.online,
+		.ledger_path = ledger,
+		.root = d->root->envelope,
+		.clock = &hand_set };
 	must(signer_start(&config, &d->signer, error), "signer", error);
-	free(floor);
+	free(ledger);
 	path = mem_printf("%s/device.key", d->config.online);
 	must(file_read(path, 64, &secret), "device key", path);
 	free(path);
@@ -76,6 +97,7 @@ void deployment_open(struct deployment *d, const struct deployment_options *o)
 	const char *people[PERSONS_MAX];
 
 	*d = (struct deployment){ .now_ms = START_MS };
+	set_clock(d, START_MS);
 	log_init("test", LOG_LEVEL_ERROR);
 	/* In memory where there is such a place: these tests are not about the disk. */
 	(void)snprintf(d->dir, sizeof(d->dir), "%s/huidu-test-XXXXXX",
@@ -123,13 +145,19 @@ void deployment_run(struct deployment *d, uint64_t ms, uint64_t tick_ms)
 {
 	while (ms > 0) {
 		uint64_t step = ms < tick_ms ? ms : tick_ms;
-		d->now_ms += step;
+		set_clock(d, d->now_ms + step);
 		ms -= step;
 		while (writer_drain(&d->server.writer))
 			;
 		control_tick(&d->server, d->now_ms);
 		(void)desk_refresh(&d->desk);
 	}
+}
+
+void deployment_tick(struct deployment *d, uint64_t ms)
+{
+	set_clock(d, d->now_ms + ms);
+	control_tick(&d->server, d->now_ms);
 }
 
 /* ---- people ---- */
@@ -185,6 +213,12 @@ static struct bytes sign_targets(struct deployment *d, Pb__Targets *t)
 int deployment_publish(struct deployment *d, const char *product, const char *build_id,
 	uint64_t counter, const char *content)
 {
+	return deployment_publish_as(d, product, build_id, counter, content, 1);
+}
+
+int deployment_publish_as(struct deployment *d, const char *product, const char *build_id,
+	uint64_t counter, const char *content, uint64_t version)
+{
 	Pb__AdminCommand m = PB__ADMIN_COMMAND__INIT;
 	Pb__Publish publish = PB__PUBLISH__INIT;
 	Pb__Targets t = PB__TARGETS__INIT;
@@ -201,7 +235,7 @@ int deployment_publish(struct deployment *d, const char *product, const char *bu
 	file.length = data.n;
 	file.sha256 = wire_data(sha256, sizeof(sha256));
 	t.spec_version = 1;
-	t.version = 1;
+	t.version = version;
 	t.expires = d->now_ms / 1000 + 180 * 86400;
 	t.repository = "test";
 	t.product = product;
@@ -421,23 +455,56 @@ static struct bytes seal(
 	return sealed;
 }
 
-static void read_reply(struct deployment *d, struct test_device *t, const struct poll_answer *a)
+static void read_reply(
+	struct deployment *d, struct test_device *t, const struct poll_answer *a, struct buf *body)
 {
-	struct buf reply = { 0 };
 	const Pb__PollReply *m;
 	int err;
 
-	buf_add(&reply, a->shared.p, a->shared.n);
-	buf_add(&reply, a->tail, a->tail_len);
+	body->len = 0;
+	for (size_t i = 0; i < POLL_PARTS; i++)
+		buf_add(body, a->part[i].p, a->part[i].n);
 	d->arena.used = 0;
-	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&reply), &wire_admin, &d->arena, &err);
+	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(body), &wire_admin, &d->arena, &err);
 	must(err, "poll", "reply");
 	t->ring = (enum ring)m->ring;
 	t->answer = (enum answer)m->answer;
-	buf_release(&reply);
 }
 
 int device_poll(struct deployment *d, struct test_device *t)
+{
+	struct buf body = { 0 };
+	int err = device_poll_body(d, t, &body);
+
+	buf_release(&body);
+	return err;
+}
+
+int device_grant_body(struct deployment *d, const struct test_device *t, struct buf *body)
+{
+	Pb__GrantRequest m = PB__GRANT_REQUEST__INIT;
+	struct grant_ask ask;
+	const struct grant_ask *list[] = { &ask };
+	struct bytes none;
+	int err;
+
+	m.product = t->product;
+	d->arena.used = 0;
+	(void)desk_refresh(&d->desk);
+	err = grant_open(&d->desk, seal(d, t, "/v1/grant", &m), d->now_ms, &ask);
+	if (err != 0)
+		return err;
+	body->len = 0;
+	if (ask.ring != RING_STABLE) {
+		buf_release(body);
+		return grant_sign(&d->server, list, 1, d->now_ms, body);
+	}
+	err = grant_none(&d->desk, &none);
+	buf_add(body, none.p, none.n);
+	return err;
+}
+
+int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body)
 {
 	Pb__PollRequest m = PB__POLL_REQUEST__INIT;
 	struct poll_answer answer;
@@ -448,7 +515,9 @@ int device_poll(struct deployment *d, struct test_device *t)
 	m.product = t->product;
 	m.build_id = t->build_id;
 	m.release_counter = t->release_counter;
-	m.root_version = 1;
+	m.root_version = t->root_version > 0 ? t->root_version : 1;
+	m.has_log_size = t->log_size > 0;
+	m.log_size = t->log_size;
 	m.snapshot_version = t->snapshot_version;
 	m.seq = t->seq;
 	m.has_wish = 1;
@@ -461,7 +530,7 @@ int device_poll(struct deployment *d, struct test_device *t)
 	if (err != 0)
 		return err;
 	poll_answer(&d->desk, &ask, d->now_ms, &answer);
-	read_reply(d, t, &answer);
+	read_reply(d, t, &answer, body);
 	while (writer_drain(&d->server.writer))
 		;
 	return 0;

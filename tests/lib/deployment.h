@@ -8,6 +8,7 @@
 
 #include "server/service/control.h"
 #include "server/service/enrol.h"
+#include "server/service/grant.h"
 #include "server/service/poll.h"
 #include "server/service/report.h"
 
@@ -40,9 +41,15 @@ void deployment_close(struct deployment *d); /* and removes the files */
 /* Moves the clock on in steps of at most `tick_ms`, ticking at each. */
 void deployment_run(struct deployment *d, uint64_t ms, uint64_t tick_ms);
 
+/* The clock moves on and control ticks once, whatever the writer has. */
+void deployment_tick(struct deployment *d, uint64_t ms);
+
 /* Commands, signed by as many people as the root asks for.  0, or what the server said. */
 int deployment_publish(struct deployment *d, const char *product, const char *build_id,
 	uint64_t counter, const char *content);
+/* Signed as this version of the build's Targets: higher than 1, to publish it again. */
+int deployment_publish_as(struct deployment *d, const char *product, const char *build_id,
+	uint64_t counter, const char *content, uint64_t version);
 int deployment_propose(struct deployment *d, const char *release, const char *const *products,
 	size_t n_products, const Pb__PlanSpec *spec);
 /* The person numbered `who` approves. */
@@ -63,12 +70,16 @@ struct test_device {
 	uint32_t seq;
 	enum ring wish, ring;
 	enum answer answer;
-	uint64_t snapshot_version;
+	uint64_t snapshot_version, log_size, root_version; /* root_version 0: 1 */
 };
 
 /* 0, or what the server said. */
 int device_enrol(struct deployment *d, struct test_device *t, const char *product, enum ring wish);
 int device_poll(struct deployment *d, struct test_device *t);
+/* The same; the answer's bytes go into `body`. */
+int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body);
+/* A GrantRequest; on 0 the GrantReply's bytes are in `body`. */
+int device_grant_body(struct deployment *d, const struct test_device *t, struct buf *body);
 /* Events of these kinds about `build_id`, numbered on from t->seq. */
 int device_report(struct deployment *d, struct test_device *t, const char *build_id,
 	const Pb__EventKind *kinds, size_t n);

@@ -49,6 +49,7 @@ class Deployment:
                    '127.0.0.1:9464': f'127.0.0.1:{self.metrics_port}',
                    'interval: 4h': 'interval: 1s', 'fill_every: 10m': 'fill_every: 1s',
                    **changes})
+        self.environment('trial', 'open')
         self.process, self.fleets = None, []
         self.log = self.folder / 'huidud.log'
 
@@ -58,6 +59,10 @@ class Deployment:
             assert old in text, old
             text = text.replace(old, new)
         self.config.write_text(text)
+
+    def environment(self, environment, enrol):
+        text = re.sub('^(environment|enrol):', r'# \1:', self.config.read_text(), flags=re.M)
+        self.config.write_text(f'{text}environment: {environment}\nenrol: {enrol}\n')
 
     def start(self):
         with open(self.log, 'a', encoding='utf-8') as log:

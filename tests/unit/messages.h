@@ -62,6 +62,11 @@ static const ProtobufCMessageDescriptor *const messages[] = {
 	&pb__signer_admit__descriptor,
 	&pb__signer_item__descriptor,
 	&pb__signer_reply__descriptor,
+	&pb__ledger__descriptor,
+	&pb__ledger_floor__descriptor,
+	&pb__ledger_rollout__descriptor,
+	&pb__ledger_build__descriptor,
+	&pb__ledger_nonce__descriptor,
 };
 
 static inline void put_varint(struct buf *b, uint64_t v)

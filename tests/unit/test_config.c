@@ -7,6 +7,7 @@
 
 #define HEAD  "repository: demo\n"
 #define PLAIN "listen: 127.0.0.1:8443\nplain: true\n"
+#define KEY64 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define LINES "lines:\n- products: [phone-a]\n"
 
 static int load(const char *text, struct config *out, char error[YAML_ERROR_MAX])
@@ -46,6 +47,8 @@ static void test_defaults(void **state)
 	assert_string_equal(c.root, tmpdir_path("root.env"));
 	assert_string_equal(c.online, tmpdir_path("online"));
 	assert_string_equal(c.tls.cert, "");
+	assert_int_equal(c.environment, ENVIRONMENT_PRODUCTION);
+	assert_int_equal(c.enrol.mode, ENROL_CLOSED);
 	config_release(&c);
 }
 
@@ -63,6 +66,12 @@ static void test_everything(void **state)
 				   "store_size: 64 GiB\n"
 				   "poll: {interval: 30m, jitter: 50 %}\n"
 				   "min_id_age: 14d\n"
+				   "environment: production\n"
+				   "enrol:\n"
+				   "  mode: voucher\n"
+				   "  manufacturers: [" KEY64 ", keys/maker.pub, /etc/other.pub]\n"
+				   "  per_minute: 100\n"
+				   "  per_prefix_minute: 7\n"
 				   "lines:\n"
 				   "- name: phones\n"
 				   "  products: [phone-a, phone-b]\n"
@@ -88,6 +97,13 @@ static void test_everything(void **state)
 	assert_int_equal(c.poll.interval_ms, 1800000);
 	assert_int_equal(c.poll.jitter_ppm, 500000);
 	assert_int_equal(c.min_id_age_ms, 14ull * 86400000);
+	assert_int_equal(c.enrol.mode, ENROL_VOUCHER);
+	assert_int_equal(c.enrol.n_manufacturers, 3);
+	assert_string_equal(c.enrol.manufacturers[0], KEY64);
+	assert_string_equal(c.enrol.manufacturers[1], tmpdir_path("keys/maker.pub"));
+	assert_string_equal(c.enrol.manufacturers[2], "/etc/other.pub");
+	assert_int_equal(c.enrol.per_minute, 100);
+	assert_int_equal(c.enrol.per_prefix_minute, 7);
 	assert_int_equal(c.n_lines, 2);
 	assert_string_equal(c.lines[0].products[1], "phone-b");
 	assert_int_equal(c.lines[0].rings.seats[RING_CORE], 0);
@@ -97,6 +113,54 @@ static void test_everything(void **state)
 	assert_string_equal(c.lines[1].name, "watches");
 	assert_int_equal(c.lines[1].rings.seats[RING_DEV], 100000);
 	config_release(&c);
+}
+
+#define TLS "tls: {cert: c.pem, key: k.pem}\n"
+
+/* Who may enrol, and how fast, when little is said. */
+static const struct {
+	const char *why, *text;
+	enum config_environment environment;
+	enum config_enrol_mode mode;
+	uint32_t per_minute, per_prefix_minute;
+} enrols[] = {
+	{ "nothing is said", HEAD TLS LINES, ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 60 },
+	{ "behind a proxy", HEAD PLAIN LINES, ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 0 },
+	{ "a trial", HEAD TLS LINES "environment: trial\n", ENVIRONMENT_TRIAL, ENROL_OPEN, 0, 0 },
+	{ "a closed trial", HEAD TLS LINES "environment: trial\nenrol: closed\n", ENVIRONMENT_TRIAL,
+		ENROL_CLOSED, 0, 0 },
+	{ "open to all", HEAD TLS LINES "environment: production\nenrol: open\n",
+		ENVIRONMENT_PRODUCTION, ENROL_OPEN, 6000, 60 },
+	{ "rates alone", HEAD TLS LINES "enrol: {per_minute: 0, per_prefix_minute: 9}\n",
+		ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 0, 9 },
+	{ "a limited trial", HEAD TLS LINES "environment: trial\nenrol: {per_minute: 9}\n",
+		ENVIRONMENT_TRIAL, ENROL_OPEN, 9, 0 },
+	{ "tokens", HEAD TLS LINES "enrol: {mode: token, tokens: t}\n", ENVIRONMENT_PRODUCTION,
+		ENROL_TOKEN, 6000, 60 },
+	{ "a hook", HEAD TLS LINES "enrol: {mode: hook, hook: h}\n", ENVIRONMENT_PRODUCTION,
+		ENROL_HOOK, 6000, 60 },
+};
+
+static void test_enrol(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(enrols); i++) {
+		char error[YAML_ERROR_MAX];
+		struct config c;
+		if (load(enrols[i].text, &c, error) != 0)
+			fail_msg("%s: %s", enrols[i].why, error);
+		if (c.environment != enrols[i].environment || c.enrol.mode != enrols[i].mode ||
+			c.enrol.per_minute != enrols[i].per_minute ||
+			c.enrol.per_prefix_minute != enrols[i].per_prefix_minute)
+			fail_msg("%s: environment %u, mode %u, %u and %u a minute", enrols[i].why,
+				c.environment, c.enrol.mode, c.enrol.per_minute,
+				c.enrol.per_prefix_minute);
+		if (c.enrol.mode == ENROL_TOKEN)
+			assert_string_equal(c.enrol.tokens, tmpdir_path("t"));
+		if (c.enrol.mode == ENROL_HOOK)
+			assert_string_equal(c.enrol.hook, tmpdir_path("h"));
+		config_release(&c);
+	}
 }
 
 #define N63 "n23456789012345678901234567890123456789012345678901234567890123"
@@ -170,6 +234,35 @@ static const struct {
 		":6: lines: products: name at least one" },
 	{ "seats beyond all phones", HEAD PLAIN LINES "  rings: {dev: 100000001}\n",
 		":6: lines[1].rings.dev: '100000001' is not within 0 to 100000000" },
+	{ "no such environment", HEAD PLAIN LINES "environment: test\n",
+		":6: environment: 'test' is none of the words known here" },
+	{ "no such way to enrol", HEAD PLAIN LINES "enrol: opne\n",
+		":6: enrol.mode: 'opne' is none of the words known here" },
+	{ "no such way in a map", HEAD PLAIN LINES "enrol:\n  mode: opne\n",
+		":7: enrol.mode: 'opne' is none of the words known here" },
+	{ "enrol is a list", HEAD PLAIN LINES "enrol: [open]\n",
+		":6: enrol: is a map of keys and values" },
+	{ "a map that is a word only where it may be", HEAD PLAIN LINES "poll: 4h\n",
+		":6: poll: is a map of keys and values" },
+	{ "enrol misspelt", HEAD PLAIN LINES "enrol: {mod: open}\n",
+		":6: enrol.mod: unknown key; did you mean 'mode'?" },
+	{ "tokens from nowhere", HEAD PLAIN LINES "enrol: token\n",
+		":6: enrol: tokens: name the file of tokens that mode: token asks for" },
+	{ "tokens nobody asks for", HEAD PLAIN LINES "enrol: {mode: open, tokens: t}\n",
+		":6: enrol: tokens: only with mode: token" },
+	{ "tokens and no mode", HEAD PLAIN LINES "environment: trial\nenrol: {tokens: t}\n",
+		":7: enrol: tokens: only with mode: token" },
+	{ "vouchers by nobody", HEAD PLAIN LINES "enrol: voucher\n",
+		":6: enrol: manufacturers: name the keys that mode: voucher asks for" },
+	{ "manufacturers nobody asks for",
+		HEAD PLAIN LINES "enrol: {mode: closed, manufacturers: [a]}\n",
+		":6: enrol: manufacturers: only with mode: voucher" },
+	{ "a hook that is not there", HEAD PLAIN LINES "enrol: hook\n",
+		":6: enrol: hook: name the program that mode: hook asks" },
+	{ "a hook nobody asks", HEAD PLAIN LINES "enrol: {mode: token, tokens: t, hook: h}\n",
+		":6: enrol: hook: only with mode: hook" },
+	{ "a rate that is no number", HEAD PLAIN LINES "enrol: {per_minute: fast}\n",
+		":6: enrol.per_minute: 'fast' is a whole number" },
 	{ "no such way to fill", HEAD PLAIN LINES "  fill: first\n",
 		":6: lines[1].fill: 'first' is none of the words known here" },
 };
@@ -230,6 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_TMPDIR(test_defaults),
 		IN_TMPDIR(test_everything),
+		IN_TMPDIR(test_enrol),
 		IN_TMPDIR(test_errors),
 		IN_TMPDIR(test_loopback),
 		IN_TMPDIR(test_relative),

@@ -9,14 +9,14 @@
 /* clang-format off */
 /* All of it, written once more: where each event leads from each state. */
 static const enum rollout_state want[ROLLOUT__COUNT][ROLLOUT_EVENT__COUNT] = {
-	/*             APPROVE           START            PROMOTE          PAUSE           RESUME           HALT            FINISH            SUPERSEDE */
-	/* PROPOSED */   { ROLLOUT_APPROVED, NO,              NO,              NO,             NO,              ROLLOUT_HALTED, NO,               NO },
-	/* APPROVED */   { NO,               ROLLOUT_RUNNING, NO,              NO,             NO,              ROLLOUT_HALTED, NO,               NO },
-	/* RUNNING */    { NO,               NO,              ROLLOUT_RUNNING, ROLLOUT_PAUSED, NO,              ROLLOUT_HALTED, ROLLOUT_COMPLETE, ROLLOUT_SUPERSEDED },
-	/* PAUSED */     { NO,               NO,              NO,              NO,             ROLLOUT_RUNNING, ROLLOUT_HALTED, NO,               ROLLOUT_SUPERSEDED },
-	/* HALTED */     { NO,               NO,              NO,              NO,             ROLLOUT_RUNNING, NO,             NO,               NO },
-	/* COMPLETE */   { NO,               NO,              NO,              NO,             NO,              ROLLOUT_HALTED, NO,               NO },
-	/* SUPERSEDED */ { NO,               NO,              NO,              NO,             NO,              NO,             NO,               NO },
+	/*             APPROVE           START            PROMOTE          PAUSE           RESUME           HALT            FINISH            SUPERSEDE           WITHDRAW */
+	/* PROPOSED */   { ROLLOUT_APPROVED, NO,              NO,              NO,             NO,              ROLLOUT_HALTED, NO,               NO, ROLLOUT_SUPERSEDED },
+	/* APPROVED */   { NO,               ROLLOUT_RUNNING, NO,              NO,             NO,              ROLLOUT_HALTED, NO,               NO, ROLLOUT_SUPERSEDED },
+	/* RUNNING */    { NO,               NO,              ROLLOUT_RUNNING, ROLLOUT_PAUSED, NO,              ROLLOUT_HALTED, ROLLOUT_COMPLETE, ROLLOUT_SUPERSEDED, NO },
+	/* PAUSED */     { NO,               NO,              NO,              NO,             ROLLOUT_RUNNING, ROLLOUT_HALTED, NO,               ROLLOUT_SUPERSEDED, NO },
+	/* HALTED */     { NO,               NO,              NO,              NO,             ROLLOUT_RUNNING, NO,             NO,               NO, NO },
+	/* COMPLETE */   { NO,               NO,              NO,              NO,             NO,              ROLLOUT_HALTED, NO,               NO, NO },
+	/* SUPERSEDED */ { NO,               NO,              NO,              NO,             NO,              NO,             NO,               NO, NO },
 };
 /* clang-format on */
 

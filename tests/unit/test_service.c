@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "deployment.h"
+#include "server/store/stage.h"
 
 #define HOUR  3600000ull
 #define FLEET 400
@@ -97,6 +98,105 @@ static void seats_are_exact(void **state)
 	close_fleet(&f);
 }
 
+static const struct line *line_of(const struct fleet_sim *f)
+{
+	return &f->d.server.registry.lines[0];
+}
+
+static void check_line(const struct fleet_sim *f, unsigned core, unsigned honour, unsigned stable)
+{
+	const struct line *l = line_of(f);
+
+	assert_int_equal(core, atomic_load(&l->devices[RING_CORE]));
+	assert_int_equal(honour, atomic_load(&l->devices[RING_HONOUR]));
+	assert_int_equal(100, atomic_load(&l->devices[RING_DEV]));
+	assert_int_equal(stable, atomic_load(&l->devices[RING_STABLE]));
+}
+
+static struct test_device *seated(struct fleet_sim *f, enum ring ring)
+{
+	for (size_t i = 0; i < FLEET; i++) {
+		assert_int_equal(0, device_poll(&f->d, &f->device[i]));
+		if (f->device[i].ring == ring)
+			return &f->device[i];
+	}
+	fail();
+	return NULL;
+}
+
+/* A device that no longer wants what its seat is for keeps nobody from it. */
+static void wish_gives_up_seat(void **state)
+{
+	static struct fleet_sim f;
+	struct test_device *out, *down;
+
+	(void)state;
+	open_fleet(&f, "solo");
+	check_line(&f, 20, 100, 180);
+	assert_int_equal(280, atomic_load(&line_of(&f)->waiting)); /* all but those in core */
+	out = seated(&f, RING_CORE);
+	out->wish = RING_STABLE;
+	assert_int_equal(0, device_poll(&f.d, out));
+	assert_int_equal(RING_STABLE, out->ring);
+	check_line(&f, 19, 100, 181);
+	assert_int_equal(280, atomic_load(&line_of(&f)->waiting));
+	down = seated(&f, RING_CORE);
+	down->wish = RING_HONOUR;
+	assert_int_equal(0, device_poll(&f.d, down));
+	assert_int_equal(RING_STABLE, down->ring);
+	check_line(&f, 18, 100, 182);
+	assert_int_equal(281, atomic_load(&line_of(&f)->waiting));
+	/* Both seats in core go to others, and so do those that these had: every ring is full again. */
+	deployment_run(&f.d, 120000, 60000);
+	check_line(&f, 20, 100, 180);
+	assert_int_equal(0, device_poll(&f.d, out));
+	assert_int_equal(RING_STABLE, out->ring);
+	assert_int_equal(0, device_poll(&f.d, down));
+	assert_true(down->ring == RING_HONOUR || down->ring == RING_STABLE);
+	/* The counts are those of the store. */
+	deployment_restart(&f.d);
+	check_line(&f, 20, 100, 180);
+	close_fleet(&f);
+}
+
+/* Who leaves the ring leaves the arm it was in there, and is offered what stable is. */
+static void wish_leaves_arms(void **state)
+{
+	static struct fleet_sim f;
+	struct test_plan p;
+	struct test_device *t;
+	struct store_txn txn;
+	struct evidence_device e;
+	struct stage_key key;
+
+	(void)state;
+	open_fleet(&f, "solo");
+	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.0", 1, "one"));
+	assert_int_equal(0,
+		deployment_roll_out(
+			&f.d, "1.0", phone_a, 1, plan_of(&p, ladder, 6, 2 * HOUR, 10000)));
+	key = (struct stage_key){ deployment_rollout(&f.d, "1.0")->no, 0 };
+	deployment_run(&f.d, HOUR, 60000); /* admission has begun */
+	for (t = f.device; t < f.device + FLEET; t++) {
+		assert_int_equal(0, device_poll(&f.d, t));
+		if (t->ring == RING_CORE && t->answer == ANSWER_OFFER)
+			break;
+	}
+	assert_true(t < f.device + FLEET);
+	store_begin(f.d.server.store, &txn, false);
+	assert_true(arm_get(&txn, key, t->id, &e));
+	assert_false(e.gone);
+	store_abort(&txn);
+	t->wish = RING_DEV;
+	assert_int_equal(0, device_poll(&f.d, t));
+	assert_int_equal(ANSWER_UP_TO_DATE, t->answer);
+	store_begin(f.d.server.store, &txn, false);
+	assert_true(arm_get(&txn, key, t->id, &e));
+	assert_true(e.gone);
+	store_abort(&txn);
+	close_fleet(&f);
+}
+
 static void good_build_reaches_all(void **state)
 {
 	static struct fleet_sim f;
@@ -163,6 +263,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(seats_are_exact),
+		cmocka_unit_test(wish_gives_up_seat),
+		cmocka_unit_test(wish_leaves_arms),
 		cmocka_unit_test(good_build_reaches_all),
 		cmocka_unit_test(bad_build_is_stopped),
 		cmocka_unit_test(restart_goes_on),

@@ -8,49 +8,66 @@
 
 static struct bytes plan_envelope, targets_envelope;
 
+/* Proposed, and approved by two people in the log: but for the envelopes all is well. */
+static void propose(void)
+{
+	targets_envelope = signer_world_targets(ALICE | BOB);
+	assert_int_equal(signer_world_propose(ALICE), 0);
+	plan_envelope = signer_world_plan(ALICE | BOB);
+	assert_int_equal(signer_world_approve(plan_envelope, ALICE), 0);
+}
+
 static void sign_both(void)
 {
-	targets_envelope = signer_world_targets(2);
-	plan_envelope = signer_world_plan(2);
+	propose();
 }
 
 static void one_approver(void)
 {
-	targets_envelope = signer_world_targets(2);
-	plan_envelope = signer_world_plan(1);
+	propose();
+	plan_envelope = signer_world_plan(ALICE);
 }
 
 static void no_approver(void)
 {
-	targets_envelope = signer_world_targets(2);
+	propose();
 	plan_envelope = signer_world_plan(0);
+}
+
+/* Two of them signed, but only one of these is in the log. */
+static void not_logged(void)
+{
+	targets_envelope = signer_world_targets(ALICE | BOB);
+	assert_int_equal(signer_world_propose(ALICE), 0);
+	assert_int_equal(signer_world_approve(signer_world_plan(ALICE), ALICE), 0);
+	plan_envelope = signer_world_plan(ALICE | BOB);
 }
 
 /* The release keys propose; they do not approve. */
 static void approved_by_release_keys(void)
 {
-	targets_envelope = signer_world_targets(2);
-	plan_envelope = signer_world_sign(ENVELOPE_PLAN, &w.plan, KEY_RELEASE, 3);
+	propose();
+	plan_envelope = signer_world_sign(ENVELOPE_PLAN, &w.plan, KEY_RELEASE, ALICE | BOB | CAROL);
 }
 
 static void one_release_key(void)
 {
-	targets_envelope = signer_world_targets(1);
-	plan_envelope = signer_world_plan(2);
+	propose();
+	targets_envelope = signer_world_targets(ALICE);
 }
 
 static void targets_by_approvers(void)
 {
-	targets_envelope = signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_APPROVER, 3);
-	signer_world_name(&w.meta, "targets/phone-a/1.0", targets_envelope, w.targets_sha);
-	plan_envelope = signer_world_plan(2);
+	propose();
+	targets_envelope =
+		signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_APPROVER, ALICE | BOB | CAROL);
 }
 
 static void swapped(void)
 {
 	struct bytes t;
 
-	sign_both();
+	propose();
 	t = plan_envelope;
 	plan_envelope = targets_envelope;
 	targets_envelope = t;
@@ -58,34 +75,76 @@ static void swapped(void)
 
 static void plan_of_another_build(void)
 {
-	sign_both();
+	propose();
 	w.targets.build_id = "1.1";
-	targets_envelope = signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_RELEASE, 2);
+	targets_envelope =
+		signer_world_sign(ENVELOPE_TARGETS, &w.targets, KEY_RELEASE, ALICE | BOB);
+}
+
+/* Approved as it is, but not what was proposed. */
+static void approve_again(void)
+{
+	plan_envelope = signer_world_plan(ALICE | BOB);
+	assert_int_equal(signer_world_approve(plan_envelope, ALICE), 0);
 }
 
 static void plan_of_another_product(void)
 {
+	propose();
 	w.plan.product = "phone-b";
-	sign_both();
+	approve_again();
+}
+
+static void plan_of_another_seed(void)
+{
+	propose();
+	w.seed[0] ^= 1;
+	approve_again();
+}
+
+static void plan_of_another_spec(void)
+{
+	propose();
+	w.spec_sha[0] ^= 1;
+	approve_again();
 }
 
 static void plan_of_another_repository(void)
 {
 	w.plan.repository = "other";
-	sign_both();
+	propose();
+}
+
+static void plan_of_another_rollout(void)
+{
+	propose();
+	w.rollout_id[0] ^= 1;
+	plan_envelope = signer_world_plan(ALICE | BOB);
+}
+
+static void plan_expired(void)
+{
+	w.plan.expires = w.now_s;
+	propose();
+}
+
+static void targets_expired(void)
+{
+	w.targets.expires = w.now_s;
+	propose();
 }
 
 static void targets_of_another_repository(void)
 {
 	w.targets.repository = "other";
-	sign_both();
+	propose();
 }
 
 static void damaged_plan(void)
 {
 	static uint8_t copy[4096];
 
-	sign_both();
+	propose();
 	assert_true(plan_envelope.n <= sizeof(copy));
 	memcpy(copy, plan_envelope.p, plan_envelope.n);
 	copy[40] ^= 1;
@@ -94,7 +153,7 @@ static void damaged_plan(void)
 
 static void no_bytes(void)
 {
-	sign_both();
+	propose();
 	plan_envelope = bytes_of("", 0);
 }
 
@@ -111,9 +170,15 @@ static const struct {
 	{ "approvers published", targets_by_approvers, ERR_BELOW_THRESHOLD },
 	{ "the two swapped", swapped, ERR_WRONG_TYPE },
 	{ "another build than the plan's", plan_of_another_build, ERR_MISMATCH },
+	{ "two approvers, one of them not in the log", not_logged, ERR_BELOW_THRESHOLD },
 	{ "another product's plan", plan_of_another_product, ERR_MISMATCH },
+	{ "a seed somebody chose", plan_of_another_seed, ERR_MISMATCH },
+	{ "another ladder than was proposed", plan_of_another_spec, ERR_MISMATCH },
+	{ "a rollout nobody proposed", plan_of_another_rollout, ERR_NOT_FOUND },
+	{ "the plan has expired", plan_expired, ERR_EXPIRED },
+	{ "the build has expired", targets_expired, ERR_EXPIRED },
 	{ "another deployment's plan", plan_of_another_repository, ERR_WRONG_REPOSITORY },
-	{ "another deployment's build", targets_of_another_repository, ERR_MISMATCH },
+	{ "another deployment's build", targets_of_another_repository, ERR_WRONG_REPOSITORY },
 	{ "a plan with a bit turned", damaged_plan, 1 },
 	{ "no plan", no_bytes, ERR_MISSING_FIELD },
 };
@@ -124,17 +189,17 @@ static void test_admissions(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(admissions); i++) {
 		int err;
-		signer_stop(w.signer);
-		assert_int_equal(signer_world_start(), 0);
 		signer_world_make();
 		admissions[i].make();
 		err = signer_admit(w.signer, plan_envelope, targets_envelope);
 		if (admissions[i].want == 1 ? err >= 0 : err != admissions[i].want)
 			fail_msg("%s: %s", admissions[i].why, err_name(err));
+		assert_int_equal(signer_world_act(PB__ACT__ACT_START, KEY_RELEASE, ALICE),
+			i == 0                                                  ? 0
+				: admissions[i].make == plan_of_another_rollout ? ERR_NOT_FOUND
+										: ERR_WRONG_STATE);
 		signer_world_offer();
-		w.director.version = i + 1;
-		assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director),
-			i == 0 ? 0 : ERR_PLAN_EXCEEDED);
+		assert_int_equal(signer_world_direct(), i == 0 ? 0 : ERR_PLAN_EXCEEDED);
 	}
 }
 
@@ -261,11 +326,16 @@ static void test_offers(void **state)
 	uint64_t version = 0;
 
 	(void)state;
+	signer_world_roll_out();
 	for (size_t i = 0; i < COUNT(offers); i++) {
+		uint8_t plan_sha[SHA256_LEN];
 		int err;
-		signer_world_make();
-		sign_both();
-		assert_int_equal(signer_admit(w.signer, plan_envelope, targets_envelope), 0);
+		memcpy(plan_sha, w.plan_sha, SHA256_LEN);
+		w.director.repository = "demo";
+		w.director.product = "phone-a";
+		w.director.ring = 0;
+		w.director.n_halted_build_ids = 0;
+		w.halted[0] = "1.0";
 		signer_world_offer();
 		offers[i].change();
 		w.director.version = version + 1;
@@ -275,22 +345,28 @@ static void test_offers(void **state)
 		/* A refusal uses no version up. */
 		version += err == 0;
 		assert_int_equal(signer_world_floor("director/phone-a/core"), version);
+		memcpy(w.plan_sha, plan_sha, SHA256_LEN);
 	}
 }
 
-/* Every step of a good directive may be offered in an inner ring too, none in an outer
- * one. */
+/* Every step that was opened may be offered in an inner ring too, none in an outer one. */
 static void test_time_passes(void **state)
 {
 	(void)state;
-	w.step[1].not_before = w.now_s; /* now */
-	sign_both();
-	assert_int_equal(signer_admit(w.signer, plan_envelope, targets_envelope), 0);
+	signer_world_roll_out();
+	signer_world_offer();
+	next_step();
+	w.director.ring = 0;
+	assert_int_equal(signer_world_direct(), ERR_TOO_EARLY);
+	signer_time_passes(3600000);
+	assert_int_equal(signer_world_direct(), ERR_PLAN_EXCEEDED); /* nobody promoted it */
+	assert_int_equal(signer_world_decide(PB__DECISION_KIND__DECISION_PROMOTE, 0), 0);
 	for (uint32_t ring = 0; ring < 4; ring++) {
 		signer_world_offer();
 		next_step();
 		w.director.ring = ring;
-		w.director.version = 1;
+		w.director.version = 5;
+		w.director.expires = signer_now_s();
 		assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director),
 			ring <= 2 ? 0 : ERR_PLAN_EXCEEDED);
 	}
@@ -314,19 +390,18 @@ static void test_types(void **state)
 	assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director), 0);
 }
 
-/* Admissions are not kept: a signer that is started again is told once more. */
+/* Admissions are not kept: a signer that is started again is told once more.  What the log says is. */
 static void test_admissions_end_with_it(void **state)
 {
 	(void)state;
-	sign_both();
+	signer_world_roll_out();
+	targets_envelope = signer_world_targets(ALICE | BOB);
+	plan_envelope = signer_world_plan(ALICE | BOB);
+	assert_int_equal(signer_world_direct(), 0);
+	signer_world_restart();
+	assert_int_equal(signer_world_direct(), ERR_PLAN_EXCEEDED);
 	assert_int_equal(signer_admit(w.signer, plan_envelope, targets_envelope), 0);
-	signer_stop(w.signer);
-	assert_int_equal(signer_world_start(), 0);
-	signer_world_offer();
-	w.director.version = 1;
-	assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director), ERR_PLAN_EXCEEDED);
-	assert_int_equal(signer_admit(w.signer, plan_envelope, targets_envelope), 0);
-	assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director), 0);
+	assert_int_equal(signer_world_direct(), 0);
 }
 
 int main(void)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the device front share; nobody else includes it. */
+#pragma once
+
+#include "server/http/asks.h"
+#include "server/http/device.h"
+
+struct device_front {
+	struct server *server;
+	struct http_front *http;
+	unsigned workers, port;
+	struct desk *desks; /* one each worker */
+	struct asks *asks;
+};
+
+static inline struct desk *device_desk(const struct http_call *call)
+{
+	return &((struct device_front *)call->user)->desks[call->worker];
+}
+
+/* ---- device.c ---- */
+
+/* The answer to who cannot be served because of `err`. */
+void device_refuse(struct http_call *call, int err);
+/* 200, with a protobuf. */
+void device_reply(struct http_call *call, const struct bytes *part, size_t n);
+
+/* ---- device_log.c ---- */
+
+/* Which tile a path names, behind "/v1/log/tile/"; false when it is none's. */
+struct tile {
+	unsigned level, width;
+	uint64_t index;
+};
+bool device_tile_path(struct bytes path, struct tile *out);
+void device_checkpoint(struct http_call *call);
+void device_tile(struct http_call *call);
+
+/* ---- device_ask.c ---- */
+
+void device_time(struct http_call *call);
+void device_grant(struct http_call *call);

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Entries of the log, and what they change in the ledger. */
+#include <assert.h>
+
+#include "proto/root.h"
+#include "server/trust/signer_proc.h"
+
+#define ENTRY_MAX 65535u
+
+/* One entry on its way in. */
+struct entry {
+	uint64_t index, time_ms;
+	struct bytes envelope;
+	uint8_t leaf[SHA256_LEN], root[SHA256_LEN]; /* of the log with it */
+	bool confirms_clock;
+};
+
+/* ---- what it changes ---- */
+
+static void apply_propose(struct proc *p, const struct entry *e, const struct order *o)
+{
+	const Pb__Propose *m = o->m->propose;
+	Pb__LedgerRollout *r = ledger_add_rollout(p->ledger, e->leaf);
+	struct bytes spec = wire_bytes(m->spec);
+	uint8_t sha256[SHA256_LEN];
+	int err = crypto_sha256(&spec, 1, sha256);
+
+	assert(err == 0);
+	ledger_set_text(&r->proposer, authority_name(p->root, o->who.key[0]));
+	for (size_t i = 0; i < m->n_builds; i++)
+		ledger_add_build(r, m->builds[i]->product, m->builds[i]->build_id);
+	r->rings = o->ask.rings;
+	ledger_set_bytes(&r->audit_root, e->root, SHA256_LEN);
+	ledger_set_bytes(&r->spec_sha256, sha256, SHA256_LEN);
+	r->last_entry = e->index;
+}
+
+/* Who signed all of the rollout's plans has approved this version of them. */
+static void apply_approve(struct proc *p, const struct order *o)
+{
+	const Pb__Approve *m = o->m->approve;
+	Pb__LedgerRollout *r = o->rollout;
+	const char *name[ENVELOPE_SIGNATURES_MAX];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->n_plans; i++) {
+		const Pb__RolloutPlan *plan;
+		struct signers who;
+		unsigned kept = 0;
+		int err = plan_open(p, r, wire_bytes(m->plans[i]), &plan, &who);
+		assert(err == 0); /* order_open did the same */
+		for (unsigned k = 0; i == 0 && k < who.n; k++)
+			name[n++] = authority_name(p->root, who.key[k]);
+		for (unsigned k = 0; k < n; k++)
+			if (authority_names(p->root, &who, name[k]))
+				name[kept++] = name[k];
+		n = kept;
+		if (plan->version != r->asked)
+			ledger_clear_approvers(r);
+		r->asked = plan->version;
+	}
+	for (unsigned k = 0; k < n; k++)
+		ledger_add_approver(r, name[k]);
+}
+
+/*
+ * What was approved so far opens nothing more, nor does what approvers signed before they knew; a halt
+ * also takes back what was open.
+ */
+static void stop(Pb__LedgerRollout *r, bool halt)
+{
+	ledger_clear_approvers(r);
+	r->asked = 0;
+	r->promotes_from = r->approved + 1;
+	if (halt)
+		r->offers_from = r->approved + 1;
+}
+
+static void apply_act(const struct order *o)
+{
+	Pb__Act act = o->m->act->act;
+
+	if (act == PB__ACT__ACT_START)
+		o->rollout->started = 1;
+	else
+		stop(o->rollout, act == PB__ACT__ACT_HALT);
+}
+
+static void note_nonce(struct proc *p, const struct order *o, bool pending)
+{
+	Pb__LedgerNonce *n = o->nonce;
+
+	if (n == NULL) {
+		n = ledger_add_nonce(p->ledger, wire_bytes(o->m->nonce));
+		ledger_set_bytes(&n->payload_sha256, o->payload_sha256, SHA256_LEN);
+		ledger_set_text(&n->by, authority_name(p->root, o->who.key[0]));
+		n->expires = o->m->expires;
+	}
+	n->people = o->people;
+	n->pending = pending;
+}
+
+static void apply_command(struct proc *p, const struct entry *e, const struct order *o)
+{
+	bool pending = o->people < o->needed;
+
+	note_nonce(p, o, pending);
+	if (pending)
+		return;
+	if (o->rollout != NULL)
+		o->rollout->last_entry = e->index;
+	if (o->m->propose != NULL)
+		apply_propose(p, e, o);
+	if (o->m->approve != NULL)
+		apply_approve(p, o);
+	if (o->m->act != NULL)
+		apply_act(o);
+	if (o->m->withdraw != NULL && o->rollout != NULL)
+		o->rollout->withdrawn = 1;
+	if (o->pending != NULL)
+		o->pending->pending = 0;
+}
+
+/* ---- what the server decided ---- */
+
+static int promote(struct proc *p, Pb__LedgerRollout *r, const Pb__Decision *d)
+{
+	if (!r->started || r->approved < r->promotes_from || d->step != r->step)
+		return proc_refuse(p, ERR_WRONG_STATE, "decision: step %u is not open", d->step);
+	r->step++;
+	return 0;
+}
+
+static int take_decision(struct proc *p, const struct entry *e, const Pb__Decision *d)
+{
+	Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(d->rollout_id));
+
+	if (d->kind == PB__DECISION_KIND__DECISION_FILL)
+		return 0;
+	if (r == NULL)
+		return proc_refuse(p, ERR_NOT_FOUND, "decision: there is no such rollout");
+	r->last_entry = e->index;
+	if (d->kind == PB__DECISION_KIND__DECISION_PROMOTE)
+		return promote(p, r, d);
+	if (d->kind != PB__DECISION_KIND__DECISION_COMPLETE)
+		stop(r, d->kind == PB__DECISION_KIND__DECISION_HALT);
+	return 0;
+}
+
+static int check_repository(struct proc *p, const char *repository)
+{
+	if (strcmp(repository, p->root->repository) == 0)
+		return 0;
+	return proc_refuse(p, ERR_WRONG_REPOSITORY, "entry: %s", err_str(ERR_WRONG_REPOSITORY));
+}
+
+/* What the director key signed; the message is in the arena. */
+static const void *open_online(struct proc *p, const struct entry *e, enum envelope_type type,
+	const ProtobufCMessageDescriptor *message, int *err)
+{
+	struct bytes payload;
+	const void *out = NULL;
+
+	*err = envelope_open(crypto_openssl(), e->envelope, type, p->root, &p->arena, &payload);
+	if (*err == 0)
+		out = wire_read(message, payload, &wire_signed, &p->arena, err);
+	if (*err != 0)
+		(void)proc_refuse(p, *err, "entry: %s", err_str(*err));
+	return out;
+}
+
+static int open_decision(struct proc *p, const struct entry *e)
+{
+	int err;
+	const Pb__Decision *d =
+		open_online(p, e, ENVELOPE_DECISION, &pb__decision__descriptor, &err);
+
+	if (d == NULL)
+		return err;
+	err = check_repository(p, d->repository);
+	return err != 0 ? err : take_decision(p, e, d);
+}
+
+/* It changes nothing here: what it offers was checked when it was signed. */
+static int open_director(struct proc *p, const struct entry *e)
+{
+	int err;
+	const Pb__Director *d =
+		open_online(p, e, ENVELOPE_DIRECTOR, &pb__director__descriptor, &err);
+
+	return d == NULL ? err : check_repository(p, d->repository);
+}
+
+/* ---- one entry ---- */
+
+static int check_clock(struct proc *p, const struct entry *e, const struct order *o)
+{
+	const Pb__Ledger *m = p->ledger->m;
+	uint64_t last = m->entry_ms > m->signed_ms ? m->entry_ms : m->signed_ms;
+	bool free = o != NULL && (order_stops(o) || order_confirms_clock(o));
+
+	if (e->time_ms > proc_now_ms(p) + SIGNER_SKEW_MS ||
+		(!free && e->time_ms + SIGNER_SKEW_MS < last))
+		return proc_refuse(p, ERR_CLOCK,
+			"entry %llu: its time is ahead of the clock, or before what was signed",
+			(unsigned long long)e->index);
+	return 0;
+}
+
+/* The log begins with the root the signer was started with, and no other. */
+static int take_first(struct proc *p, const struct entry *e)
+{
+	if (e->index > 0 || !bytes_eq(e->envelope, p->first_root))
+		return proc_refuse(p, ERR_BAD_ROOT, "log: does not begin with the root");
+	ledger_set_root(p->ledger, e->envelope);
+	return proc_use_root(p);
+}
+
+static int take_order(struct proc *p, struct entry *e)
+{
+	struct order o;
+	int err = order_open(p, e->envelope, e->time_ms / 1000, &o);
+
+	if (err == 0)
+		err = check_clock(p, e, &o);
+	if (err != 0)
+		return err;
+	e->confirms_clock = order_confirms_clock(&o);
+	if (o.m != NULL) {
+		apply_command(p, e, &o);
+		return 0;
+	}
+	ledger_set_root(p->ledger, e->envelope);
+	return proc_use_root(p);
+}
+
+static int take_envelope(struct proc *p, struct entry *e)
+{
+	int err;
+	const Pb__Envelope *env = envelope_read(e->envelope, &p->arena, &err);
+	enum envelope_type type;
+
+	if (env == NULL)
+		return proc_refuse(p, err, "entry: %s", err_str(err));
+	if (!envelope_type_of(env, &type))
+		return proc_refuse(p, ERR_WRONG_TYPE, "entry: %s", err_str(ERR_WRONG_TYPE));
+	if (e->index == 0)
+		return take_first(p, e);
+	if (type != ENVELOPE_DECISION && type != ENVELOPE_DIRECTOR)
+		return take_order(p, e);
+	err = check_clock(p, e, NULL);
+	if (err != 0)
+		return err;
+	return type == ENVELOPE_DECISION ? open_decision(p, e) : open_director(p, e);
+}
+
+static int add_leaf(struct proc *p, struct bytes bytes, struct entry *e)
+{
+	const struct crypto *c = crypto_openssl();
+	int err = merkle_leaf(c, bytes, &p->arena, e->leaf);
+	struct merkle with = p->ledger->log;
+
+	if (err == 0)
+		err = merkle_add(c, &with, e->leaf);
+	return err != 0 ? err : merkle_root(c, &with, e->root);
+}
+
+static int take_entry(struct proc *p, struct bytes bytes, bool *confirmed)
+{
+	struct entry e = { .index = p->ledger->log.size };
+	Pb__Ledger *m;
+	int err;
+	const Pb__LogEntry *entry;
+
+	if (bytes.n > ENTRY_MAX)
+		return proc_refuse(p, ERR_TOO_BIG, "entry: %s", err_str(ERR_TOO_BIG));
+	entry = wire_read(&pb__log_entry__descriptor, bytes, &wire_signed, &p->arena, &err);
+	if (entry == NULL)
+		return proc_refuse(p, err, "entry: %s", err_str(err));
+	e.time_ms = entry->time_ms;
+	e.envelope = wire_bytes(entry->envelope);
+	err = add_leaf(p, bytes, &e);
+	if (err == 0)
+		err = take_envelope(p, &e);
+	if (err == 0)
+		err = merkle_add(crypto_openssl(), &p->ledger->log, e.leaf);
+	if (err != 0)
+		return err;
+	m = p->ledger->m;
+	if (e.confirms_clock)
+		m->signed_ms = m->entry_ms = e.time_ms;
+	else if (e.time_ms > m->entry_ms)
+		m->entry_ms = e.time_ms;
+	*confirmed |= e.confirms_clock;
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+static int take_all(struct proc *p, const ProtobufCBinaryData *entries, size_t n, bool *confirmed)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < n; i++) {
+		size_t used = p->arena.used;
+		err = take_entry(p, wire_bytes(entries[i]), confirmed);
+		p->arena.used = used; /* the ledger has copies of what it keeps */
+	}
+	if (err != 0 || n == 0)
+		return err;
+	/* Entries may go back by a minute: what was valid then must still be known. */
+	ledger_forget_nonces(p->ledger, (p->ledger->m->entry_ms - 2 * SIGNER_SKEW_MS) / 1000);
+	err = ledger_save(p->ledger);
+	return err != 0 ? proc_refuse(p, err, "ledger: %s", err_str(err)) : 0;
+}
+
+int proc_append(
+	struct proc *p, const ProtobufCBinaryData *entries, size_t n, Pb__SignerReply *reply)
+{
+	uint64_t version = p->root->version;
+	bool confirmed = false;
+	struct bytes note;
+	int err = take_all(p, entries, n, &confirmed), again;
+
+	if (err != 0) {
+		ledger_revert(p->ledger);
+		again = proc_use_root(p);
+		assert(again == 0); /* it was in force before */
+		return err;
+	}
+	if (confirmed)
+		guard_mark(&p->guard, proc_now_ms(p), p->clock.boot_ms());
+	if (p->root->version != version)
+		proc_admit_again(p);
+	err = proc_checkpoint(p, &note);
+	if (err != 0)
+		return proc_refuse(p, err, "checkpoint: %s", err_str(err));
+	reply->has_note = 1;
+	reply->note = wire_data(note.p, note.n);
+	return 0;
+}
