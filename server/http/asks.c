@@ -18,6 +18,7 @@ struct asks {
 	struct inbox inbox;
 	struct event tick;
 	_Atomic bool open;
+	bool begun;
 	_Atomic uint32_t waiting[ASK__COUNT]; /* posted, or about to be */
 	struct ask *list[ASK__COUNT];         /* of this tenth of a second; control's */
 	size_t n[ASK__COUNT];
@@ -137,6 +138,7 @@ void asks_begin(struct asks *a, struct event_base *base)
 {
 	inbox_open(&a->inbox, base);
 	event_assign(&a->tick, base, -1, 0, on_tick, a);
+	a->begun = true;
 	atomic_store(&a->open, true);
 }
 
@@ -151,5 +153,11 @@ void asks_end(struct asks *a)
 		(void)sched_yield(); /* a worker is about to post, or to see that it may not */
 	}
 	loop_del(&a->tick);
-	inbox_close(&a->inbox);
+}
+
+void asks_close(struct asks *a)
+{
+	if (a->begun)
+		inbox_close(&a->inbox);
+	a->begun = false;
 }

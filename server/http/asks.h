@@ -30,12 +30,14 @@ struct ask {
 
 struct asks;
 
-/* Control's thread; asks are refused until asks_begin(). */
+/* All but asks_post() is for control's thread.  Asks are refused until asks_begin(). */
 struct asks *asks_new(struct server *server);
 /* On control's loop. */
 void asks_begin(struct asks *a, struct event_base *base);
 /* Answers what is there with ERR_BUSY; from here on nothing is taken, nor in anybody's hands. */
 void asks_end(struct asks *a);
+/* After asks_end(), and when no other thread that posts is left; the loop must still be there. */
+void asks_close(struct asks *a);
 void asks_free(struct asks *a);
 
 /* Any thread: soon ask->done is called.  ERR_BUSY: it will not be. */

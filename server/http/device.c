@@ -335,6 +335,7 @@ void device_front_stop(struct device_front *f)
 	f->server->adopt = NULL;
 	asks_end(f->asks); /* this thread is the one that would answer */
 	http_front_stop(f->http);
+	asks_close(f->asks); /* who posted last may have been about to wake it */
 }
 
 void device_front_free(struct device_front *f)
