@@ -207,7 +207,15 @@ static void test_replay(void **state)
 	assert_int_equal(signer_world_append(other), ERR_REPLAYED);
 	signer_world_restart();
 	assert_int_equal(signer_world_append(e), ERR_REPLAYED);
-	/* Forgotten nonces are of commands that have expired, at whatever time they are brought. */
+	/* As long as an entry may say that it was in time, it is known. */
+	uint64_t in_time = signer_time->wall_ms + 599000;
+	signer_time_passes(500000);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	assert_int_equal(signer_world_append(e), ERR_REPLAYED);
+	signer_time_passes(150000);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	assert_int_equal(signer_world_append_at(e, in_time), ERR_REPLAYED);
+	/* Afterwards it has expired, at whatever time it is brought. */
 	signer_time_passes(601000);
 	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
 	assert_int_equal(signer_world_append(e), ERR_STALE);
