@@ -15,7 +15,7 @@
 #include "tests/lib/deployment.h"
 
 #define HOUR    3600000ull
-#define PHONES  20u
+#define PHONES  40u
 #define PRODUCT "phone-a"
 
 static const char *const products[] = { PRODUCT };
