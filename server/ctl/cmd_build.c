@@ -5,8 +5,8 @@
 #include "server/base/json.h"
 #include "server/base/show.h"
 #include "server/ctl/cmds.h"
+#include "server/ctl/publish.h"
 #include "server/ctl/table.h"
-#include "server/ctl/targets.h"
 #include "server/ctl/upload.h"
 
 /* What the server's builds of this product make of the numbers that were not given. */
@@ -39,14 +39,6 @@ static int default_numbers(struct ctl *c, uint64_t *counter, uint64_t *index)
 	return err;
 }
 
-static void show(struct ctl *c, const Pb__Targets *t)
-{
-	struct buf text = { 0 };
-
-	targets_show(&text, &c->errors, t);
-	note_text(&text);
-}
-
 static int make_and_sign(struct ctl *c, const char *file, const struct hand *hand, struct arena *a,
 	struct bytes *out)
 {
@@ -60,49 +52,10 @@ static int make_and_sign(struct ctl *c, const char *file, const struct hand *han
 		return err;
 	t = targets_peek(*out, a, &err);
 	if (t != NULL) {
-		show(c, t);
+		targets_note(c, t);
 		err = hand_sign(hand, *out, a, out);
 	}
 	return err == 0 ? 0 : fail(exit_of(err), NULL, "signing: %s", err_str(err));
-}
-
-static int read_signed(const char *path, struct arena *a, struct bytes *out)
-{
-	struct buf b = { 0 };
-	int err = file_read(path, TARGETS_ENV_MAX, &b);
-	uint8_t *p = err == 0 ? arena_alloc(a, b.len) : NULL;
-
-	if (p != NULL) {
-		memcpy(p, b.data, b.len);
-		*out = bytes_of(p, b.len);
-	}
-	buf_release(&b);
-	return err == 0
-		? 0
-		: fail(exit_of(err), "huiductl help build publish", "%s: %s", path, err_str(err));
-}
-
-/* As the server will: enough release keys. */
-static int verify(struct ctl *c, struct bytes envelope, struct arena *a, const Pb__Targets **out)
-{
-	struct signers who = { 0 };
-	struct bytes payload;
-	int err = envelope_verify(crypto_openssl(), envelope, ENVELOPE_TARGETS, c->root->root,
-		c->root->root->targets, a, &payload, &who);
-
-	if (err == ERR_BELOW_THRESHOLD)
-		return fail(EXIT_NOT_AUTHORISED,
-			"huiductl build sign ENVELOPE.env --key NEXT.pem -o OUT.env, "
-			"then build publish OUT.env FILE",
-			"%u of %u release keys signed: not enough", who.n,
-			c->root->root->targets->threshold);
-	if (err == 0)
-		*out = targets_peek(envelope, a, &err);
-	if (err == 0 && (*out)->n_targets == 0)
-		err = ERR_BAD_BUILD;
-	return err == 0
-		? 0
-		: fail(exit_of(err), "huiductl help build sign", "the envelope: %s", err_str(err));
 }
 
 /* The file that somebody else described. */
@@ -120,64 +73,59 @@ static int check_file(const char *file, const Pb__Target *t)
 	return fail(EXIT_REFUSED, "sha256sum FILE", "%s: %s", file, err_str(ERR_BAD_HASH));
 }
 
-static int send_publish(struct ctl *c, struct bytes envelope, const struct held_key *key)
+/* What others signed: with the file, or, when it is only signed anew, without. */
+static int take_signed(struct ctl *c, const char *file, struct bytes envelope, struct arena *a)
 {
-	Pb__AdminCommand command = PB__ADMIN_COMMAND__INIT;
-	Pb__Publish publish = PB__PUBLISH__INIT;
-	struct reply seen, r;
-	int err = ctl_query(c, PB__QUERY_KIND__QUERY_CHECKPOINT, NULL, &seen);
+	const Pb__Targets *t;
+	int err = publish_verify(c, envelope, a, &t);
 
 	if (err != 0)
 		return err;
-	publish.targets = wire_data(envelope.p, envelope.n);
-	command.publish = &publish;
-	err = ctl_command(c, &command, key, seen.m->checkpoint, &r);
-	if (err == 0)
-		reply_release(&r);
-	reply_release(&seen);
-	return err;
+	targets_note(c, t);
+	if (file != NULL)
+		return check_file(file, t->targets[0]);
+	c->next = "huiductl build publish OUT.env FILE";
+	return 0;
 }
 
-static int tell_published(struct ctl *c, const Pb__Targets *t)
+/* The first word is an envelope, or the file of a build that is to be described. */
+static int find_words(
+	struct ctl *c, struct arena *a, bool *is_signed, const char **file, struct bytes *out)
 {
-	const char *release = t->release != NULL ? t->release : t->build_id;
-	struct buf out = { 0 };
+	const struct arg_list *words = &c->args.words;
+	int err = targets_read(c, words->v[0], a, is_signed, out);
 
-	put(&out, &c->term, STYLE_GOOD, "%s", icon(&c->term, ICON_DONE));
-	buf_printf(&out, " published %s for %s, counter %llu\n", t->build_id, t->product,
-		(unsigned long long)t->release_counter);
-	buf_printf(&out, "Next: huiductl rollout create %s --plan PLAN.yaml\n", release);
-	return ctl_print(&out);
+	if (err == 0 && words->n == 2 && !*is_signed)
+		return fail(EXIT_USAGE, "huiductl help build publish", "%s: no envelope of a build",
+			words->v[0]);
+	*file = *is_signed ? (words->n == 2 ? words->v[1] : NULL) : words->v[0];
+	return err;
 }
 
 int cmd_build_publish(struct ctl *c)
 {
-	bool is_signed = c->args.words.n == 2;
-	const char *file = c->args.words.v[c->args.words.n - 1];
-	struct arena a = arena_new(TARGETS_ARENA);
+	struct arena a = arena_new(2 * TARGETS_ARENA);
 	const Pb__Targets *t = NULL;
+	const char *file = NULL;
 	struct bytes envelope;
 	struct hand hand = { 0 };
+	bool is_signed = false;
 	int err = ctl_root(c);
 
+	if (err == 0)
+		err = find_words(c, &a, &is_signed, &file, &envelope);
 	if (err == 0)
 		err = hand_take(
 			c, HAND(RELEASE), is_signed ? 1 : c->root->root->targets->threshold, &hand);
 	if (err == 0)
-		err = is_signed ? read_signed(c->args.words.v[0], &a, &envelope)
+		err = is_signed ? take_signed(c, file, envelope, &a)
 				: make_and_sign(c, file, &hand, &a, &envelope);
 	if (err == 0)
-		err = verify(c, envelope, &a, &t);
-	if (err == 0 && is_signed) {
-		show(c, t);
-		err = check_file(file, t->targets[0]);
-	}
-	if (err == 0)
+		err = publish_verify(c, envelope, &a, &t);
+	if (err == 0 && file != NULL)
 		err = upload(c, file, t->targets[0]->length, t->targets[0]->sha256);
 	if (err == 0)
-		err = send_publish(c, envelope, &hand.key[0]);
-	if (err == 0)
-		err = tell_published(c, t);
+		err = publish_send(c, envelope, t, &hand.key[0]);
 	hand_release(&hand);
 	free(a.base);
 	return err;

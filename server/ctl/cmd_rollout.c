@@ -178,9 +178,12 @@ static void show_proposal(struct buf *out, const struct ctl *c, const struct pro
 	for (size_t i = 0; i < p->m->n_approved_by; i++)
 		buf_printf(out, "%s%s", i == 0 ? ": " : ", ", p->m->approved_by[i]);
 	buf_str(out, ".\nSeed, builds, steps and limits are what this machine computes.\n");
-	if (p->build[0].version > 1)
+	if (p->build[0].renewed)
+		buf_str(out,
+			"Approved before, and its build signed anew: nothing but dates changes.\n");
+	else if (p->build[0].version > 1)
 		put(out, &c->errors, STYLE_WARN,
-			"%s Approved before: this lets it go on where it was paused or halted.\n",
+			"%s Approved before: paused or halted, it goes on; else its plan lives longer.\n",
 			icon(&c->errors, ICON_WARNING));
 }
 

@@ -6,6 +6,7 @@
 
 int cmd_init(struct ctl *c);
 int cmd_build_publish(struct ctl *c);
+int cmd_build_renew(struct ctl *c);
 int cmd_build_sign(struct ctl *c);
 int cmd_build_list(struct ctl *c);
 int cmd_rollout_create(struct ctl *c);

@@ -15,7 +15,7 @@ const struct command commands[] = {
 		cmd_init, ARG(PROFILE) | ARG(REPOSITORY) | ARG(LINE) | ARG(PRODUCTS) |
 		ARG(PERSONS) | ARG(LISTEN) | ARG(DEMO), 1, 1 },
 
-	{ "build", "publish", NULL, "[OUT.env] FILE", "sign a build, upload its file, publish it",
+	{ "build", "publish", NULL, "[OUT.env] [FILE]", "sign a build, upload its file, publish it",
 		"huiductl build publish ota.zip --product phone-a --build 2.4.1",
 		cmd_build_publish, ARG(PRODUCT) | ARG(BUILD) | ARG(COUNTER) |
 		ARG(ROLLBACK_INDEX) | ARG(RELEASE) | ARG(ROLLBACK_FROM) | ARG(KEY) | ARG(YES),
@@ -23,7 +23,10 @@ const struct command commands[] = {
 	{ "build", "sign", NULL, "FILE|ENVELOPE.env...", "make or add a signature, offline",
 		"huiductl build sign alice.env --key bob.release.pem -o both.env",
 		cmd_build_sign, ARG(PRODUCT) | ARG(BUILD) | ARG(COUNTER) | ARG(ROLLBACK_INDEX) |
-		ARG(RELEASE) | ARG(ROLLBACK_FROM) | ARG(KEY) | ARG(OUT), 1, MANY },
+		ARG(RELEASE) | ARG(ROLLBACK_FROM) | ARG(RENEW) | ARG(KEY) | ARG(OUT), 1, MANY },
+	{ "build", "renew", NULL, "BUILD", "sign what is published again, before it expires",
+		"huiductl build renew 2.4.1 --product phone-a",
+		cmd_build_renew, ARG(PRODUCT) | ARG(KEY) | ARG(OUT) | ARG(YES), 1, 1 },
 	{ "build", "list", NULL, "", "the builds that were published",
 		"huiductl build list -o json", cmd_build_list, ARG(OUTPUT), 0, 0 },
 

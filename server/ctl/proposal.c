@@ -172,6 +172,7 @@ static int find_seed(
 		strcmp(old->product, b->product) != 0 || old->seed.len != SEED_LEN)
 		return ERR_MISMATCH;
 	memcpy(out, old->seed.data, SEED_LEN);
+	c->out->build[i].renewed = old->targets->version < c->out->build[i].targets->version;
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct proposal {
 		const Pb__Targets *targets;
 		struct signers signers; /* of the targets */
 		uint64_t expires;       /* of the plan, unix seconds */
+		bool renewed;           /* the build was signed anew since the plan in force */
 		uint64_t version;       /* of the plan: which approval of this rollout it is */
 	} build[PROPOSAL_BUILDS_MAX];
 };

@@ -7,6 +7,7 @@
 
 #include "proto/names.h"
 #include "server/base/clock.h"
+#include "server/base/file.h"
 #include "server/base/show.h"
 
 #define PIECE 65536u
@@ -123,6 +124,39 @@ int targets_make(struct ctl *c, const char *path, uint64_t counter, uint64_t rol
 	return pack(c, &facts, base, &t, a, out);
 }
 
+int targets_renew(const Pb__Targets *old, struct arena *a, struct bytes *out)
+{
+	Pb__Targets t = *old;
+	struct bytes payload;
+	int err;
+
+	t.version++;
+	t.expires = clock_ms() / 1000 + TARGETS_LIFE_S;
+	err = wire_pack(&t, a, &payload);
+	return err != 0 ? err : envelope_wrap(ENVELOPE_TARGETS, payload, a, out);
+}
+
+int targets_read(struct ctl *c, const char *path, struct arena *a, bool *is, struct bytes *out)
+{
+	struct buf b = { 0 };
+	int err = file_read(path, TARGETS_ENV_MAX, &b);
+	uint8_t *p = NULL;
+
+	*is = false;
+	if (err == 0) {
+		p = arena_alloc(a, b.len);
+		if (p != NULL && b.len > 0)
+			memcpy(p, b.data, b.len);
+		*out = bytes_of(p, p != NULL ? b.len : 0);
+		*is = targets_peek(*out, a, &err) != NULL;
+		err = 0; /* it is a build's file, then */
+	}
+	buf_release(&b);
+	if (err == 0 || err == ERR_TOO_BIG)
+		return 0;
+	return fail(exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
+}
+
 const Pb__Targets *targets_peek(struct bytes envelope, struct arena *a, int *err)
 {
 	const Pb__Envelope *e = envelope_read(envelope, a, err);
@@ -153,5 +187,16 @@ void targets_show(struct buf *out, const struct term *t, const Pb__Targets *x)
 	for (size_t i = 0; i < x->n_rollback_from; i++)
 		buf_printf(
 			out, "%s%s", i == 0 ? "; may replace newer " : ", ", x->rollback_from[i]);
-	buf_printf(out, "\nExpires    %s UTC\n", show_minute(x->expires * 1000).s);
+	buf_printf(out, "\nExpires    %s UTC", show_minute(x->expires * 1000).s);
+	if (x->version > 1)
+		buf_printf(out, "; signed anew, version %llu", (unsigned long long)x->version);
+	buf_str(out, "\n");
+}
+
+void targets_note(struct ctl *c, const Pb__Targets *targets)
+{
+	struct buf text = { 0 };
+
+	targets_show(&text, &c->errors, targets);
+	note_text(&text);
 }

@@ -162,24 +162,44 @@ static const char *build_state(const struct state *s, const struct build *b)
 	return r != NULL ? rollout_str(r->state) : "published";
 }
 
+static Pb__BuildView *view_build(struct query *q, const struct build *b)
+{
+	Pb__BuildView *v = query_alloc(q, sizeof(*v));
+
+	*v = (Pb__BuildView)PB__BUILD_VIEW__INIT;
+	v->product = b->product;
+	v->build_id = b->build_id;
+	v->release = b->release;
+	v->release_counter = b->release_counter;
+	v->rollback_index = b->rollback_index;
+	v->length = b->length;
+	v->sha256 = wire_data(b->sha256, SHA256_LEN);
+	v->published_ms = b->published_ms;
+	v->state = build_state(control_state(q->server), b);
+	return v;
+}
+
+static bool is_named(const struct build *b, const char *name)
+{
+	return strcmp(b->build_id, name) == 0 ||
+		(b->release != NULL && strcmp(b->release, name) == 0);
+}
+
 int query_builds(struct query *q, Pb__AdminReply *reply)
 {
 	const struct state *s = control_state(q->server);
+	const char *name = q->ask->name != NULL && q->ask->name[0] != '\0' ? q->ask->name : NULL;
 
 	reply->builds = query_alloc(q, (s->n_builds + 1) * sizeof(*reply->builds));
 	for (size_t i = 0; i < s->n_builds; i++) {
 		const struct build *b = s->builds[i];
-		Pb__BuildView *v = query_alloc(q, sizeof(*v));
-		*v = (Pb__BuildView)PB__BUILD_VIEW__INIT;
-		v->product = b->product;
-		v->build_id = b->build_id;
-		v->release = b->release;
-		v->release_counter = b->release_counter;
-		v->rollback_index = b->rollback_index;
-		v->length = b->length;
-		v->sha256 = wire_data(b->sha256, SHA256_LEN);
-		v->published_ms = b->published_ms;
-		v->state = build_state(s, b);
+		Pb__BuildView *v;
+		if (name != NULL && !is_named(b, name))
+			continue;
+		v = view_build(q, b);
+		v->has_targets = name != NULL;
+		if (name != NULL)
+			v->targets = wire_data(b->targets.data, b->targets.len);
 		reply->builds[reply->n_builds++] = v;
 	}
 	return 0;

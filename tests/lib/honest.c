@@ -84,6 +84,7 @@ struct honest_build *honest_add_build(
 		.release_counter = release_counter,
 		.length = length,
 		.file = malloc(length),
+		.version = 1,
 		.expires_s = s->now_s + 180 * DAY };
 	assert(b->file != NULL);
 	for (size_t i = 0; i < length; i++)
@@ -139,7 +140,7 @@ static void sign_targets(struct honest *s, struct honest_build *b)
 	const char *from[] = { b->rollback_from };
 
 	t.spec_version = 1;
-	t.version = 1;
+	t.version = b->version;
 	t.expires = b->expires_s;
 	t.repository = HONEST_REPOSITORY;
 	t.product = HONEST_PRODUCT;
@@ -211,8 +212,8 @@ static Pb__Offer *make_offer(struct honest *s, struct honest_offer *o)
 	out->selector = selector;
 	out->rollout_id = wire_data(o->rollout_id, ID_LEN);
 	out->release_counter = o->build->release_counter;
-	out->targets = pin(s, text(&s->now, "targets/%s/%s", HONEST_PRODUCT, o->build->build_id), 1,
-		o->build->targets);
+	out->targets = pin(s, text(&s->now, "targets/%s/%s", HONEST_PRODUCT, o->build->build_id),
+		o->build->version, o->build->targets);
 	sign_plan(s, o, out);
 	hex_encode(hex, o->rollout_id, ID_LEN);
 	out->plan =

@@ -48,7 +48,7 @@ struct honest_build {
 	const char *build_id;
 	uint64_t release_counter, rollback_index;
 	const char *rollback_from; /* NULL: nobody may go back to it */
-	uint64_t expires_s;
+	uint64_t version, expires_s;
 	uint8_t *file;
 	size_t length;
 	uint8_t sha256[SHA256_LEN];

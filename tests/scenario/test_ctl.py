@@ -423,6 +423,73 @@ def test_sign_refuses(team):
     assert sign(team, *new, '-o', 'keys/alice.root.pem').returncode == 5
 
 
+BUILD_1 = ('--product', 'phone-a', '--build', '1.0')
+
+
+def versions(folder):
+    r = ctl('history', '-o', 'json', cwd=folder)
+    return [e['what'] for e in json.loads(r.stdout)['entries'] if e['what'].startswith('publish')]
+
+
+def test_renew(acme):
+    assert publish(acme, *BUILD_1).returncode == 0
+    assert create(acme, '1.0').returncode == 0
+    assert ctl('approve', '1.0', '--all', '-y', cwd=acme).returncode == 0
+    r = ctl('build', 'renew', '1.0', cwd=acme)
+    assert r.returncode == 0 and 'renewed 1.0 for phone-a, version 2' in r.stdout
+    assert 'Next: huiductl rollout approve 1.0' in r.stdout
+    assert 'version 2' in r.stderr and 'SHA-256' in r.stderr
+    assert versions(acme) == ['publish 1.0 for phone-a', 'publish 1.0 for phone-a, signed anew (2)']
+    r = ctl('pending', cwd=acme)
+    assert 'renew the signatures of rollout 1.0' in r.stdout
+    r = ctl('approve', '1.0', '--all', '-y', cwd=acme)
+    assert r.returncode == 0 and 'nothing but dates changes' in r.stderr
+    assert 'Nothing waits' in ctl('pending', cwd=acme).stdout + ctl('pending', cwd=acme).stderr
+    assert ctl('log', 'verify', cwd=acme).returncode == 0
+
+    assert ctl('build', 'renew', '7', cwd=acme).returncode == 3
+    assert ctl('build', 'renew', '1.0', '--product', 'phone-b', cwd=acme).returncode == 3
+    r = ctl('build', 'renew', '1.0', '--key', 'keys/bob.release.pem', cwd=acme)
+    assert r.returncode == 4 and 'renew 1.0 -o NEW.env' in r.stderr
+
+
+def test_renew_from_hand_to_hand(acme):
+    assert publish(acme, *BUILD_1).returncode == 0
+    r = ctl('build', 'renew', '1.0', '--key', 'keys/alice.release.pem', '-o', 'a.env', cwd=acme)
+    assert r.returncode == 0 and 'alice (1 of 2)' in r.stdout
+    r = ctl('build', 'publish', 'a.env', cwd=acme)
+    assert r.returncode == 4 and '1 of 2' in r.stderr
+    r = sign(acme, 'a.env', '--key', 'keys/bob.release.pem', '-o', 'ab.env')
+    assert r.returncode == 0 and 'Next: huiductl build publish ab.env\n' in r.stdout
+    assert ctl('build', 'publish', 'ab.env', cwd=acme).returncode == 0
+
+    # Without a server: from the envelope that was published.
+    r = sign(acme, 'ab.env', '--renew', '-o', 'abc.env')
+    assert r.returncode == 0 and 'version 3' in r.stderr and '(2 of 2)' in r.stdout
+    assert ctl('build', 'publish', 'abc.env', cwd=acme).returncode == 0
+    assert len(versions(acme)) == 3
+    assert ctl('build', 'publish', 'ab.env', cwd=acme).returncode == 5
+    assert sign(acme, 'ota.zip', '--renew', '-o', 'x.env').returncode == 2
+    assert sign(acme, 'ab.env', 'abc.env', '--renew', '-o', 'x.env').returncode == 2
+
+
+def test_renew_by_other_keys(acme):
+    """Who signed it has left: what the server shows is looked at by a person."""
+    assert publish(acme, *BUILD_1).returncode == 0
+    for who in ('alice', 'bob', 'carol'):
+        assert ctl('key', 'create', f'{who}-2', '--role', 'release', '-o', 'keys',
+                   cwd=acme).returncode == 0
+    pubs = sorted((acme / 'keys').glob('*-2.*.pub'))
+    assert ctl('root', 'rotate', *pubs, '--role', 'release', cwd=acme).returncode == 0
+    assert ctl('root', 'sign', 'root-2.env', '-y', cwd=acme).returncode == 0
+    assert ctl('root', 'publish', 'root-2.env', cwd=acme).returncode == 0
+    keys = [w for k in sorted((acme / 'keys').glob('*-2.*.pem'))[:2] for w in ('--key', k)]
+    r = ctl('build', 'renew', '1.0', *keys, cwd=acme)
+    assert r.returncode == 2 and 'Only 0 of 2 release keys' in r.stderr
+    r = ctl('build', 'renew', '1.0', *keys, '-y', cwd=acme)
+    assert r.returncode == 0, r.stderr
+
+
 # ---- uploads ----
 
 def field(number, value):

@@ -319,6 +319,34 @@ static void odd_paths(void **state)
 	}
 }
 
+/* Nobody renewed its signatures for 180 days, and then somebody did: the same build, the next versions. */
+static void renewed(void **state)
+{
+	struct phone *p = start();
+	struct honest *s = p->server;
+	struct honest_build *b = new_build(s);
+	struct honest_offer *o = honest_add_offer(s, b, 3, PPM);
+
+	(void)state;
+	phone_sleep(p, 181ull * 24 * HOUR);
+	honest_publish(s);
+	phone_poll(p);
+	assert_int_equal(phone_status(p).last_error, ERR_EXPIRED);
+	phone_run(p, 3 * HOUR);
+	assert_string_equal(p->slot.build_id, "b1");
+
+	s->answer = PB__ANSWER__ANSWER_OFFER;
+	b->version = 2;
+	o->plan_version = 2;
+	b->expires_s = o->plan_expires_s = s->now_s + 180ull * 24 * HOUR / 1000;
+	honest_publish(s);
+	phone_poll(p);
+	phone_run(p, 3 * HOUR);
+	assert_string_equal(p->slot.build_id, "b2");
+	assert_int_equal(phone_status(p).last_error, 0);
+	end(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +359,7 @@ int main(void)
 		cmocka_unit_test(way_back_forged),
 		cmocka_unit_test(superseded),
 		cmocka_unit_test(odd_paths),
+		cmocka_unit_test(renewed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
