@@ -65,12 +65,14 @@ static int tell(struct ctl *c, const struct act *act, const Pb__RolloutView *v,
 	return ctl_print(&out);
 }
 
-/* Should the server refuse: by the state the rollout is in. */
-static char *next_by_state(const Pb__RolloutView *v)
+/* Should the server refuse: by the state the rollout is in.  Who stops is not told to let it go on. */
+static char *next_by_state(const struct act *act, const Pb__RolloutView *v)
 {
 	const char *verb = "get";
 
-	if (v->state == PB__ROLLOUT_STATE__ROLLOUT_PROPOSED ||
+	if (act != &start)
+		verb = "history";
+	else if (v->state == PB__ROLLOUT_STATE__ROLLOUT_PROPOSED ||
 		v->state == PB__ROLLOUT_STATE__ROLLOUT_PAUSED ||
 		v->state == PB__ROLLOUT_STATE__ROLLOUT_HALTED)
 		verb = "approve";
@@ -89,7 +91,7 @@ static int send_act(
 
 	if (err != 0)
 		return err;
-	c->next = next = next_by_state(v);
+	c->next = next = next_by_state(act, v);
 	rollout_act.act = act->act;
 	rollout_act.rollout_id = v->rollout_id;
 	command.reason = reason;

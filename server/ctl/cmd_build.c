@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* build publish, build list */
-#include "server/base/clock.h"
 #include "server/base/file.h"
 #include "server/base/json.h"
 #include "server/base/show.h"

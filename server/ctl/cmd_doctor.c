@@ -162,9 +162,7 @@ static void check_role(struct doctor *d, enum key_role which)
 		find(d, GRADE_BAD, word, add, "takes %u people, and its keys are those of %u",
 			takes, people);
 	else if (takes == 1)
-		find(d, GRADE_WARN, word,
-			strcmp(root->profile, "solo") == 0 ? "huiductl help root profile" : add,
-			"1 of %u: one stolen key is enough%s", people,
+		find(d, GRADE_WARN, word, add, "1 of %u: one stolen key is enough%s", people,
 			people == 1 ? ", one lost key locks the role" : "");
 	else if (people == takes)
 		find(d, GRADE_WARN, word, add, "%u of %u: one lost key locks this role; add one",
@@ -173,6 +171,18 @@ static void check_role(struct doctor *d, enum key_role which)
 		find(d, GRADE_OK, word, NULL, "%u of %u: %u may be lost, %u stolen", takes, people,
 			people - takes, takes - 1);
 	free(add);
+}
+
+/* Of profile solo there is one thing to say, and it is said once. */
+static void check_roles(struct doctor *d)
+{
+	if (strcmp(d->c->root->root->profile, "solo") == 0) {
+		find(d, GRADE_WARN, "profile solo", "huiductl help root profile",
+			"one stolen key is enough, one lost key locks its role");
+		return;
+	}
+	for (unsigned r = KEY_ROOT; r <= KEY_APPROVER; r++)
+		check_role(d, (enum key_role)r);
 }
 
 static void check_demo(struct doctor *d)
@@ -307,8 +317,7 @@ int cmd_doctor(struct ctl *c)
 		return err;
 	(void)root_follow(c); /* without it, what is here is judged */
 	check_server(&d);
-	for (unsigned r = KEY_ROOT; r <= KEY_APPROVER; r++)
-		check_role(&d, (enum key_role)r);
+	check_roles(&d);
 	check_demo(&d);
 	check_files(&d);
 	for (size_t i = 0; i < d.n; i++)

@@ -135,7 +135,7 @@ static int read_file(struct ctl *c, const char *path, struct arena *a, struct by
 	buf_release(&b);
 	return err == 0
 		? 0
-		: fail(exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
+		: fail(exit_of(err), command_page(c->command).s, "%s: %s", path, err_str(err));
 }
 
 int cmd_decode(struct ctl *c)

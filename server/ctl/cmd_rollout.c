@@ -183,7 +183,7 @@ static void show_proposal(struct buf *out, const struct ctl *c, const struct pro
 			"Approved before, and its build signed anew: nothing but dates changes.\n");
 	else if (p->build[0].version > 1)
 		put(out, &c->errors, STYLE_WARN,
-			"%s Approved before: paused or halted, it goes on; else its plan lives longer.\n",
+			"%s Approved before: if it is paused or halted, this lets it go on.\n",
 			icon(&c->errors, ICON_WARNING));
 }
 

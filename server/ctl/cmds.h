@@ -55,6 +55,8 @@ int cmd_help(struct ctl *c);
 /* Nothing was asked for: the help, as an error, so that a script notices. */
 int cmd_nothing(struct ctl *c);
 
+/* QUERY_LOG: entries of the log from there on, as many as fit. */
+WARN_UNUSED int log_page(struct ctl *c, uint64_t from, struct reply *r);
 /* The role a word names; an exit code, spoken, when none does or `word` is NULL. */
 WARN_UNUSED int role_arg(struct ctl *c, const char *word, enum key_role *out);
 /* Signs `command` with a key of one of `roles`, sends it and says that it was `did`. */

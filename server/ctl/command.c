@@ -158,6 +158,15 @@ struct shown command_str(const struct command *c)
 	return out;
 }
 
+struct shown command_page(const struct command *c)
+{
+	struct shown out;
+
+	(void)snprintf(out.s, sizeof(out.s), "huiductl help %s%s%s", c->noun,
+		c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "");
+	return out;
+}
+
 static bool same(const char *a, const char *b)
 {
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
@@ -243,66 +252,4 @@ const struct command *command_find(
 	}
 	explain(words, error);
 	return NULL;
-}
-
-static void list_one(struct buf *out, const struct command *c)
-{
-	struct shown name;
-
-	(void)snprintf(name.s, sizeof(name.s), "%s%s%s%s%s", c->noun, c->verb != NULL ? " " : "",
-		c->verb != NULL ? c->verb : "", c->args[0] != '\0' ? " " : "", c->args);
-	buf_printf(out, "  %-31s %s\n", name.s, c->help);
-}
-
-static void list_aliases(struct buf *out)
-{
-	buf_str(out, "  Need no noun:");
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].alias != NULL)
-			buf_printf(out, " %s", commands[i].alias);
-	buf_str(out, "\n");
-}
-
-void command_help_all(struct buf *out, const struct term *t)
-{
-	put(out, t, STYLE_BOLD, "huiductl");
-	buf_str(out, ": staged rollouts, from the release engineer's side\n\n");
-	buf_str(out, "  huiductl NOUN VERB [NAME] [options]\n");
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0)
-			if (commands[i].verb != NULL || i == 0)
-				buf_str(out, "\n");
-		list_one(out, &commands[i]);
-	}
-	buf_str(out, "\n");
-	list_aliases(out);
-	buf_str(out, "\nEverywhere\n");
-	args_help(out, ARGS_GLOBAL);
-	buf_str(out, "\nNext: huiductl help NOUN VERB, or huiductl help exit-codes\n");
-}
-
-void command_help_noun(struct buf *out, const struct term *t, const char *noun)
-{
-	put(out, t, STYLE_BOLD, "huiductl %s", noun);
-	buf_str(out, "\n\n");
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (same(commands[i].noun, noun))
-			list_one(out, &commands[i]);
-	buf_printf(out, "\nNext: huiductl help %s VERB\n", noun);
-}
-
-void command_help(struct buf *out, const struct term *t, const struct command *c)
-{
-	put(out, t, STYLE_BOLD, "%s", command_str(c).s);
-	buf_printf(out, "%s%s%s\n\n  %s\n", c->args[0] != '\0' ? " " : "", c->args,
-		c->options != 0 ? " [options]" : "", c->help);
-	if (c->alias != NULL)
-		buf_printf(out, "  Short: huiductl %s\n", c->alias);
-	if (c->options != 0) {
-		buf_str(out, "\nOptions\n");
-		args_help(out, c->options);
-	}
-	buf_str(out, "\nEverywhere\n");
-	args_help(out, ARGS_GLOBAL);
-	buf_printf(out, "\nExample\n  %s\n", c->example);
 }

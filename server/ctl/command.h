@@ -33,5 +33,6 @@ bool command_is_noun(const char *word);
 void command_help_all(struct buf *out, const struct term *t);
 void command_help_noun(struct buf *out, const struct term *t, const char *noun);
 void command_help(struct buf *out, const struct term *t, const struct command *c);
-/* "huiductl rollout get" */
+/* "huiductl rollout get"; the second one "huiductl help rollout get" */
 struct shown command_str(const struct command *c);
+struct shown command_page(const struct command *c);

@@ -13,6 +13,8 @@
 #include "server/ctl/targets.h"
 #include "server/trust/keys.h"
 
+#define WHO_WIDTH 10u
+
 struct shown decode_when(uint64_t unix_s)
 {
 	return show_minute(unix_s * 1000);
@@ -164,130 +166,19 @@ void decode_plan(struct decode *d, struct buf *out, ProtobufCBinaryData in)
 	buf_printf(out, "Expires    %s UTC\n", decode_when(m->expires).s);
 }
 
-static void show_director(struct decode *d, struct buf *out, ProtobufCBinaryData in)
-{
-	const Pb__Director *m = decode_read(d, &pb__director__descriptor, in);
-	struct shown room;
-
-	if (m == NULL)
-		return;
-	buf_printf(out, "Directive  %llu for %s in %s, of %s\n", (unsigned long long)m->version,
-		m->product, ring_word(m->ring), m->repository);
-	for (size_t i = 0; i < m->n_offers; i++) {
-		const Pb__Offer *o = m->offers[i];
-		buf_printf(out, "Offer      %s %s, buckets %s",
-			o->action == 2 ? "go back to" : "install", o->targets->name,
-			show_range(o->selector->lower, o->selector->upper).s);
-		for (size_t k = 0; k < o->selector->n_from_build_ids; k++)
-			buf_printf(out, "%s%s", k == 0 ? "; devices on " : ", ",
-				o->selector->from_build_ids[k]);
-		buf_printf(out, "\n           step %u of rollout %s\n", o->step + 1,
-			decode_rollout(d, o->rollout_id, &room));
-	}
-	if (m->n_offers == 0)
-		buf_str(out, "Offer      none\n");
-	for (size_t i = 0; i < m->n_halted_build_ids; i++)
-		buf_printf(out, "Halted     %s\n", m->halted_build_ids[i]);
-	buf_printf(out, "Expires    %s UTC\n", decode_when(m->expires).s);
-}
-
-static void show_snapshot(struct decode *d, struct buf *out, ProtobufCBinaryData in)
-{
-	const Pb__Snapshot *m = decode_read(d, &pb__snapshot__descriptor, in);
-
-	if (m == NULL)
-		return;
-	buf_printf(out, "Snapshot   %llu for %s, of %s\n", (unsigned long long)m->version,
-		m->product, m->repository);
-	for (size_t i = 0; i < m->n_directors; i++)
-		buf_printf(out, "Names      %s, version %llu, %s\n", m->directors[i]->name,
-			(unsigned long long)m->directors[i]->version,
-			decode_hex(m->directors[i]->sha256, 16).s);
-	buf_printf(out, "Expires    %s UTC\n", decode_when(m->expires).s);
-}
-
-static void show_timestamp(struct decode *d, struct buf *out, ProtobufCBinaryData in)
-{
-	const Pb__Timestamp *m = decode_read(d, &pb__timestamp__descriptor, in);
-
-	if (m == NULL)
-		return;
-	buf_printf(out, "Timestamp  %llu for %s, of %s\n", (unsigned long long)m->version,
-		m->product, m->repository);
-	buf_printf(out, "Names      %s, version %llu, %s\n", m->snapshot->name,
-		(unsigned long long)m->snapshot->version, decode_hex(m->snapshot->sha256, 16).s);
-	buf_printf(out, "Issued     %s UTC\n", decode_when(m->issued_at).s);
-	buf_printf(out, "Offers     may be begun until %s UTC\n", decode_when(m->offers_until).s);
-	buf_printf(out, "Expires    %s UTC\n", decode_when(m->expires).s);
-}
-
-static const char *decision_word(Pb__DecisionKind kind)
-{
-	static const char *const word[] = {
-		[PB__DECISION_KIND__DECISION_PROMOTE] = "promote",
-		[PB__DECISION_KIND__DECISION_PAUSE] = "pause",
-		[PB__DECISION_KIND__DECISION_HALT] = "halt",
-		[PB__DECISION_KIND__DECISION_COMPLETE] = "complete",
-		[PB__DECISION_KIND__DECISION_FILL] = "fill seats",
-	};
-	size_t k = (size_t)kind;
-
-	return k < sizeof(word) / sizeof(word[0]) && word[k] != NULL ? word[k] : "unknown";
-}
-
-static void show_decision(struct decode *d, struct buf *out, ProtobufCBinaryData in)
-{
-	const Pb__Decision *m = decode_read(d, &pb__decision__descriptor, in);
-	struct shown room;
-
-	if (m == NULL)
-		return;
-	buf_printf(out, "Decision   %s", decision_word(m->kind));
-	if (m->has_rollout_id)
-		buf_printf(out, ", rollout %s, step %u", decode_rollout(d, m->rollout_id, &room),
-			m->step + 1);
-	if (m->fill != NULL)
-		buf_printf(out, ": %u in %s of line %s", m->fill->seats, ring_word(m->fill->ring),
-			m->fill->line);
-	buf_str(out, "\n");
-	if (m->why != NULL)
-		buf_printf(out, "Why        %s\n", m->why);
-}
-
-static void show_grant(struct decode *d, struct buf *out, ProtobufCBinaryData in)
-{
-	const Pb__RingGrant *m = decode_read(d, &pb__ring_grant__descriptor, in);
-
-	if (m == NULL)
-		return;
-	buf_printf(out, "Grant      device %s has a seat in %s of %s\n",
-		decode_hex(m->device_id, 32).s, ring_word(m->ring), m->product);
-	buf_printf(out, "Issued     %s UTC", decode_when(m->issued_at).s);
-	buf_printf(out, ", expires %s\n", decode_when(m->expires).s);
-}
-
-static void show_time(struct decode *d, struct buf *out, ProtobufCBinaryData in)
-{
-	const Pb__TimeStatement *m = decode_read(d, &pb__time_statement__descriptor, in);
-
-	if (m != NULL)
-		buf_printf(out, "Time       it is %s UTC, in %s\n", decode_when(m->time_s).s,
-			m->repository);
-}
-
 static const struct {
 	const char *word;
 	void (*show)(struct decode *d, struct buf *out, ProtobufCBinaryData in);
 } kinds[ENVELOPE__COUNT] = {
 	[ENVELOPE_ROOT] = { "root", show_root },
-	[ENVELOPE_TIMESTAMP] = { "timestamp", show_timestamp },
-	[ENVELOPE_SNAPSHOT] = { "snapshot", show_snapshot },
+	[ENVELOPE_TIMESTAMP] = { "timestamp", decode_timestamp },
+	[ENVELOPE_SNAPSHOT] = { "snapshot", decode_snapshot },
 	[ENVELOPE_TARGETS] = { "build", show_targets },
 	[ENVELOPE_PLAN] = { "plan", decode_plan },
-	[ENVELOPE_DIRECTOR] = { "directive", show_director },
-	[ENVELOPE_DECISION] = { "decision", show_decision },
-	[ENVELOPE_GRANT] = { "seat", show_grant },
-	[ENVELOPE_TIME] = { "time", show_time },
+	[ENVELOPE_DIRECTOR] = { "directive", decode_director },
+	[ENVELOPE_DECISION] = { "decision", decode_decision },
+	[ENVELOPE_GRANT] = { "seat", decode_grant },
+	[ENVELOPE_TIME] = { "time", decode_time },
 	[ENVELOPE_COMMAND] = { "command", decode_command },
 };
 
@@ -338,7 +229,7 @@ int decode_line(struct decode *d, struct buf *out, struct bytes envelope)
 	struct signers who = { 0 };
 	int err;
 	const Pb__Envelope *e = envelope_read(envelope, d->a, &err);
-	struct shown room;
+	size_t at = out->len;
 
 	if (e == NULL)
 		return err;
@@ -346,21 +237,14 @@ int decode_line(struct decode *d, struct buf *out, struct bytes envelope)
 		return ERR_WRONG_TYPE;
 	if (d->root != NULL && decode_signers(d->root, envelope, d->a, &who) == 0)
 		put_signers(out, d->root, &who);
-	buf_str(out, " ");
+	at = out->len - at;
+	buf_printf(out, "%*s", at < WHO_WIDTH ? (int)(WHO_WIDTH - at) : 1, "");
 	if (type == ENVELOPE_COMMAND) {
 		decode_command_line(d, out, e->payload);
 	} else if (type == ENVELOPE_DECISION) {
-		const Pb__Decision *m = decode_read(d, &pb__decision__descriptor, e->payload);
-		if (m != NULL)
-			buf_printf(out, "%s %s%s%s", decision_word(m->kind),
-				m->has_rollout_id ? decode_rollout(d, m->rollout_id, &room) : "",
-				m->why != NULL ? ": " : "", m->why != NULL ? m->why : "");
+		decode_decision_line(d, out, e->payload);
 	} else if (type == ENVELOPE_DIRECTOR) {
-		const Pb__Director *m = decode_read(d, &pb__director__descriptor, e->payload);
-		if (m != NULL)
-			buf_printf(out, "directive %llu for %s in %s, %zu offers",
-				(unsigned long long)m->version, m->product, ring_word(m->ring),
-				m->n_offers);
+		decode_director_line(d, out, e->payload);
 	} else if (type == ENVELOPE_ROOT) {
 		const Pb__Root *m = decode_read(d, &pb__root__descriptor, e->payload);
 		if (m != NULL)

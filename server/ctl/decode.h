@@ -22,7 +22,7 @@ struct decode {
  */
 WARN_UNUSED int decode_show(struct decode *d, struct buf *out, struct bytes in);
 
-/* One line: who, and what: "alice halt 2.4.1". */
+/* One line: who, as a column, and what: "alice     halt 2.4.1". */
 WARN_UNUSED int decode_line(struct decode *d, struct buf *out, struct bytes envelope);
 
 /* "alice (release), bob (approver)": all keys of the root whose signature is good. */

@@ -17,3 +17,13 @@ void decode_plan(struct decode *d, struct buf *out, ProtobufCBinaryData in);
 /* All of a command; and one line: "halt 2.4.1". */
 void decode_command(struct decode *d, struct buf *out, ProtobufCBinaryData in);
 void decode_command_line(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+
+/* What the server's own keys sign; the last two are one line. */
+void decode_director(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_snapshot(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_timestamp(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_decision(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_grant(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_time(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_decision_line(struct decode *d, struct buf *out, ProtobufCBinaryData in);
+void decode_director_line(struct decode *d, struct buf *out, ProtobufCBinaryData in);

@@ -36,7 +36,7 @@ int draftfile_read(struct ctl *c, const char *path, struct arena *a, struct byte
 	buf_release(&b);
 	return err == 0
 		? 0
-		: fail(exit_of(err), command_str(c->command).s, "%s: no root: %s", path,
+		: fail(exit_of(err), command_page(c->command).s, "%s: no root: %s", path,
 			  err == ERR_WRONG_TYPE ? "an envelope of something else" : err_str(err));
 }
 

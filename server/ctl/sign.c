@@ -84,8 +84,8 @@ static int take_named(struct ctl *c, unsigned roles, struct hand *out)
 			return fail_load(c, keys->v[i], roles, err);
 		if (has(out, &k) || out->n == ENVELOPE_SIGNATURES_MAX) {
 			key_release(&k);
-			return fail(EXIT_USAGE, command_str(c->command).s, "%s: one key signs once",
-				keys->v[i]);
+			return fail(EXIT_USAGE, command_page(c->command).s,
+				"%s: one key signs once", keys->v[i]);
 		}
 		out->key[out->n++] = k;
 	}

@@ -61,16 +61,16 @@ static int check_names(const struct ctl *c, const char *base)
 		if (name[i].name == NULL && name[i].optional)
 			continue;
 		if (name[i].name == NULL)
-			return fail(EXIT_USAGE, command_str(c->command).s, "%s is missing",
+			return fail(EXIT_USAGE, command_page(c->command).s, "%s is missing",
 				name[i].what);
 		if (!name_ok(name[i].name))
-			return fail(EXIT_USAGE, command_str(c->command).s,
+			return fail(EXIT_USAGE, command_page(c->command).s,
 				"%s: '%s': letters, digits, '.', '_', '-', at most 63",
 				name[i].what, name[i].name);
 	}
 	for (size_t i = 0; i < c->args.rollback_from.n; i++)
 		if (!name_ok(c->args.rollback_from.v[i]))
-			return fail(EXIT_USAGE, command_str(c->command).s,
+			return fail(EXIT_USAGE, command_page(c->command).s,
 				"--rollback-from: '%s' is no build", c->args.rollback_from.v[i]);
 	return 0;
 }
@@ -109,7 +109,7 @@ int targets_make(struct ctl *c, const char *path, uint64_t counter, uint64_t rol
 	if (err == ERR_BAD_BUILD)
 		return fail(EXIT_USAGE, NULL, "%s: is empty", path);
 	if (err != 0)
-		return fail(exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
+		return fail(exit_of(err), command_page(c->command).s, "%s: %s", path, err_str(err));
 	t.spec_version = 1;
 	t.version = 1;
 	t.expires = clock_ms() / 1000 + TARGETS_LIFE_S;
@@ -154,7 +154,7 @@ int targets_read(struct ctl *c, const char *path, struct arena *a, bool *is, str
 	buf_release(&b);
 	if (err == 0 || err == ERR_TOO_BIG)
 		return 0;
-	return fail(exit_of(err), command_str(c->command).s, "%s: %s", path, err_str(err));
+	return fail(exit_of(err), command_page(c->command).s, "%s: %s", path, err_str(err));
 }
 
 const Pb__Targets *targets_peek(struct bytes envelope, struct arena *a, int *err)

@@ -47,7 +47,7 @@ static int send_piece(struct ctl *c, int fd, Pb__AdminUpload *u, uint8_t *piece,
 	*next = r.m->has_received ? r.m->received : u->offset + (uint64_t)n;
 	reply_release(&r);
 	if (*next <= u->offset || *next > u->length)
-		return fail(EXIT_FAILED, command_str(c->command).s,
+		return fail(EXIT_FAILED, command_page(c->command).s,
 			"the upload does not go on at byte %llu", (unsigned long long)u->offset);
 	return 0;
 }

@@ -87,8 +87,8 @@ class Server:
                         f'127.0.0.1:{self.port}', *options], check=True, capture_output=True,
                        timeout=LIMIT_S)
         yaml = self.folder / 'huidud.yaml'
-        yaml.write_text(yaml.read_text().replace('127.0.0.1:9464', f'127.0.0.1:{free_port()}')
-                        .replace('min_id_age: 1d', 'min_id_age: 0s')
+        text = yaml.read_text().replace('127.0.0.1:9464', f'127.0.0.1:{free_port()}')
+        yaml.write_text(re.sub(r'min_id_age: \S+', 'min_id_age: 0s', text)
                         .replace('fill: hash', 'fill: invite'))
         (self.folder / 'plan.yaml').write_text(PLAN)
         self.process = None

@@ -181,7 +181,8 @@ def test_wrong_use(tmp_path, args, code, text):
 
 
 @pytest.mark.parametrize('args, text', [
-    (('help',), 'rollout halt NAME'),
+    (('help',), 'help NOUN VERB'),
+    (('help', 'rollout'), 'rollout halt NAME'),
     (('help', 'exit-codes'), '  130  interrupted by Ctrl-C'),
     (('help', 'rollout'), 'rollout history [NAME]'),
     (('help', 'rollout', 'halt'), '--reason TEXT'),
@@ -194,6 +195,18 @@ def test_help(args, text):
     r = ctl(*args)
     assert r.returncode == 0 and text in r.stdout and r.stderr == ''
     assert '\033' not in r.stdout
+
+
+def test_help_is_one_screen():
+    """Every command is named, on a screen of 80 by 48."""
+    text = ctl('help').stdout
+    assert len(text.splitlines()) <= 48 and all(len(line) <= 80 for line in text.splitlines())
+    shown = dict(re.findall(r'^  ([a-z]+) +((?:.+\n {14})*.+)$', text, re.M))
+    table = (pathlib.Path(__file__).parents[2] / 'server/ctl/command.c').read_text()
+    known = re.findall(r'^\t{ "(\w+)", (?:"(\w+)"|NULL),', table, re.M)
+    assert len(known) > 40
+    for noun, verb in known:
+        assert noun in shown and (not verb or verb in shown[noun].split()), (noun, verb)
 
 
 # ---- init ----
