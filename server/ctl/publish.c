@@ -12,8 +12,9 @@ int publish_verify(struct ctl *c, struct bytes envelope, struct arena *a, const 
 
 	if (err == ERR_BELOW_THRESHOLD)
 		return fail(EXIT_NOT_AUTHORISED,
-			"huiductl build sign ENVELOPE.env --key NEXT.pem -o OUT.env, "
-			"then build publish OUT.env FILE",
+			c->args.build != NULL
+				? "one --key more; or huiductl help build sign, for keys elsewhere"
+				: "huiductl build sign OUT.env --key NEXT.pem -o BOTH.env",
 			"%u of %u release keys signed: not enough", who.n,
 			c->root->root->targets->threshold);
 	if (err == 0)

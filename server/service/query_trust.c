@@ -186,9 +186,8 @@ static void add_rollout(struct query *q, Pb__TrustView *v, const struct rollout 
 		const char *anew = r->builds[i].refused ? ", must be approved anew" : "";
 		add_expiry(q, v, query_printf(q, "targets %s %s%s", b->build_id, b->product, anew),
 			b->expires,
-			query_printf(q,
-				"huiductl build renew %s --product %s, then rollout approve %s",
-				b->build_id, b->product, r->release));
+			query_printf(q, "huiductl build renew %s --product %s", b->build_id,
+				b->product));
 		add_expiry(q, v, query_printf(q, "plan %s %s%s", r->release, b->product, anew),
 			r->expires_s, query_printf(q, "huiductl rollout approve %s", r->release));
 	}

@@ -220,6 +220,38 @@ static void a_proposal_keeps_its_seed(void **state)
 	deployment_close(&d);
 }
 
+/* The command that mends it stands beside each end. */
+static void who_renews_is_said(void **state)
+{
+	struct deployment d;
+	const Pb__AdminReply *reply;
+	unsigned found = 0;
+
+	(void)state;
+	open_running(&d);
+	wait_days(&d, 121);
+	reply = world_ask(&d, PB__QUERY_KIND__QUERY_TRUST, "", 0);
+	for (size_t i = 0; i < reply->trust->n_expiries; i++) {
+		const Pb__ExpiryView *e = reply->trust->expiries[i];
+		if (strcmp(e->what, "targets 1.0 phone-a") == 0)
+			found += strcmp(e->renewed, "huiductl build renew 1.0 --product phone-a") ==
+				0;
+		if (strcmp(e->what, "plan 1.0 phone-a") == 0)
+			found += strcmp(e->renewed, "huiductl rollout approve 1.0") == 0;
+	}
+	assert_int_equal(2, found);
+	/* What it takes to do so is given for the name, and for no other. */
+	reply = world_ask(&d, PB__QUERY_KIND__QUERY_BUILDS, "1.0", 0);
+	assert_int_equal(1, reply->n_builds);
+	assert_true(bytes_eq(wire_bytes(reply->builds[0]->targets),
+		buf_bytes(&deployment_rollout(&d, "1.0")->builds[0].build->targets)));
+	assert_int_equal(0, world_ask(&d, PB__QUERY_KIND__QUERY_BUILDS, "2.0", 0)->n_builds);
+	reply = world_ask(&d, PB__QUERY_KIND__QUERY_BUILDS, "", 0);
+	assert_int_equal(1, reply->n_builds);
+	assert_false(reply->builds[0]->has_targets);
+	deployment_close(&d);
+}
+
 /* Builds that a newer one has replaced for everybody are on nobody's list. */
 static void old_builds_may_expire(void **state)
 {
@@ -251,6 +283,7 @@ int main(void)
 		cmocka_unit_test(two_years_later_it_is_still_offered),
 		cmocka_unit_test(a_plan_alone_is_renewed_near_its_end),
 		cmocka_unit_test(a_paused_one_stays_paused),
+		cmocka_unit_test(who_renews_is_said),
 		cmocka_unit_test(old_builds_may_expire),
 		cmocka_unit_test(a_proposal_keeps_its_seed),
 	};
