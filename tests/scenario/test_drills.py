@@ -85,7 +85,8 @@ class Drill:
 def test_every_block_is_run():
     """A block of commands that no test runs would rot."""
     text = PAGE.read_text(encoding='utf-8')
-    blocks = re.findall(r'\*\*([^*\n]+)\*\*[^\n]*(?:\n(?!\*\*|## |    \w+\$)[^\n]*)*\n    \w+\$', text)
+    blocks = re.findall(r'\*\*([^*\n]+)\*\*[^\n]*(?:\n(?!\*\*|## |    \w+\$)[^\n]*)*\n    \w+\$',
+                        text)
     here = pathlib.Path(__file__).read_text(encoding='utf-8')
     assert len(blocks) == 5
     for heading in blocks:
@@ -103,14 +104,15 @@ def test_new_key_holder(make):  # noqa: F811
 
 
 def test_build_and_plan_are_renewed(make):  # noqa: F811
-    """While the rollout runs; the phone takes what was signed last."""
+    """While the rollout soaks; the phone takes what was signed last."""
     drill = Drill(make('--profile', 'team', '--demo'))
     for name in ('alice', 'bob', 'carol'):
         drill.person(name)
     drill.phone()
     drill.publish('1.0', 'alice.release.pem', 'bob.release.pem')
     alice = drill.person('alice')
-    shutil.copy(drill.server.folder / 'plan.yaml', alice.folder)
+    plan = (drill.server.folder / 'plan.yaml').read_text()
+    (alice.folder / 'plan.yaml').write_text(plan.replace('soak: 1s', 'soak: 30m'))
     alice.must('rollout', 'create', '1.0', '--plan', 'plan.yaml', '--key', 'alice.release.pem')
     for name in ('bob', 'carol'):
         drill.person(name).must('approve', '1.0', '-y', '--key', f'{name}.approver.pem')
