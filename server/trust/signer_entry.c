@@ -193,10 +193,13 @@ static int open_director(struct proc *p, const struct entry *e)
 
 /* ---- one entry ---- */
 
+/*
+ * What was signed here (o NULL) bears the time at which huidud began with it: how long it then took,
+ * with the machine asleep in between, must not matter.
+ */
 static int check_clock(struct proc *p, const struct entry *e, const struct order *o)
 {
-	const Pb__Ledger *m = p->ledger->m;
-	uint64_t last = m->entry_ms > m->signed_ms ? m->entry_ms : m->signed_ms;
+	uint64_t last = o != NULL ? proc_last_ms(p) : p->ledger->m->entry_ms;
 	bool free = o != NULL && (order_stops(o) || order_confirms_clock(o));
 
 	if (e->time_ms > proc_now_ms(p) + SIGNER_SKEW_MS ||

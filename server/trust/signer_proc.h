@@ -12,6 +12,7 @@
 
 #define SIGNER_MESSAGE_MAX ((size_t)8 * 1024 * 1024)
 #define SIGNER_SKEW_MS     60000ull
+#define SIGNER_LATE_MS     30000ull /* what was checked now is logged no later than this */
 
 /* A u32 length and so many bytes over a stream socket; -ECONNRESET at its end. */
 WARN_UNUSED int signer_write(int fd, struct bytes message);
@@ -47,6 +48,8 @@ struct proc {
 __attribute__((format(printf, 3, 4))) int proc_refuse(
 	struct proc *p, int err, const char *format, ...);
 uint64_t proc_now_ms(const struct proc *p);
+/* When something was signed or logged last. */
+uint64_t proc_last_ms(const struct proc *p);
 bool proc_clock_is_good(const struct proc *p);
 /* The root that the ledger has, or the first, becomes the one in force. */
 WARN_UNUSED int proc_use_root(struct proc *p);

@@ -295,7 +295,7 @@ static void test_jump(void **state)
 	static const struct {
 		int64_t jump_ms;
 		int want;
-	} row[] = { { 299999, 0 }, { -299999, 0 }, { 300001, ERR_CLOCK }, { -300001, ERR_CLOCK },
+	} row[] = { { 299999, 0 }, { -29999, 0 }, { 300001, ERR_CLOCK }, { -300001, ERR_CLOCK },
 		{ 86400000, ERR_CLOCK }, { -86400000, ERR_CLOCK } };
 
 	(void)state;
@@ -306,6 +306,7 @@ static void test_jump(void **state)
 		if (row[i].want == 0) {
 			assert_int_equal(ask_director(signer_now_s()), 0);
 			signer_time->wall_ms -= (uint64_t)row[i].jump_ms;
+			signer_time_passes(300000); /* it does not go back by so much */
 			assert_int_equal(ask_director(signer_now_s()), 0);
 			continue;
 		}
@@ -317,6 +318,48 @@ static void test_jump(void **state)
 		assert_int_equal(send_confirm(BOB), 0);
 		assert_int_equal(ask_director(signer_now_s()), 0);
 	}
+}
+
+/*
+ * A little back, and nothing is let through that the log would then refuse: it would be durable there,
+ * and nothing could ever be appended after it.  Time heals it.
+ */
+static void test_a_little_back(void **state)
+{
+	(void)state;
+	signer_world_roll_out();
+	signer_time->wall_ms -= 120000;
+	assert_int_equal(ask_director(signer_now_s()), ERR_CLOCK);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	assert_int_equal(signer_world_propose(BOB), ERR_CLOCK);
+	signer_time_passes(89000);
+	assert_int_equal(signer_world_propose(BOB), ERR_CLOCK);
+	signer_time_passes(1000);
+	assert_int_equal(signer_world_propose(BOB), 0);
+	assert_int_equal(ask_director(signer_now_s()), 0);
+}
+
+/* The machine slept between the time that an entry bears and its signature. */
+static void test_asleep(void **state)
+{
+	Pb__Decision d = PB__DECISION__INIT;
+	uint64_t then = signer_time->wall_ms;
+	struct bytes envelope;
+
+	(void)state;
+	signer_world_roll_out();
+	d.repository = "demo";
+	d.kind = PB__DECISION_KIND__DECISION_PROMOTE;
+	d.has_rollout_id = d.has_step = 1;
+	d.rollout_id = wire_data(w.rollout_id, ID_LEN);
+	signer_time_passes(3600000);
+	assert_int_equal(signer_world_get(ENVELOPE_DECISION, &d, &envelope), 0);
+	assert_int_equal(signer_world_append_at(envelope, then), 0);
+	w.director.version = 1;
+	assert_int_equal(signer_world_get(ENVELOPE_DIRECTOR, &w.director, &envelope), 0);
+	assert_int_equal(signer_world_append_at(envelope, then), 0);
+	signer_time_passes(60000);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
 }
 
 /* Before the last signature of any process, it is in doubt at the start. */
@@ -392,6 +435,8 @@ int main(void)
 		IN_WORLD(test_rate),
 		cmocka_unit_test(test_guard),
 		IN_WORLD(test_jump),
+		IN_WORLD(test_a_little_back),
+		IN_WORLD(test_asleep),
 		IN_WORLD(test_start_in_the_past),
 		IN_WORLD(test_in_doubt),
 		IN_WORLD(test_old_confirm),
