@@ -153,29 +153,49 @@ void ledger_set_text(const char **field, const char *text)
 	*field = text != NULL ? mem_strdup(text) : NULL;
 }
 
-uint64_t ledger_floor(const struct ledger *l, const char *name)
+static Pb__LedgerFloor *find_floor(const struct ledger *l, const char *name)
 {
 	for (size_t i = 0; i < l->m->n_floors; i++)
 		if (strcmp(l->m->floors[i]->name, name) == 0)
-			return l->m->floors[i]->version;
-	return 0;
+			return l->m->floors[i];
+	return NULL;
+}
+
+uint64_t ledger_floor(const struct ledger *l, const char *name)
+{
+	const Pb__LedgerFloor *f = find_floor(l, name);
+
+	return f != NULL ? f->version : 0;
 }
 
 void ledger_set_floor(struct ledger *l, const char *name, uint64_t version)
 {
 	Pb__Ledger *m = l->m;
-	size_t i = 0;
+	Pb__LedgerFloor *f = find_floor(l, name);
 
-	while (i < m->n_floors && strcmp(m->floors[i]->name, name) != 0)
-		i++;
-	if (i == m->n_floors) {
-		m->floors = mem_resize(m->floors, i + 1, sizeof(*m->floors));
-		m->floors[i] = mem_alloc(sizeof(*m->floors[i]));
-		*m->floors[i] = (Pb__LedgerFloor)PB__LEDGER_FLOOR__INIT;
-		m->floors[i]->name = mem_strdup(name);
-		m->n_floors++;
+	if (f == NULL) {
+		m->floors = mem_resize(m->floors, m->n_floors + 1, sizeof(*m->floors));
+		f = m->floors[m->n_floors++] = mem_alloc(sizeof(*f));
+		*f = (Pb__LedgerFloor)PB__LEDGER_FLOOR__INIT;
+		f->name = mem_strdup(name);
 	}
-	m->floors[i]->version = version;
+	f->version = version;
+}
+
+struct bytes ledger_pin(const struct ledger *l, const char *name)
+{
+	const Pb__LedgerFloor *f = find_floor(l, name);
+
+	return f != NULL ? wire_bytes(f->sha256) : bytes_of(NULL, 0);
+}
+
+void ledger_set_pin(struct ledger *l, const char *name, const uint8_t sha256[SHA256_LEN])
+{
+	Pb__LedgerFloor *f = find_floor(l, name);
+
+	assert(f != NULL);
+	f->has_sha256 = 1;
+	ledger_set_bytes(&f->sha256, sha256, SHA256_LEN);
 }
 
 void ledger_set_root(struct ledger *l, struct bytes envelope)

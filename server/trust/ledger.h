@@ -34,6 +34,9 @@ void ledger_revert(struct ledger *l);
 
 uint64_t ledger_floor(const struct ledger *l, const char *name);
 void ledger_set_floor(struct ledger *l, const char *name, uint64_t version);
+/* Of what others may name: of a name that has a floor, 32 bytes; n 0: none yet. */
+struct bytes ledger_pin(const struct ledger *l, const char *name);
+void ledger_set_pin(struct ledger *l, const char *name, const uint8_t sha256[SHA256_LEN]);
 void ledger_set_root(struct ledger *l, struct bytes envelope);
 
 /* NULL when there is none. */

@@ -236,8 +236,21 @@ static int check_rollout(const struct proc *p, const Pb__RolloutPlan *plan, uint
 	return plan->version < r->offers_from ? ERR_BUILD_HALTED : 0;
 }
 
+/*
+ * Shares are offered whole, from the first bucket on: one cut small is aimed at somebody.  Nothing here
+ * sends a phone back to an older build.
+ */
+static int check_form(const struct admitted *a, const Pb__Offer *o, uint64_t now_s)
+{
+	if (o->action != 1 || o->selector->lower != 0 || o->plan->version != a->plan->version ||
+		o->release_counter != a->targets->release_counter)
+		return ERR_PLAN_EXCEEDED;
+	return a->plan->expires <= now_s || a->targets->expires <= now_s ? ERR_EXPIRED : 0;
+}
+
 int proc_check_offer(const struct proc *p, const Pb__Director *d, const Pb__Offer *o)
 {
+	uint64_t now_s = proc_now_ms(p) / 1000;
 	const struct admitted *a;
 	int err;
 
@@ -249,6 +262,8 @@ int proc_check_offer(const struct proc *p, const Pb__Director *d, const Pb__Offe
 	for (size_t i = 0; i < d->n_halted_build_ids; i++)
 		if (strcmp(d->halted_build_ids[i], a->targets->build_id) == 0)
 			return ERR_BUILD_HALTED;
-	err = ladder_allows(a->plan, o, d->ring, proc_now_ms(p) / 1000);
+	err = check_form(a, o, now_s);
+	if (err == 0)
+		err = ladder_allows(a->plan, o, d->ring, now_s);
 	return err != 0 ? err : check_rollout(p, a->plan, o->step);
 }

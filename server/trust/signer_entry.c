@@ -181,14 +181,30 @@ static int open_decision(struct proc *p, const struct entry *e)
 	return err != 0 ? err : take_decision(p, e, d);
 }
 
-/* It changes nothing here: what it offers was checked when it was signed. */
+/*
+ * What it offers was checked when it was signed.  The last that was signed, and no earlier one, is what
+ * snapshots name from now on.
+ */
 static int open_director(struct proc *p, const struct entry *e)
 {
+	char name[METADATA_NAME_MAX];
+	uint8_t sha256[SHA256_LEN];
 	int err;
 	const Pb__Director *d =
 		open_online(p, e, ENVELOPE_DIRECTOR, &pb__director__descriptor, &err);
 
-	return d == NULL ? err : check_repository(p, d->repository);
+	if (d == NULL)
+		return err;
+	err = check_repository(p, d->repository);
+	if (err != 0)
+		return err;
+	if (d->ring > 3 || !name_ok(d->product) ||
+		d->version != ledger_floor(p->ledger, metadata_director(name, d->product, d->ring)))
+		return proc_refuse(p, ERR_FLOOR, "entry: not the last director");
+	err = crypto_sha256(&e->envelope, 1, sha256);
+	if (err == 0)
+		ledger_set_pin(p->ledger, name, sha256);
+	return err;
 }
 
 /* ---- one entry ---- */

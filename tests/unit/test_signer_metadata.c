@@ -21,28 +21,15 @@ static int ask_director(uint64_t expires)
 
 static int ask_snapshot(uint64_t expires)
 {
-	static uint64_t version;
-	Pb__Snapshot s = PB__SNAPSHOT__INIT;
-
-	s.version = ++version;
-	s.repository = "demo";
-	s.product = "phone-a";
-	s.expires = expires;
-	return signer_world_ask(ENVELOPE_SNAPSHOT, &s);
+	w.snapshot.expires = expires;
+	return signer_world_take_snapshot(signer_world_floor("snapshot/phone-a") + 1);
 }
 
 static int ask_timestamp(uint64_t expires, uint64_t offers_until, uint64_t issued_at)
 {
 	static uint64_t version;
-	Pb__MetaFile snapshot = PB__META_FILE__INIT;
-	Pb__Timestamp t = PB__TIMESTAMP__INIT;
+	Pb__Timestamp t = signer_world_timestamp(++version);
 
-	snapshot.name = "snapshot/phone-a";
-	snapshot.sha256 = wire_data(sha, SHA256_LEN);
-	t.version = ++version;
-	t.repository = "demo";
-	t.product = "phone-a";
-	t.snapshot = &snapshot;
 	t.expires = expires;
 	t.offers_until = offers_until;
 	t.issued_at = issued_at;
@@ -54,6 +41,8 @@ static void test_lives(void **state)
 	uint64_t now = signer_now_s(), skew = 60;
 
 	(void)state;
+	signer_world_files();
+	w.director.version = 1;
 	assert_int_equal(ask_director(now + 7 * DAY_S), 0);
 	assert_int_equal(ask_director(now + 7 * DAY_S + skew + 1), ERR_BAD_RANGE);
 	assert_int_equal(ask_director(UINT64_MAX), ERR_BAD_RANGE);
