@@ -235,6 +235,14 @@ void ledger_add_build(Pb__LedgerRollout *r, const char *product, const char *bui
 	r->builds[r->n_builds++] = b;
 }
 
+Pb__LedgerBuild *ledger_build(const Pb__LedgerRollout *r, const char *product)
+{
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (strcmp(r->builds[i]->product, product) == 0)
+			return r->builds[i];
+	return NULL;
+}
+
 void ledger_add_approver(Pb__LedgerRollout *r, const char *name)
 {
 	for (size_t i = 0; i < r->n_approvers; i++)

@@ -44,6 +44,8 @@ Pb__LedgerRollout *ledger_rollout(const struct ledger *l, struct bytes id);
 /* New, all zero but for its id; belongs to the ledger. */
 Pb__LedgerRollout *ledger_add_rollout(struct ledger *l, const uint8_t id[ID_LEN]);
 void ledger_add_build(Pb__LedgerRollout *r, const char *product, const char *build_id);
+/* NULL when the rollout has none for this product. */
+Pb__LedgerBuild *ledger_build(const Pb__LedgerRollout *r, const char *product);
 /* `name` has logged their approval; once is enough. */
 void ledger_add_approver(Pb__LedgerRollout *r, const char *name);
 void ledger_clear_approvers(Pb__LedgerRollout *r);

@@ -35,6 +35,14 @@ static void apply_propose(struct proc *p, const struct entry *e, const struct or
 	r->last_entry = e->index;
 }
 
+static bool pins_another(const Pb__LedgerRollout *r, const Pb__RolloutPlan *plan)
+{
+	const Pb__LedgerBuild *b = ledger_build(r, plan->product);
+
+	return b != NULL && b->has_targets_sha256 &&
+		!bytes_eq(wire_bytes(b->targets_sha256), wire_bytes(plan->targets->sha256));
+}
+
 /* Who signed all of the rollout's plans has approved this version of them. */
 static void apply_approve(struct proc *p, const struct order *o)
 {
@@ -55,9 +63,13 @@ static void apply_approve(struct proc *p, const struct order *o)
 			if (authority_names(p->root, &who, name[k]))
 				name[kept++] = name[k];
 		n = kept;
-		if (plan->version != r->asked)
+		if (plan->version != r->asked) {
 			ledger_clear_approvers(r);
+			r->renews = 0;
+		}
 		r->asked = plan->version;
+		r->has_renews = 1;
+		r->renews |= pins_another(r, plan);
 	}
 	for (unsigned k = 0; k < n; k++)
 		ledger_add_approver(r, name[k]);
