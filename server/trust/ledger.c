@@ -300,3 +300,23 @@ void ledger_forget_nonces(struct ledger *l, uint64_t now_s)
 			protobuf_c_message_free_unpacked(&m->nonces[i]->base, NULL);
 	m->n_nonces = kept;
 }
+
+void ledger_keep_rollout(Pb__LedgerRollout *r, uint64_t until_s)
+{
+	r->has_until = 1;
+	if (r->until < until_s)
+		r->until = until_s;
+}
+
+void ledger_forget_rollouts(struct ledger *l, uint64_t now_s)
+{
+	Pb__Ledger *m = l->m;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < m->n_rollouts; i++)
+		if (!m->rollouts[i]->has_until || m->rollouts[i]->until >= now_s)
+			m->rollouts[kept++] = m->rollouts[i];
+		else
+			protobuf_c_message_free_unpacked(&m->rollouts[i]->base, NULL);
+	m->n_rollouts = kept;
+}

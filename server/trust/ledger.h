@@ -56,6 +56,10 @@ Pb__LedgerNonce *ledger_add_nonce(struct ledger *l, struct bytes nonce);
 /* Forgets those that expired before `now_s`. */
 void ledger_forget_nonces(struct ledger *l, uint64_t now_s);
 
+/* There is room for some thousands: one that has had no plan in force for long is forgotten. */
+void ledger_keep_rollout(Pb__LedgerRollout *r, uint64_t until_s);
+void ledger_forget_rollouts(struct ledger *l, uint64_t now_s);
+
 /* Own copies in place of what was there; `text` may be NULL. */
 void ledger_set_bytes(ProtobufCBinaryData *field, const void *p, size_t n);
 void ledger_set_text(const char **field, const char *text);

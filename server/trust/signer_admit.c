@@ -162,6 +162,7 @@ static int note(struct proc *p, const struct admitted *a)
 	if (b->has_seed &&
 		(a->plan->version < r->approved || (a->plan->version == r->approved && same)))
 		return 0;
+	ledger_keep_rollout(r, a->plan->expires + ROLLOUT_KEEP_S);
 	if (a->plan->version > r->approved)
 		come_into_force(r, a->plan->version);
 	if (!b->has_seed)

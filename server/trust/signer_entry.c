@@ -33,6 +33,8 @@ static void apply_propose(struct proc *p, const struct entry *e, const struct or
 	ledger_set_bytes(&r->audit_root, e->root, SHA256_LEN);
 	ledger_set_bytes(&r->spec_sha256, sha256, SHA256_LEN);
 	r->last_entry = e->index;
+	/* As long as a plan may live, too. */
+	ledger_keep_rollout(r, e->time_ms / 1000 + 2 * ROLLOUT_KEEP_S);
 }
 
 static bool pins_another(const Pb__LedgerRollout *r, const Pb__RolloutPlan *plan)
@@ -341,6 +343,7 @@ static int take_all(struct proc *p, const ProtobufCBinaryData *entries, size_t n
 		return err;
 	/* Entries may go back by a minute: what was valid then must still be known. */
 	ledger_forget_nonces(p->ledger, (p->ledger->m->entry_ms - 2 * SIGNER_SKEW_MS) / 1000);
+	ledger_forget_rollouts(p->ledger, p->ledger->m->entry_ms / 1000);
 	err = ledger_save(p->ledger);
 	return err != 0 ? proc_refuse(p, err, "ledger: %s", err_str(err)) : 0;
 }

@@ -12,7 +12,8 @@
 
 #define SIGNER_MESSAGE_MAX ((size_t)8 * 1024 * 1024)
 #define SIGNER_SKEW_MS     60000ull
-#define SIGNER_LATE_MS     30000ull /* what was checked now is logged no later than this */
+#define ROLLOUT_KEEP_S     (180ull * 86400) /* after its plan's end */
+#define SIGNER_LATE_MS     30000ull         /* what was checked now is logged no later than this */
 
 /* A u32 length and so many bytes over a stream socket; -ECONNRESET at its end. */
 WARN_UNUSED int signer_write(int fd, struct bytes message);

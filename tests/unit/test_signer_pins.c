@@ -104,6 +104,22 @@ static void test_expired_since(void **state)
 	assert_int_equal(signer_world_direct(), ERR_EXPIRED);
 }
 
+/* A year after it was proposed, and half a year after its plan's end, it is not known any more. */
+static void test_forgotten(void **state)
+{
+	uint64_t proposed_ms = signer_time->wall_ms, year_ms = 360 * 86400000ull;
+
+	(void)state;
+	signer_world_roll_out();
+	signer_time_passes(proposed_ms + year_ms - signer_time->wall_ms);
+	assert_int_equal(signer_world_log_director(0, 1), 0);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	signer_time_passes(1000);
+	assert_int_equal(signer_world_log_director(0, 2), 0);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_HALT, KEY_RELEASE, BOB), ERR_NOT_FOUND);
+	assert_int_equal(signer_world_direct(), ERR_EXPIRED);
+}
+
 /* ---- snapshots ---- */
 
 static struct bytes direct(uint32_t ring, uint64_t version)
@@ -202,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(test_offers),
 		IN_WORLD(test_expired_since),
+		IN_WORLD(test_forgotten),
 		IN_WORLD(test_mixed),
 		IN_WORLD(test_not_logged),
 		IN_WORLD(test_old_snapshot),
