@@ -105,6 +105,20 @@ struct order_kind {
 /* Of the one thing that the command asks for; NULL when it asks for none, or for more. */
 const struct order_kind *order_kind_of(const Pb__AdminCommand *m);
 
+/* ---- signer_apply.c ---- */
+
+/* One entry on its way in. */
+struct entry {
+	uint64_t index, time_ms;
+	struct bytes envelope;
+	uint8_t leaf[SHA256_LEN], root[SHA256_LEN]; /* of the log with it */
+	bool confirms_clock;
+};
+
+/* A command that order_open() took; signed by too few it waits. */
+void proc_apply_command(struct proc *p, const struct entry *e, const struct order *o);
+WARN_UNUSED int proc_apply_decision(struct proc *p, const struct entry *e, const Pb__Decision *d);
+
 /* ---- signer_entry.c ---- */
 
 WARN_UNUSED int proc_append(
