@@ -33,7 +33,7 @@ static const struct refusal {
 	{ ERR_STALE, 401, METRIC_REFUSED_UNAUTHORISED, "the challenge is too old\n" },
 	{ ERR_CLOSED, 403, METRIC_REFUSED_CLOSED,
 		"the server takes only devices that it was told of\n" },
-	{ ERR_TOO_MANY, 429, METRIC_REFUSED_FLOOD, "too many devices enrol at once\n" },
+	{ ERR_TOO_MANY, 429, METRIC_REFUSED_FLOOD, "too often: try again later\n" },
 	{ ERR_NOT_FOUND, 404, METRIC_REFUSED_UNKNOWN_PRODUCT, "no such product\n" },
 	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_UNKNOWN_PRODUCT, "enrolled as another product\n" },
 	{ ERR_TOO_BIG, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },

@@ -60,7 +60,7 @@ void device_grant(struct http_call *call)
 {
 	struct desk *d = device_desk(call);
 	struct waiting_ask *w = mem_zalloc(sizeof(*w));
-	int err = grant_open(d, call->body, clock_ms(), &w->ask.grant);
+	int err = grant_open(d, call->body, clock_ms(), clock_mono_ms(), &w->ask.grant);
 	struct bytes none;
 
 	if (err == 0 && w->ask.grant.ring != RING_STABLE) {

@@ -5,7 +5,8 @@
 
 #include "server/service/control_private.h"
 
-int grant_open(struct desk *d, struct bytes body, uint64_t now_ms, struct grant_ask *out)
+int grant_open(
+	struct desk *d, struct bytes body, uint64_t now_ms, uint64_t mono_ms, struct grant_ask *out)
 {
 	struct request r;
 	struct fleet_device f;
@@ -20,6 +21,9 @@ int grant_open(struct desk *d, struct bytes body, uint64_t now_ms, struct grant_
 	out->product = r.product->name;
 	/* Its next poll gives the seat up. */
 	out->ring = f.wish > f.ring ? RING_STABLE : f.ring;
+	if (out->ring != RING_STABLE &&
+		!flood_take_from(d->server->grants, bytes_of(r.id, ID_LEN), mono_ms))
+		return ERR_TOO_MANY;
 	return 0;
 }
 

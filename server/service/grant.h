@@ -16,9 +16,14 @@ struct grant_ask {
 	enum ring ring;      /* its seat; stable: there is nothing to sign */
 };
 
-/* Reads a sealed GrantRequest; errors are those of request_open(), or ERR_NOT_FOUND (product). */
-WARN_UNUSED int grant_open(
-	struct desk *d, struct bytes body, uint64_t now_ms, struct grant_ask *out);
+/*
+ * Reads a sealed GrantRequest; errors are those of request_open(), ERR_NOT_FOUND (product), or
+ * ERR_TOO_MANY: one device alone must not use up what the signer signs.  `mono_ms`: of a clock that
+ * never steps.
+ */
+#define GRANTS_PER_MINUTE 6u /* of one device */
+WARN_UNUSED int grant_open(struct desk *d, struct bytes body, uint64_t now_ms, uint64_t mono_ms,
+	struct grant_ask *out);
 /* The answer to who has no seat, or wishes outward of it. */
 WARN_UNUSED int grant_none(struct desk *d, struct bytes *reply);
 

@@ -129,7 +129,9 @@ static int add_director(struct control *c, struct batch_to_sign *b, struct produ
 	struct bytes payload;
 	int err = payload_director(c, p->product->name, ring, f->version, f->expires_s, &payload);
 
-	if (err != 0 || is_good(f, payload, now_ms))
+	if (err != 0 ||
+		(is_good(f, payload, now_ms) &&
+			state_logged(&c->state, p->product->name, ring, f->sha256) != NULL))
 		return err;
 	err = payload_director(c, p->product->name, ring, next.version, next.expires_s, &payload);
 	(void)metadata_director(next.name, p->product->name, ring);
@@ -174,12 +176,26 @@ static bool is_well(const struct control *c, uint64_t now_ms)
 	return now_ms <= c->stored_ms + WELL_MS && now_ms <= c->gates_ms + WELL_MS;
 }
 
+/* The signer would refuse them, and all that is asked for with them. */
+static void refuse_expired(struct control *c, uint64_t now_ms)
+{
+	uint64_t soon_s = (now_ms + TIMESTAMP_EVERY_MS) / 1000;
+
+	for (size_t i = 0; i < c->state.n_rollouts; i++) {
+		struct rollout *r = c->state.rollouts[i];
+		for (size_t k = 0; rollout_is_live(r) && k < r->n_builds; k++)
+			r->builds[k].refused |=
+				r->expires_s <= soon_s || r->builds[k].build->expires <= soon_s;
+	}
+}
+
 /* What cannot be brought into the log leaves the directors as they were, and all else goes on. */
 static int sign_directors(struct control *c, uint64_t now_ms)
 {
 	struct batch_to_sign b = { 0 };
 	int err = append_follow(c);
 
+	refuse_expired(c, now_ms);
 	if (err == 0 && !append_is_signed(c))
 		err = ERR_SIGNER;
 	for (size_t i = 0; err == 0 && i < c->n_files; i++)

@@ -10,6 +10,7 @@
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/metrics/metrics.h"
+#include "server/service/grant.h"
 #include "server/store/device.h"
 
 #define DESK_ARENA ((size_t)96 * 1024)
@@ -118,6 +119,7 @@ int server_open(
 	*s = (struct server){ .config = config, .epochs = *epochs, .writer.wake = -1 };
 	metric_set(METRIC_EPOCH_START, epochs_newest(epochs)->since_s);
 	s->flood = flood_new(config->enrol.per_minute, config->enrol.per_prefix_minute);
+	s->grants = flood_new(0, GRANTS_PER_MINUTE);
 	if (mkdir(config->data, 0700) != 0 && errno != EEXIST) {
 		(void)snprintf(error, ERROR_MAX, "%.200s: %s", config->data, strerror(errno));
 		return -errno;
@@ -141,6 +143,7 @@ void server_close(struct server *s)
 	store_close(s->store);
 	door_free(s->door);
 	flood_free(s->flood);
+	flood_free(s->grants);
 	epochs_release(&s->epochs);
 	*s = (struct server){ .writer.wake = -1 };
 }

@@ -29,6 +29,7 @@ struct server {
 	struct door *door;             /* who may enrol */
 	struct doorman *doorman;       /* the caller's; NULL unless the door asks one */
 	struct flood *flood;           /* of enrolments */
+	struct flood *grants;          /* by device, in place of a network */
 	_Atomic(struct image *) image; /* the newest */
 	/*
 	 * Returns when every worker holds the newest image.  NULL while there are no workers, and in

@@ -153,29 +153,49 @@ void ledger_set_text(const char **field, const char *text)
 	*field = text != NULL ? mem_strdup(text) : NULL;
 }
 
-uint64_t ledger_floor(const struct ledger *l, const char *name)
+static Pb__LedgerFloor *find_floor(const struct ledger *l, const char *name)
 {
 	for (size_t i = 0; i < l->m->n_floors; i++)
 		if (strcmp(l->m->floors[i]->name, name) == 0)
-			return l->m->floors[i]->version;
-	return 0;
+			return l->m->floors[i];
+	return NULL;
+}
+
+uint64_t ledger_floor(const struct ledger *l, const char *name)
+{
+	const Pb__LedgerFloor *f = find_floor(l, name);
+
+	return f != NULL ? f->version : 0;
 }
 
 void ledger_set_floor(struct ledger *l, const char *name, uint64_t version)
 {
 	Pb__Ledger *m = l->m;
-	size_t i = 0;
+	Pb__LedgerFloor *f = find_floor(l, name);
 
-	while (i < m->n_floors && strcmp(m->floors[i]->name, name) != 0)
-		i++;
-	if (i == m->n_floors) {
-		m->floors = mem_resize(m->floors, i + 1, sizeof(*m->floors));
-		m->floors[i] = mem_alloc(sizeof(*m->floors[i]));
-		*m->floors[i] = (Pb__LedgerFloor)PB__LEDGER_FLOOR__INIT;
-		m->floors[i]->name = mem_strdup(name);
-		m->n_floors++;
+	if (f == NULL) {
+		m->floors = mem_resize(m->floors, m->n_floors + 1, sizeof(*m->floors));
+		f = m->floors[m->n_floors++] = mem_alloc(sizeof(*f));
+		*f = (Pb__LedgerFloor)PB__LEDGER_FLOOR__INIT;
+		f->name = mem_strdup(name);
 	}
-	m->floors[i]->version = version;
+	f->version = version;
+}
+
+struct bytes ledger_pin(const struct ledger *l, const char *name)
+{
+	const Pb__LedgerFloor *f = find_floor(l, name);
+
+	return f != NULL ? wire_bytes(f->sha256) : bytes_of(NULL, 0);
+}
+
+void ledger_set_pin(struct ledger *l, const char *name, const uint8_t sha256[SHA256_LEN])
+{
+	Pb__LedgerFloor *f = find_floor(l, name);
+
+	assert(f != NULL);
+	f->has_sha256 = 1;
+	ledger_set_bytes(&f->sha256, sha256, SHA256_LEN);
 }
 
 void ledger_set_root(struct ledger *l, struct bytes envelope)
@@ -213,6 +233,14 @@ void ledger_add_build(Pb__LedgerRollout *r, const char *product, const char *bui
 	b->build_id = mem_strdup(build_id);
 	r->builds = mem_resize(r->builds, r->n_builds + 1, sizeof(*r->builds));
 	r->builds[r->n_builds++] = b;
+}
+
+Pb__LedgerBuild *ledger_build(const Pb__LedgerRollout *r, const char *product)
+{
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (strcmp(r->builds[i]->product, product) == 0)
+			return r->builds[i];
+	return NULL;
 }
 
 void ledger_add_approver(Pb__LedgerRollout *r, const char *name)
@@ -271,4 +299,24 @@ void ledger_forget_nonces(struct ledger *l, uint64_t now_s)
 		else
 			protobuf_c_message_free_unpacked(&m->nonces[i]->base, NULL);
 	m->n_nonces = kept;
+}
+
+void ledger_keep_rollout(Pb__LedgerRollout *r, uint64_t until_s)
+{
+	r->has_until = 1;
+	if (r->until < until_s)
+		r->until = until_s;
+}
+
+void ledger_forget_rollouts(struct ledger *l, uint64_t now_s)
+{
+	Pb__Ledger *m = l->m;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < m->n_rollouts; i++)
+		if (!m->rollouts[i]->has_until || m->rollouts[i]->until >= now_s)
+			m->rollouts[kept++] = m->rollouts[i];
+		else
+			protobuf_c_message_free_unpacked(&m->rollouts[i]->base, NULL);
+	m->n_rollouts = kept;
 }

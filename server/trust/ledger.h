@@ -34,6 +34,9 @@ void ledger_revert(struct ledger *l);
 
 uint64_t ledger_floor(const struct ledger *l, const char *name);
 void ledger_set_floor(struct ledger *l, const char *name, uint64_t version);
+/* Of what others may name: of a name that has a floor, 32 bytes; n 0: none yet. */
+struct bytes ledger_pin(const struct ledger *l, const char *name);
+void ledger_set_pin(struct ledger *l, const char *name, const uint8_t sha256[SHA256_LEN]);
 void ledger_set_root(struct ledger *l, struct bytes envelope);
 
 /* NULL when there is none. */
@@ -41,6 +44,8 @@ Pb__LedgerRollout *ledger_rollout(const struct ledger *l, struct bytes id);
 /* New, all zero but for its id; belongs to the ledger. */
 Pb__LedgerRollout *ledger_add_rollout(struct ledger *l, const uint8_t id[ID_LEN]);
 void ledger_add_build(Pb__LedgerRollout *r, const char *product, const char *build_id);
+/* NULL when the rollout has none for this product. */
+Pb__LedgerBuild *ledger_build(const Pb__LedgerRollout *r, const char *product);
 /* `name` has logged their approval; once is enough. */
 void ledger_add_approver(Pb__LedgerRollout *r, const char *name);
 void ledger_clear_approvers(Pb__LedgerRollout *r);
@@ -50,6 +55,10 @@ Pb__LedgerNonce *ledger_pending(const struct ledger *l, struct bytes payload_sha
 Pb__LedgerNonce *ledger_add_nonce(struct ledger *l, struct bytes nonce);
 /* Forgets those that expired before `now_s`. */
 void ledger_forget_nonces(struct ledger *l, uint64_t now_s);
+
+/* There is room for some thousands: one that has had no plan in force for long is forgotten. */
+void ledger_keep_rollout(Pb__LedgerRollout *r, uint64_t until_s);
+void ledger_forget_rollouts(struct ledger *l, uint64_t now_s);
 
 /* Own copies in place of what was there; `text` may be NULL. */
 void ledger_set_bytes(ProtobufCBinaryData *field, const void *p, size_t n);

@@ -88,7 +88,9 @@ struct signer_item {
 };
 
 /*
- * Signs all items or none; out[i] gets the Envelope of items[i], to be released by the caller.
+ * Signs all items or none; out[i] gets the Envelope of items[i], to be released by the caller.  A
+ * snapshot names the product's directors as they were logged last, a timestamp the snapshot as it was
+ * signed last: ERR_MISMATCH.
  * Refusals: ERR_FLOOR, ERR_PLAN_EXCEEDED, ERR_TOO_EARLY, ERR_BUILD_HALTED, ERR_CLOCK, ERR_BUSY (too
  * many at a time), ERR_SIGNER.
  */

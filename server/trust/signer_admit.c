@@ -40,14 +40,6 @@ static int keep(struct admitted *a, struct bytes plan, struct bytes targets)
 	return err;
 }
 
-static Pb__LedgerBuild *build_of(const Pb__LedgerRollout *r, const char *product)
-{
-	for (size_t i = 0; i < r->n_builds; i++)
-		if (strcmp(r->builds[i]->product, product) == 0)
-			return r->builds[i];
-	return NULL;
-}
-
 /* Those of `who` who have logged their approval. */
 static void keep_logged(const struct proc *p, const Pb__LedgerRollout *r, struct signers *who)
 {
@@ -116,7 +108,7 @@ static int check_seed(
 /* The plan is for what was proposed. */
 static int check_proposed(const Pb__LedgerRollout *r, const struct admitted *a)
 {
-	const Pb__LedgerBuild *b = build_of(r, a->plan->product);
+	const Pb__LedgerBuild *b = ledger_build(r, a->plan->product);
 
 	if (b == NULL || strcmp(a->targets->product, b->product) != 0 ||
 		strcmp(a->targets->build_id, b->build_id) != 0 ||
@@ -148,20 +140,35 @@ static int check(struct proc *p, const struct admitted *a)
 	return err;
 }
 
+/* To renew a rollout that is paused is not to let it go on: that is approved by itself. */
+static void come_into_force(Pb__LedgerRollout *r, uint64_t version)
+{
+	bool paused = r->approved < r->promotes_from && r->approved >= r->offers_from;
+
+	if (paused && r->has_renews && r->renews)
+		r->promotes_from = version + 1;
+	r->approved = version;
+}
+
 /* The version is in force from now on. */
 static int note(struct proc *p, const struct admitted *a)
 {
 	Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(a->plan->rollout_id));
-	Pb__LedgerBuild *b = build_of(r, a->plan->product);
+	Pb__LedgerBuild *b = ledger_build(r, a->plan->product);
+	bool same =
+		bytes_eq(wire_bytes(b->targets_sha256), bytes_of(a->targets_sha256, SHA256_LEN));
 	int err;
 
-	if (a->plan->version <= r->approved && b->has_seed)
+	if (b->has_seed &&
+		(a->plan->version < r->approved || (a->plan->version == r->approved && same)))
 		return 0;
+	ledger_keep_rollout(r, a->plan->expires + ROLLOUT_KEEP_S);
 	if (a->plan->version > r->approved)
-		r->approved = a->plan->version;
+		come_into_force(r, a->plan->version);
 	if (!b->has_seed)
 		ledger_set_bytes(&b->seed, a->plan->seed.data, a->plan->seed.len);
-	b->has_seed = 1;
+	ledger_set_bytes(&b->targets_sha256, a->targets_sha256, SHA256_LEN);
+	b->has_seed = b->has_targets_sha256 = 1;
 	err = ledger_save(p->ledger);
 	if (err != 0)
 		ledger_revert(p->ledger);
@@ -236,8 +243,21 @@ static int check_rollout(const struct proc *p, const Pb__RolloutPlan *plan, uint
 	return plan->version < r->offers_from ? ERR_BUILD_HALTED : 0;
 }
 
+/*
+ * Shares are offered whole, from the first bucket on: one cut small is aimed at somebody.  Nothing here
+ * sends a phone back to an older build.
+ */
+static int check_form(const struct admitted *a, const Pb__Offer *o, uint64_t now_s)
+{
+	if (o->action != 1 || o->selector->lower != 0 || o->plan->version != a->plan->version ||
+		o->release_counter != a->targets->release_counter)
+		return ERR_PLAN_EXCEEDED;
+	return a->plan->expires <= now_s || a->targets->expires <= now_s ? ERR_EXPIRED : 0;
+}
+
 int proc_check_offer(const struct proc *p, const Pb__Director *d, const Pb__Offer *o)
 {
+	uint64_t now_s = proc_now_ms(p) / 1000;
 	const struct admitted *a;
 	int err;
 
@@ -249,6 +269,8 @@ int proc_check_offer(const struct proc *p, const Pb__Director *d, const Pb__Offe
 	for (size_t i = 0; i < d->n_halted_build_ids; i++)
 		if (strcmp(d->halted_build_ids[i], a->targets->build_id) == 0)
 			return ERR_BUILD_HALTED;
-	err = ladder_allows(a->plan, o, d->ring, proc_now_ms(p) / 1000);
+	err = check_form(a, o, now_s);
+	if (err == 0)
+		err = ladder_allows(a->plan, o, d->ring, now_s);
 	return err != 0 ? err : check_rollout(p, a->plan, o->step);
 }

@@ -1,151 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entries of the log, and what they change in the ledger. */
+/* Entries of the log: what is checked of each, and all of them or none. */
 #include <assert.h>
 
 #include "proto/root.h"
 #include "server/trust/signer_proc.h"
 
 #define ENTRY_MAX 65535u
-
-/* One entry on its way in. */
-struct entry {
-	uint64_t index, time_ms;
-	struct bytes envelope;
-	uint8_t leaf[SHA256_LEN], root[SHA256_LEN]; /* of the log with it */
-	bool confirms_clock;
-};
-
-/* ---- what it changes ---- */
-
-static void apply_propose(struct proc *p, const struct entry *e, const struct order *o)
-{
-	const Pb__Propose *m = o->m->propose;
-	Pb__LedgerRollout *r = ledger_add_rollout(p->ledger, e->leaf);
-	struct bytes spec = wire_bytes(m->spec);
-	uint8_t sha256[SHA256_LEN];
-	int err = crypto_sha256(&spec, 1, sha256);
-
-	assert(err == 0);
-	ledger_set_text(&r->proposer, authority_name(p->root, o->who.key[0]));
-	for (size_t i = 0; i < m->n_builds; i++)
-		ledger_add_build(r, m->builds[i]->product, m->builds[i]->build_id);
-	r->rings = o->ask.rings;
-	ledger_set_bytes(&r->audit_root, e->root, SHA256_LEN);
-	ledger_set_bytes(&r->spec_sha256, sha256, SHA256_LEN);
-	r->last_entry = e->index;
-}
-
-/* Who signed all of the rollout's plans has approved this version of them. */
-static void apply_approve(struct proc *p, const struct order *o)
-{
-	const Pb__Approve *m = o->m->approve;
-	Pb__LedgerRollout *r = o->rollout;
-	const char *name[ENVELOPE_SIGNATURES_MAX];
-	unsigned n = 0;
-
-	for (size_t i = 0; i < m->n_plans; i++) {
-		const Pb__RolloutPlan *plan;
-		struct signers who;
-		unsigned kept = 0;
-		int err = plan_open(p, r, wire_bytes(m->plans[i]), &plan, &who);
-		assert(err == 0); /* order_open did the same */
-		for (unsigned k = 0; i == 0 && k < who.n; k++)
-			name[n++] = authority_name(p->root, who.key[k]);
-		for (unsigned k = 0; k < n; k++)
-			if (authority_names(p->root, &who, name[k]))
-				name[kept++] = name[k];
-		n = kept;
-		if (plan->version != r->asked)
-			ledger_clear_approvers(r);
-		r->asked = plan->version;
-	}
-	for (unsigned k = 0; k < n; k++)
-		ledger_add_approver(r, name[k]);
-}
-
-/*
- * What was approved so far opens nothing more, nor does what approvers signed before they knew; a halt
- * also takes back what was open.
- */
-static void stop(Pb__LedgerRollout *r, bool halt)
-{
-	ledger_clear_approvers(r);
-	r->asked = 0;
-	r->promotes_from = r->approved + 1;
-	if (halt)
-		r->offers_from = r->approved + 1;
-}
-
-static void apply_act(const struct order *o)
-{
-	Pb__Act act = o->m->act->act;
-
-	if (act == PB__ACT__ACT_START)
-		o->rollout->started = 1;
-	else
-		stop(o->rollout, act == PB__ACT__ACT_HALT);
-}
-
-static void note_nonce(struct proc *p, const struct order *o, bool pending)
-{
-	Pb__LedgerNonce *n = o->nonce;
-
-	if (n == NULL) {
-		n = ledger_add_nonce(p->ledger, wire_bytes(o->m->nonce));
-		ledger_set_bytes(&n->payload_sha256, o->payload_sha256, SHA256_LEN);
-		ledger_set_text(&n->by, authority_name(p->root, o->who.key[0]));
-		n->expires = o->m->expires;
-	}
-	n->people = o->people;
-	n->pending = pending;
-}
-
-static void apply_command(struct proc *p, const struct entry *e, const struct order *o)
-{
-	bool pending = o->people < o->needed;
-
-	note_nonce(p, o, pending);
-	if (pending)
-		return;
-	if (o->rollout != NULL)
-		o->rollout->last_entry = e->index;
-	if (o->m->propose != NULL)
-		apply_propose(p, e, o);
-	if (o->m->approve != NULL)
-		apply_approve(p, o);
-	if (o->m->act != NULL)
-		apply_act(o);
-	if (o->m->withdraw != NULL && o->rollout != NULL)
-		o->rollout->withdrawn = 1;
-	if (o->pending != NULL)
-		o->pending->pending = 0;
-}
-
-/* ---- what the server decided ---- */
-
-static int promote(struct proc *p, Pb__LedgerRollout *r, const Pb__Decision *d)
-{
-	if (!r->started || r->approved < r->promotes_from || d->step != r->step)
-		return proc_refuse(p, ERR_WRONG_STATE, "decision: step %u is not open", d->step);
-	r->step++;
-	return 0;
-}
-
-static int take_decision(struct proc *p, const struct entry *e, const Pb__Decision *d)
-{
-	Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(d->rollout_id));
-
-	if (d->kind == PB__DECISION_KIND__DECISION_FILL)
-		return 0;
-	if (r == NULL)
-		return proc_refuse(p, ERR_NOT_FOUND, "decision: there is no such rollout");
-	r->last_entry = e->index;
-	if (d->kind == PB__DECISION_KIND__DECISION_PROMOTE)
-		return promote(p, r, d);
-	if (d->kind != PB__DECISION_KIND__DECISION_COMPLETE)
-		stop(r, d->kind == PB__DECISION_KIND__DECISION_HALT);
-	return 0;
-}
 
 static int check_repository(struct proc *p, const char *repository)
 {
@@ -178,25 +38,44 @@ static int open_decision(struct proc *p, const struct entry *e)
 	if (d == NULL)
 		return err;
 	err = check_repository(p, d->repository);
-	return err != 0 ? err : take_decision(p, e, d);
+	return err != 0 ? err : proc_apply_decision(p, e, d);
 }
 
-/* It changes nothing here: what it offers was checked when it was signed. */
+/*
+ * What it offers was checked when it was signed.  The last that was signed, and no earlier one, is what
+ * snapshots name from now on.
+ */
 static int open_director(struct proc *p, const struct entry *e)
 {
+	char name[METADATA_NAME_MAX];
+	uint8_t sha256[SHA256_LEN];
 	int err;
 	const Pb__Director *d =
 		open_online(p, e, ENVELOPE_DIRECTOR, &pb__director__descriptor, &err);
 
-	return d == NULL ? err : check_repository(p, d->repository);
+	if (d == NULL)
+		return err;
+	err = check_repository(p, d->repository);
+	if (err != 0)
+		return err;
+	if (d->ring > 3 || !name_ok(d->product) ||
+		d->version != ledger_floor(p->ledger, metadata_director(name, d->product, d->ring)))
+		return proc_refuse(p, ERR_FLOOR, "entry: not the last director");
+	err = crypto_sha256(&e->envelope, 1, sha256);
+	if (err == 0)
+		ledger_set_pin(p->ledger, name, sha256);
+	return err;
 }
 
 /* ---- one entry ---- */
 
+/*
+ * What was signed here (o NULL) bears the time at which huidud began with it: how long it then took,
+ * with the machine asleep in between, must not matter.
+ */
 static int check_clock(struct proc *p, const struct entry *e, const struct order *o)
 {
-	const Pb__Ledger *m = p->ledger->m;
-	uint64_t last = m->entry_ms > m->signed_ms ? m->entry_ms : m->signed_ms;
+	uint64_t last = o != NULL ? proc_last_ms(p) : p->ledger->m->entry_ms;
 	bool free = o != NULL && (order_stops(o) || order_confirms_clock(o));
 
 	if (e->time_ms > proc_now_ms(p) + SIGNER_SKEW_MS ||
@@ -227,7 +106,7 @@ static int take_order(struct proc *p, struct entry *e)
 		return err;
 	e->confirms_clock = order_confirms_clock(&o);
 	if (o.m != NULL) {
-		apply_command(p, e, &o);
+		proc_apply_command(p, e, &o);
 		return 0;
 	}
 	ledger_set_root(p->ledger, e->envelope);
@@ -310,6 +189,7 @@ static int take_all(struct proc *p, const ProtobufCBinaryData *entries, size_t n
 		return err;
 	/* Entries may go back by a minute: what was valid then must still be known. */
 	ledger_forget_nonces(p->ledger, (p->ledger->m->entry_ms - 2 * SIGNER_SKEW_MS) / 1000);
+	ledger_forget_rollouts(p->ledger, p->ledger->m->entry_ms / 1000);
 	err = ledger_save(p->ledger);
 	return err != 0 ? proc_refuse(p, err, "ledger: %s", err_str(err)) : 0;
 }

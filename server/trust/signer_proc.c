@@ -30,10 +30,23 @@ uint64_t proc_now_ms(const struct proc *p)
 	return p->clock.wall_ms();
 }
 
+uint64_t proc_last_ms(const struct proc *p)
+{
+	const Pb__Ledger *m = p->ledger->m;
+
+	return m->entry_ms > m->signed_ms ? m->entry_ms : m->signed_ms;
+}
+
+/*
+ * Nothing that could be refused as an entry is let through: it would be durable, and stand in the way
+ * for ever.  A clock that went back a little is waited for.
+ */
 bool proc_clock_is_good(const struct proc *p)
 {
-	return guard_clock(
-		&p->guard, p->clock.wall_ms(), p->clock.boot_ms(), p->ledger->m->signed_ms);
+	uint64_t now_ms = proc_now_ms(p);
+
+	return now_ms + SIGNER_SKEW_MS >= proc_last_ms(p) + SIGNER_LATE_MS &&
+		guard_clock(&p->guard, now_ms, p->clock.boot_ms(), p->ledger->m->signed_ms);
 }
 
 int proc_use_root(struct proc *p)

@@ -12,6 +12,8 @@
 
 #define SIGNER_MESSAGE_MAX ((size_t)8 * 1024 * 1024)
 #define SIGNER_SKEW_MS     60000ull
+#define ROLLOUT_KEEP_S     (180ull * 86400) /* after its plan's end */
+#define SIGNER_LATE_MS     30000ull         /* what was checked now is logged no later than this */
 
 /* A u32 length and so many bytes over a stream socket; -ECONNRESET at its end. */
 WARN_UNUSED int signer_write(int fd, struct bytes message);
@@ -47,6 +49,8 @@ struct proc {
 __attribute__((format(printf, 3, 4))) int proc_refuse(
 	struct proc *p, int err, const char *format, ...);
 uint64_t proc_now_ms(const struct proc *p);
+/* When something was signed or logged last. */
+uint64_t proc_last_ms(const struct proc *p);
 bool proc_clock_is_good(const struct proc *p);
 /* The root that the ledger has, or the first, becomes the one in force. */
 WARN_UNUSED int proc_use_root(struct proc *p);
@@ -100,6 +104,20 @@ struct order_kind {
 
 /* Of the one thing that the command asks for; NULL when it asks for none, or for more. */
 const struct order_kind *order_kind_of(const Pb__AdminCommand *m);
+
+/* ---- signer_apply.c ---- */
+
+/* One entry on its way in. */
+struct entry {
+	uint64_t index, time_ms;
+	struct bytes envelope;
+	uint8_t leaf[SHA256_LEN], root[SHA256_LEN]; /* of the log with it */
+	bool confirms_clock;
+};
+
+/* A command that order_open() took; signed by too few it waits. */
+void proc_apply_command(struct proc *p, const struct entry *e, const struct order *o);
+WARN_UNUSED int proc_apply_decision(struct proc *p, const struct entry *e, const Pb__Decision *d);
 
 /* ---- signer_entry.c ---- */
 

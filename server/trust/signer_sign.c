@@ -52,6 +52,26 @@ static int check_director(struct proc *p, struct bytes payload, struct subject *
 	return err;
 }
 
+/* Is this the one that was signed, or logged, last? */
+static bool names(const struct proc *p, const Pb__MetaFile *m, const char *name)
+{
+	struct bytes pin = ledger_pin(p->ledger, name);
+
+	return pin.n > 0 && strcmp(m->name, name) == 0 && bytes_eq(wire_bytes(m->sha256), pin);
+}
+
+static bool names_directors(const struct proc *p, const Pb__Snapshot *m)
+{
+	char name[METADATA_NAME_MAX];
+
+	if (m->n_directors != 4)
+		return false;
+	for (uint32_t ring = 0; ring < 4; ring++)
+		if (!names(p, m->directors[ring], metadata_director(name, m->product, ring)))
+			return false;
+	return true;
+}
+
 static int check_snapshot(struct proc *p, struct bytes payload, struct subject *s)
 {
 	int err;
@@ -65,11 +85,12 @@ static int check_snapshot(struct proc *p, struct bytes payload, struct subject *
 	s->repository = m->repository;
 	s->version = m->version;
 	(void)metadata_snapshot(s->name, m->product);
-	return 0;
+	return names_directors(p, m) ? 0 : ERR_MISMATCH;
 }
 
 static int check_timestamp(struct proc *p, struct bytes payload, struct subject *s)
 {
+	char snapshot[METADATA_NAME_MAX];
 	int err;
 	const Pb__Timestamp *m =
 		wire_read(&pb__timestamp__descriptor, payload, &wire_signed, &p->arena, &err);
@@ -82,7 +103,7 @@ static int check_timestamp(struct proc *p, struct bytes payload, struct subject 
 	s->repository = m->repository;
 	s->version = m->version;
 	(void)metadata_timestamp(s->name, m->product);
-	return 0;
+	return names(p, m->snapshot, metadata_snapshot(snapshot, m->product)) ? 0 : ERR_MISMATCH;
 }
 
 static int check_decision(struct proc *p, struct bytes payload, struct subject *s)
@@ -179,7 +200,27 @@ static void account_for(struct account *a, const struct kind *kind, const struct
 	a->n += (size_t)n;
 }
 
-static int check_item(struct proc *p, const Pb__SignerItem *item, struct account *a)
+static int sign_item(struct proc *p, const Pb__SignerItem *item, const struct subject *s,
+	ProtobufCBinaryData *out)
+{
+	enum envelope_type type = (enum envelope_type)item->type;
+	struct bytes envelope;
+	uint8_t sha256[SHA256_LEN];
+	int err = proc_sign(p, type, wire_bytes(item->payload), &envelope);
+
+	if (err != 0)
+		return err;
+	*out = wire_data(envelope.p, envelope.n);
+	if (type != ENVELOPE_SNAPSHOT)
+		return 0;
+	err = crypto_sha256(&envelope, 1, sha256);
+	if (err == 0)
+		ledger_set_pin(p->ledger, s->name, sha256);
+	return err;
+}
+
+static int take_item(
+	struct proc *p, const Pb__SignerItem *item, struct account *a, ProtobufCBinaryData *out)
 {
 	const struct kind *kind = kind_of(item->type);
 	struct subject s = { .repository = "" };
@@ -194,7 +235,7 @@ static int check_item(struct proc *p, const Pb__SignerItem *item, struct account
 	if (s.name[0] != '\0')
 		ledger_set_floor(p->ledger, s.name, s.version);
 	account_for(a, kind, &s);
-	return 0;
+	return sign_item(p, item, &s, out);
 }
 
 /* Is the clock right, and is it not too much? */
@@ -246,16 +287,9 @@ int proc_sign_items(struct proc *p, const Pb__SignerRequest *m, Pb__SignerReply 
 	int err = list == NULL ? ERR_NO_ROOM : check_request(p, m);
 
 	for (size_t i = 0; err == 0 && i < m->n_sign; i++)
-		err = check_item(p, m->sign[i], &a);
+		err = take_item(p, m->sign[i], &a, &list[i]);
 	if (err == 0)
 		err = save_floors(p, &a);
-	for (size_t i = 0; err == 0 && i < m->n_sign; i++) {
-		struct bytes envelope;
-		err = proc_sign(p, (enum envelope_type)m->sign[i]->type,
-			wire_bytes(m->sign[i]->payload), &envelope);
-		if (err == 0)
-			list[i] = wire_data(envelope.p, envelope.n);
-	}
 	if (err != 0) {
 		ledger_revert(p->ledger);
 		return err;

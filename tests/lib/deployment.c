@@ -505,7 +505,7 @@ int device_grant_body(struct deployment *d, const struct test_device *t, struct 
 	m.product = t->product;
 	d->arena.used = 0;
 	(void)desk_refresh(&d->desk);
-	err = grant_open(&d->desk, seal(d, t, "/v1/grant", &m), d->now_ms, &ask);
+	err = grant_open(&d->desk, seal(d, t, "/v1/grant", &m), d->now_ms, d->now_ms, &ask);
 	if (err != 0)
 		return err;
 	body->len = 0;

@@ -46,6 +46,11 @@ struct signer_world {
 	Pb__Offer offer, *offers[1];
 	const char *halted[1];
 	Pb__Director director;
+	/* What a snapshot names, and a timestamp. */
+	uint8_t ring_sha[4][SHA256_LEN], snapshot_sha[SHA256_LEN];
+	char ring_name[4][METADATA_NAME_MAX];
+	Pb__MetaFile ring_meta[4], *rings[4], snapshot_meta;
+	Pb__Snapshot snapshot;
 };
 
 static struct signer_world w;
@@ -193,6 +198,7 @@ static inline struct bytes signer_world_plan(unsigned who)
 	struct bytes e = signer_world_sign(ENVELOPE_PLAN, &w.plan, KEY_APPROVER, who);
 
 	signer_world_name(&w.plan_meta, "plan", e, w.plan_sha);
+	w.plan_meta.version = w.plan.version;
 	return e;
 }
 
@@ -421,6 +427,67 @@ static inline int signer_world_decide(Pb__DecisionKind kind, uint32_t step)
 	d.step = step;
 	err = signer_world_get(ENVELOPE_DECISION, &d, &envelope);
 	return err != 0 ? err : signer_world_append(envelope);
+}
+
+/* Signs a directive without offers and logs it. */
+static inline int signer_world_log_director(uint32_t ring, uint64_t version)
+{
+	Pb__Director d = w.director;
+	struct bytes e;
+	int err;
+
+	d.n_offers = 0;
+	d.ring = ring;
+	d.version = version;
+	d.expires = signer_now_s() + 1000;
+	err = signer_world_get(ENVELOPE_DIRECTOR, &d, &e);
+	if (err != 0)
+		return err;
+	signer_world_name(&w.ring_meta[ring], metadata_director(w.ring_name[ring], d.product, ring),
+		e, w.ring_sha[ring]);
+	w.ring_meta[ring].version = version;
+	return signer_world_append(e);
+}
+
+static inline int signer_world_take_snapshot(uint64_t version)
+{
+	struct bytes e;
+	int err;
+
+	w.snapshot.version = version;
+	err = signer_world_get(ENVELOPE_SNAPSHOT, &w.snapshot, &e);
+	if (err == 0)
+		signer_world_name(&w.snapshot_meta, "snapshot/phone-a", e, w.snapshot_sha);
+	w.snapshot_meta.version = version;
+	return err;
+}
+
+/* All a timestamp needs: four directives in the log, and the snapshot of them; each is version 1. */
+static inline void signer_world_files(void)
+{
+	for (uint32_t ring = 0; ring < 4; ring++) {
+		assert_int_equal(signer_world_log_director(ring, 1), 0);
+		w.rings[ring] = &w.ring_meta[ring];
+	}
+	w.snapshot = (Pb__Snapshot)PB__SNAPSHOT__INIT;
+	w.snapshot.repository = "demo";
+	w.snapshot.product = "phone-a";
+	w.snapshot.expires = signer_now_s() + 1000;
+	w.snapshot.directors = w.rings;
+	w.snapshot.n_directors = 4;
+	assert_int_equal(signer_world_take_snapshot(1), 0);
+}
+
+static inline Pb__Timestamp signer_world_timestamp(uint64_t version)
+{
+	Pb__Timestamp t = PB__TIMESTAMP__INIT;
+
+	t.version = version;
+	t.expires = t.issued_at = t.offers_until = signer_now_s();
+	t.snapshot = &w.snapshot_meta;
+	t.repository = "demo";
+	t.product = "phone-a";
+	return t;
 }
 
 static inline uint64_t signer_world_floor(const char *name)

@@ -14,26 +14,9 @@
 #include "server/trust/signer_proc.h"
 #include "signer_world.h"
 
-static Pb__Timestamp timestamp_of(uint64_t version)
-{
-	static Pb__MetaFile snapshot;
-	static const uint8_t sha[SHA256_LEN];
-	Pb__Timestamp t = PB__TIMESTAMP__INIT;
-
-	snapshot = (Pb__MetaFile)PB__META_FILE__INIT;
-	snapshot.name = "snapshot/phone-a";
-	snapshot.sha256 = wire_data(sha, SHA256_LEN);
-	t.version = version;
-	t.expires = t.issued_at = t.offers_until = w.now_s;
-	t.snapshot = &snapshot;
-	t.repository = "demo";
-	t.product = "phone-a";
-	return t;
-}
-
 static int ask_timestamp(uint64_t version)
 {
-	Pb__Timestamp t = timestamp_of(version);
+	Pb__Timestamp t = signer_world_timestamp(version);
 
 	return signer_world_ask(ENVELOPE_TIMESTAMP, &t);
 }
@@ -41,22 +24,23 @@ static int ask_timestamp(uint64_t version)
 /* One request, all four kinds; each envelope is what the root says it must be. */
 static void test_all_kinds(void **state)
 {
-	static const enum envelope_type types[] = { ENVELOPE_DIRECTOR, ENVELOPE_SNAPSHOT,
-		ENVELOPE_TIMESTAMP, ENVELOPE_DECISION };
-	Pb__Timestamp timestamp = timestamp_of(1);
-	Pb__Snapshot snapshot = PB__SNAPSHOT__INIT;
+	static const enum envelope_type types[] = { ENVELOPE_DIRECTOR, ENVELOPE_TIMESTAMP,
+		ENVELOPE_SNAPSHOT, ENVELOPE_DECISION };
+	Pb__Timestamp timestamp;
 	Pb__Decision decision = PB__DECISION__INIT;
 	struct signer_item item[4];
 	struct buf out[4];
 
 	(void)state;
-	snapshot.version = w.director.version = 1;
-	snapshot.repository = decision.repository = "demo";
-	snapshot.product = "phone-a";
+	signer_world_files();
+	timestamp = signer_world_timestamp(1);
+	w.director.version = 2;
+	decision.repository = "demo";
 	decision.kind = PB__DECISION_KIND__DECISION_HALT;
 	item[0] = signer_world_item(types[0], &w.director);
-	item[1] = signer_world_item(types[1], &snapshot);
-	item[2] = signer_world_item(types[2], &timestamp);
+	item[1] = signer_world_item(types[1], &timestamp);
+	w.snapshot.version = 2;
+	item[2] = signer_world_item(types[2], &w.snapshot);
 	item[3] = signer_world_item(types[3], &decision);
 	assert_int_equal(signer_sign(w.signer, item, 4, out), 0);
 	for (size_t i = 0; i < 4; i++) {
@@ -68,9 +52,9 @@ static void test_all_kinds(void **state)
 		buf_release(&out[i]);
 	}
 	assert_int_equal(signer_world_floor("timestamp/phone-a"), 1);
-	assert_int_equal(signer_world_floor("snapshot/phone-a"), 1);
-	assert_int_equal(signer_world_floor("director/phone-a/core"), 1);
-	assert_int_equal(signer_world_floor("director/phone-a/honour"), 0);
+	assert_int_equal(signer_world_floor("snapshot/phone-a"), 2);
+	assert_int_equal(signer_world_floor("director/phone-a/core"), 2);
+	assert_int_equal(signer_world_floor("director/phone-a/honour"), 1);
 	assert_int_equal(signer_world_floor("nothing"), 0);
 }
 
@@ -104,6 +88,7 @@ static void test_floors(void **state)
 	};
 
 	(void)state;
+	signer_world_files();
 	for (size_t i = 0; i < COUNT(row); i++) {
 		int err;
 		if (row[i].restart)
@@ -114,7 +99,7 @@ static void test_floors(void **state)
 		assert_int_equal(signer_world_floor("timestamp/phone-a"), row[i].floor);
 	}
 	/* Each name has its own. */
-	w.director.version = 1;
+	w.director.version = 2;
 	assert_int_equal(signer_world_ask(ENVELOPE_DIRECTOR, &w.director), 0);
 }
 
@@ -133,11 +118,13 @@ static void test_decisions_have_no_floor(void **state)
 /* One that is refused takes the others with it, and no floor has moved. */
 static void test_all_or_none(void **state)
 {
-	Pb__Timestamp good = timestamp_of(10), again = timestamp_of(10), foreign = timestamp_of(11);
+	Pb__Timestamp good = signer_world_timestamp(10), again = signer_world_timestamp(10),
+		      foreign = signer_world_timestamp(11);
 	const Pb__Timestamp *second[] = { &again, &foreign };
 	static const int want[] = { ERR_FLOOR, ERR_WRONG_REPOSITORY };
 
 	(void)state;
+	signer_world_files();
 	foreign.repository = "other";
 	assert_int_equal(ask_timestamp(9), 0);
 	for (size_t i = 0; i < 2; i++) {
@@ -168,6 +155,7 @@ static void test_ledger_file(void **state)
 	uint8_t *zeros = calloc(1, 12000);
 
 	(void)state;
+	signer_world_files();
 	assert_non_null(zeros);
 	assert_int_equal(ask_timestamp(7), 0);
 	assert_int_equal(stat(tmpdir_path("ledger"), &st), 0);
@@ -196,6 +184,7 @@ static void test_one_at_a_time(void **state)
 	struct signer *first = w.signer;
 
 	(void)state;
+	signer_world_files();
 	w.signer = NULL;
 	assert_int_equal(signer_world_start(), ERR_BUSY);
 	w.signer = first;
@@ -244,6 +233,7 @@ static void test_garbage(void **state)
 	struct buf reply = { 0 };
 
 	(void)state;
+	signer_world_files();
 	for (unsigned i = 0; i < 300; i++) {
 		uint8_t bytes[200];
 		size_t n = rng_below(&r, sizeof(bytes));
@@ -278,6 +268,7 @@ static void test_endless_frame(void **state)
 	uint8_t head[4];
 
 	(void)state;
+	signer_world_files();
 	assert_false(is_dead(0));
 	put_be32(head, SIGNER_MESSAGE_MAX + 1);
 	assert_int_equal(send(signer_fd(w.signer), head, 4, MSG_NOSIGNAL), 4);
@@ -302,6 +293,7 @@ static pid_t child(void)
 static void test_its_death_is_seen(void **state)
 {
 	(void)state;
+	signer_world_files();
 	/* Not from a key that was pressed for huidud. */
 	assert_int_equal(kill(child(), SIGINT), 0);
 	assert_int_equal(kill(child(), SIGTERM), 0);

@@ -532,6 +532,28 @@ static void test_published_again(void **state)
 	assert_int_equal(admit(), ERR_MISMATCH);
 }
 
+/* The server says that a rollout stays paused when its build is published again: it has no choice. */
+static void test_paused_and_renewed(void **state)
+{
+	(void)state;
+	signer_world_roll_out();
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	w.targets.version = 2;
+	targets_envelope = signer_world_targets(ALICE | CAROL);
+	w.plan.version = 2;
+	assert_int_equal(approve(ALICE | BOB), 0);
+	assert_int_equal(admit(), 0);
+	signer_world_offer();
+	assert_int_equal(signer_world_direct(), 0);
+	signer_world_restart();
+	assert_int_equal(
+		signer_world_decide(PB__DECISION_KIND__DECISION_PROMOTE, 0), ERR_WRONG_STATE);
+	w.plan.version = 3;
+	assert_int_equal(approve(ALICE | BOB), 0);
+	assert_int_equal(admit(), 0);
+	assert_int_equal(signer_world_decide(PB__DECISION_KIND__DECISION_PROMOTE, 0), 0);
+}
+
 /* Profile maker: who proposed does not approve, whatever else they hold. */
 static void test_proposer(void **state)
 {
@@ -682,6 +704,7 @@ int main(void)
 		IN_WORLD(test_halt_before_start),
 		IN_WORLD(test_fixes),
 		IN_WORLD(test_published_again),
+		IN_WORLD(test_paused_and_renewed),
 		IN_MAKER(test_proposer),
 		IN_WORLD(test_two_people),
 		IN_SOLO(test_solo),

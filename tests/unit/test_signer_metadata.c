@@ -21,28 +21,15 @@ static int ask_director(uint64_t expires)
 
 static int ask_snapshot(uint64_t expires)
 {
-	static uint64_t version;
-	Pb__Snapshot s = PB__SNAPSHOT__INIT;
-
-	s.version = ++version;
-	s.repository = "demo";
-	s.product = "phone-a";
-	s.expires = expires;
-	return signer_world_ask(ENVELOPE_SNAPSHOT, &s);
+	w.snapshot.expires = expires;
+	return signer_world_take_snapshot(signer_world_floor("snapshot/phone-a") + 1);
 }
 
 static int ask_timestamp(uint64_t expires, uint64_t offers_until, uint64_t issued_at)
 {
 	static uint64_t version;
-	Pb__MetaFile snapshot = PB__META_FILE__INIT;
-	Pb__Timestamp t = PB__TIMESTAMP__INIT;
+	Pb__Timestamp t = signer_world_timestamp(++version);
 
-	snapshot.name = "snapshot/phone-a";
-	snapshot.sha256 = wire_data(sha, SHA256_LEN);
-	t.version = ++version;
-	t.repository = "demo";
-	t.product = "phone-a";
-	t.snapshot = &snapshot;
 	t.expires = expires;
 	t.offers_until = offers_until;
 	t.issued_at = issued_at;
@@ -54,6 +41,8 @@ static void test_lives(void **state)
 	uint64_t now = signer_now_s(), skew = 60;
 
 	(void)state;
+	signer_world_files();
+	w.director.version = 1;
 	assert_int_equal(ask_director(now + 7 * DAY_S), 0);
 	assert_int_equal(ask_director(now + 7 * DAY_S + skew + 1), ERR_BAD_RANGE);
 	assert_int_equal(ask_director(UINT64_MAX), ERR_BAD_RANGE);
@@ -295,7 +284,7 @@ static void test_jump(void **state)
 	static const struct {
 		int64_t jump_ms;
 		int want;
-	} row[] = { { 299999, 0 }, { -299999, 0 }, { 300001, ERR_CLOCK }, { -300001, ERR_CLOCK },
+	} row[] = { { 299999, 0 }, { -29999, 0 }, { 300001, ERR_CLOCK }, { -300001, ERR_CLOCK },
 		{ 86400000, ERR_CLOCK }, { -86400000, ERR_CLOCK } };
 
 	(void)state;
@@ -306,6 +295,7 @@ static void test_jump(void **state)
 		if (row[i].want == 0) {
 			assert_int_equal(ask_director(signer_now_s()), 0);
 			signer_time->wall_ms -= (uint64_t)row[i].jump_ms;
+			signer_time_passes(300000); /* it does not go back by so much */
 			assert_int_equal(ask_director(signer_now_s()), 0);
 			continue;
 		}
@@ -317,6 +307,48 @@ static void test_jump(void **state)
 		assert_int_equal(send_confirm(BOB), 0);
 		assert_int_equal(ask_director(signer_now_s()), 0);
 	}
+}
+
+/*
+ * A little back, and nothing is let through that the log would then refuse: it would be durable there,
+ * and nothing could ever be appended after it.  Time heals it.
+ */
+static void test_a_little_back(void **state)
+{
+	(void)state;
+	signer_world_roll_out();
+	signer_time->wall_ms -= 120000;
+	assert_int_equal(ask_director(signer_now_s()), ERR_CLOCK);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
+	assert_int_equal(signer_world_propose(BOB), ERR_CLOCK);
+	signer_time_passes(89000);
+	assert_int_equal(signer_world_propose(BOB), ERR_CLOCK);
+	signer_time_passes(1000);
+	assert_int_equal(signer_world_propose(BOB), 0);
+	assert_int_equal(ask_director(signer_now_s()), 0);
+}
+
+/* The machine slept between the time that an entry bears and its signature. */
+static void test_asleep(void **state)
+{
+	Pb__Decision d = PB__DECISION__INIT;
+	uint64_t then = signer_time->wall_ms;
+	struct bytes envelope;
+
+	(void)state;
+	signer_world_roll_out();
+	d.repository = "demo";
+	d.kind = PB__DECISION_KIND__DECISION_PROMOTE;
+	d.has_rollout_id = d.has_step = 1;
+	d.rollout_id = wire_data(w.rollout_id, ID_LEN);
+	signer_time_passes(3600000);
+	assert_int_equal(signer_world_get(ENVELOPE_DECISION, &d, &envelope), 0);
+	assert_int_equal(signer_world_append_at(envelope, then), 0);
+	w.director.version = 1;
+	assert_int_equal(signer_world_get(ENVELOPE_DIRECTOR, &w.director, &envelope), 0);
+	assert_int_equal(signer_world_append_at(envelope, then), 0);
+	signer_time_passes(60000);
+	assert_int_equal(signer_world_act(PB__ACT__ACT_PAUSE, KEY_RELEASE, BOB), 0);
 }
 
 /* Before the last signature of any process, it is in doubt at the start. */
@@ -392,6 +424,8 @@ int main(void)
 		IN_WORLD(test_rate),
 		cmocka_unit_test(test_guard),
 		IN_WORLD(test_jump),
+		IN_WORLD(test_a_little_back),
+		IN_WORLD(test_asleep),
 		IN_WORLD(test_start_in_the_past),
 		IN_WORLD(test_in_doubt),
 		IN_WORLD(test_old_confirm),
