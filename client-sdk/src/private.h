@@ -45,7 +45,8 @@ struct pace {
  * The file under way; all of it is lost with the process, and found again by hashing.
  */
 struct fetch {
-	uint8_t sha256[SHA256_LEN]; /* whose running hash it is */
+	uint8_t sha256[SHA256_LEN]; /* whose running hash it is, */
+	uint64_t length;            /* and how long that is to be */
 	bool hashing;               /* the hash holds the file's first `have` bytes */
 	bool rehash;                /* the file may hold more */
 	bool verified;
@@ -154,6 +155,8 @@ void pace_set(huidu_t *h, struct pace *p, uint64_t in_ms);
 void pace_now(struct pace *p);
 /* Later than the last time, or when the server's Retry-After (0: none) says. */
 void pace_fail(huidu_t *h, struct pace *p, uint32_t retry_after_s);
+/* What fails next has failed so often that it waits as long as anything may. */
+void pace_slow(struct pace *p);
 /*
  * A deadline farther off than any we set was set before the clock went back: it is now.
  */

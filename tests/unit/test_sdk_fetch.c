@@ -82,11 +82,20 @@ static void wrong_hash_twice(void **state)
 	offer(p);
 	phone_restart(p); /* counted across restarts */
 	phone_run(p, 6 * HOUR);
+	/* Told once, and not tried again for long. */
 	assert_int_equal(s->fetches, 2);
-	assert_int_equal(honest_count(s, EVENT(INSTALL_FAILED), "b2"), 1);
-	assert_int_equal(honest_last(s, EVENT(INSTALL_FAILED))->code, -ERR_BAD_HASH);
-	assert_string_equal(phone_status(p).build_id, "");
+	assert_int_equal(honest_count(s, EVENT(INSTALL_FAILED), NULL), 0);
+	assert_int_equal(honest_count(s, EVENT(REFUSED), "b2"), 1);
+	assert_int_equal(honest_last(s, EVENT(REFUSED))->code, -ERR_BAD_HASH);
+	phone_run(p, 72 * HOUR);
+	assert_in_range(s->fetches, 4, 6);
+	assert_int_equal(honest_count(s, EVENT(REFUSED), "b2"), 1);
 	assert_int_equal(p->applies, 0);
+	/* The build is no worse for who stood in between: when he is gone, it comes. */
+	s->flip_file = 0;
+	honest_publish(s);
+	phone_run(p, 30 * HOUR);
+	assert_string_equal(p->slot.build_id, "b2");
 }
 
 static void too_long(void **state)
@@ -99,8 +108,9 @@ static void too_long(void **state)
 	assert_int_equal(phone_status(p).last_error, ERR_TOO_BIG);
 	assert_true(p->file_len <= LENGTH);
 	phone_run(p, 6 * HOUR);
-	assert_int_equal(honest_count(s, EVENT(INSTALL_FAILED), "b2"), 1);
-	assert_int_equal(honest_last(s, EVENT(INSTALL_FAILED))->code, -ERR_TOO_BIG);
+	assert_int_equal(s->fetches, 2);
+	assert_int_equal(honest_count(s, EVENT(REFUSED), "b2"), 1);
+	assert_int_equal(honest_last(s, EVENT(REFUSED))->code, -ERR_TOO_BIG);
 	assert_int_equal(p->applies, 0);
 }
 
@@ -243,7 +253,7 @@ static void too_long_by_hand(void **state)
 	phone_step(p);
 	huidu_response(p->h, HUIDU_ETOOBIG, 0, NULL, 0);
 	assert_int_equal(phone_status(p).last_error, ERR_TOO_BIG);
-	assert_string_equal(phone_status(p).build_id, "");
+	assert_int_equal(phone_status(p).fetched, 0);
 	assert_int_equal(p->file_len, 0);
 }
 
