@@ -238,6 +238,7 @@ void huidu_poll_now(huidu_t *h)
 {
 	h->poll.at_ms = 0;
 	h->work.at_ms = 0;
+	h->grant.at_ms = 0;
 }
 
 /* The server may offer what this device, looking closer, does not take. */

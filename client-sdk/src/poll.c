@@ -122,7 +122,8 @@ static void schedule(const struct chain *c)
 	if (c->director == NULL && !h->state.held)
 		pace_now(&h->poll);
 	hold_tell(h);
-	h->confirmed_ms = poll_allows(h) ? sdk_clock_ms(h) : 0;
+	h->confirmed = poll_allows(h);
+	h->confirmed_ms = sdk_clock_ms(h);
 }
 
 /* The rest of the reply is judged by a Root that may still be to come: asked for again. */

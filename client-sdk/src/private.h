@@ -94,7 +94,8 @@ struct huidu {
 	struct pace grant;
 	unsigned root_steps;   /* in the polls that followed on each other at once */
 	uint64_t interval_ms;  /* between polls, as the server last said */
-	uint64_t confirmed_ms; /* when the applied build was last on offer; 0: never */
+	bool confirmed;        /* the applied build was still on offer, */
+	uint64_t confirmed_ms; /* then */
 	bool challenged;
 	uint8_t challenge[CHALLENGE_LEN];
 	uint64_t mark_s, mark_boot_ms; /* when the time was last told, by the boot clock */
@@ -136,6 +137,10 @@ bool time_is_known(const huidu_t *h);
 void time_start(huidu_t *h);
 /* A newer Timestamp was accepted. */
 void time_risen(huidu_t *h);
+/* To be told of it when `next` is to be saved. */
+void time_agrees(const huidu_t *h, struct state *next, uint64_t issued_s);
+/* `now_s`, or earlier: for what must not be done before a day that people have signed. */
+uint64_t time_at_most(const huidu_t *h, uint64_t now_s);
 uint64_t time_due_ms(const huidu_t *h);
 WARN_UNUSED int time_body(huidu_t *h, struct arena *a, struct bytes *out);
 WARN_UNUSED int time_done(huidu_t *h, int status, struct bytes body);
