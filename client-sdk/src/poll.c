@@ -40,6 +40,7 @@ static void take_chain(struct state *next, const struct chain *c, uint64_t clock
 		next->last_fresh_ms = clock_ms;
 		if (next->floor_s < c->issued_s)
 			next->floor_s = c->issued_s;
+		time_agrees(c->h, next, c->issued_s);
 	}
 	next->snapshot = c->snapshot;
 	next->chain_expires_s = c->files_expire_s;
