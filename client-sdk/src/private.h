@@ -17,6 +17,8 @@
 #include "proto/trust.pb-c.h"
 #include "proto/wire.h"
 
+#define HTTP_BAD_REQUEST 400
+
 #define BODY_MAX      4096u /* a poll with 32 events of the largest kind takes 3.9 KiB */
 #define PATH_MAX_LEN  96u
 #define CHALLENGE_LEN 32u
@@ -90,6 +92,7 @@ struct huidu {
 	enum exchange_kind in_flight;
 	struct huidu_request request;
 	uint32_t sent_seq;      /* newest event in it */
+	bool one_by_one;        /* the server could not read what came together */
 	struct pace poll, work; /* work: everything but polls and grants */
 	struct pace grant;
 	unsigned root_steps;   /* in the polls that followed on each other at once */
