@@ -60,6 +60,27 @@ static void goes_on(void **state)
 	assert_int_equal(p->server->fetches, 3);
 }
 
+/* Signed anew with less to it, under the same hash: what is there counts for nothing. */
+static void becomes_shorter(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	p->cut_after = 20000;
+	offer(p);
+	p->cut_after = 0;
+	s->builds[0].length = 10000;
+	honest_publish(s);
+	phone_poll(p);
+	assert_int_equal(s->range_from, 0);
+	assert_int_equal(p->file_len, 10000);
+	assert_int_equal(phone_status(p).last_error, ERR_BAD_HASH);
+	s->builds[0].length = LENGTH;
+	honest_publish(s);
+	phone_poll(p);
+	installs(p);
+}
+
 static void wrong_hash(void **state)
 {
 	struct phone *p = *state;
@@ -275,6 +296,7 @@ int main(void)
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
 	const struct CMUnitTest tests[] = {
 		ON_PHONE(goes_on),
+		ON_PHONE(becomes_shorter),
 		ON_PHONE(wrong_hash),
 		ON_PHONE(wrong_hash_twice),
 		ON_PHONE(too_long),
