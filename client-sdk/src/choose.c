@@ -135,7 +135,7 @@ static int suits(struct choice *c)
 /* What was done for the same file before counts. */
 static void carry_over(const struct candidate *old, struct candidate *new)
 {
-	if (strcmp(old->build_id, new->build_id) != 0 ||
+	if (strcmp(old->build_id, new->build_id) != 0 || old->length != new->length ||
 		memcmp(old->sha256, new->sha256, SHA256_LEN) != 0)
 		return;
 	new->stage = old->stage;

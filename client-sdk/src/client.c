@@ -77,10 +77,10 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 static uint64_t report_due_ms(const huidu_t *h, const struct phase *p)
 {
-	if (!p->polls || !h->state.enrolled || !events_urgent(&h->state) ||
-		h->poll.at_ms <= sdk_clock_ms(h) + NEAR_MS)
-		return UINT64_MAX;
-	return h->work.at_ms;
+	bool alone = h->one_by_one ||
+		(events_urgent(&h->state) && h->poll.at_ms > sdk_clock_ms(h) + NEAR_MS);
+
+	return p->polls && h->state.enrolled && alone ? h->work.at_ms : UINT64_MAX;
 }
 
 static uint64_t poll_due_ms(const huidu_t *h, const struct phase *p)
@@ -238,6 +238,7 @@ void huidu_poll_now(huidu_t *h)
 {
 	h->poll.at_ms = 0;
 	h->work.at_ms = 0;
+	h->grant.at_ms = 0;
 }
 
 /* The server may offer what this device, looking closer, does not take. */

@@ -97,7 +97,7 @@ static void fill(Pb__Event *out, const struct event *e, uint64_t now_s)
 int events_pack(huidu_t *h, struct arena *a, Pb__ReportRequest **out)
 {
 	const struct state *s = &h->state;
-	uint32_t n = run_length(s);
+	uint32_t all = run_length(s), n = h->one_by_one && all > 1 ? 1 : all;
 	Pb__ReportRequest *r = arena_alloc(a, sizeof(*r));
 	Pb__Event *events = arena_alloc(a, n * sizeof(*events));
 	Pb__Event **list = arena_alloc(a, n * sizeof(*list));
@@ -134,10 +134,27 @@ int events_taken(huidu_t *h)
 	return state_commit(h);
 }
 
+/*
+ * The server will never read this: sent one by one, the event that it is about is given up, lest no
+ * other follow.  Not by a server that answers nothing else either.
+ */
+static int unreadable(huidu_t *h)
+{
+	bool found = h->one_by_one && h->poll.failures == 0;
+
+	h->one_by_one = !found;
+	return found ? events_taken(h) : 0;
+}
+
 int events_done(huidu_t *h, int status, struct bytes body)
 {
-	int err = exchange_error(h, status);
+	int err = exchange_error(h, status), saved = 0;
 
 	(void)body; /* the status says it all */
-	return err != 0 ? err : events_taken(h);
+	if (err == 0)
+		err = events_taken(h);
+	else if (status == HTTP_BAD_REQUEST)
+		saved = unreadable(h);
+	h->one_by_one = h->one_by_one && h->state.n_events > 0;
+	return saved != 0 ? saved : err;
 }

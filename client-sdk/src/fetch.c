@@ -32,6 +32,7 @@ static int begin(huidu_t *h)
 
 	memset(&h->fetch, 0, sizeof(h->fetch));
 	memcpy(h->fetch.sha256, c->sha256, SHA256_LEN);
+	h->fetch.length = c->length;
 	int err = restart(h);
 	h->fetch.rehash = c->started;
 	return err;
@@ -73,8 +74,8 @@ static int rehash(huidu_t *h)
 }
 
 /*
- * The file is not what was signed.  Once may be the network; twice is the build or the
- * device.
+ * The file is not what was signed.  That says nothing about the build, for anybody on the way can
+ * bring it about: it is told after the second time, and tried again, but seldom.
  */
 static int spoilt(huidu_t *h, int why)
 {
@@ -83,8 +84,11 @@ static int spoilt(huidu_t *h, int why)
 	int err;
 
 	c->started = 0;
-	if (++c->spoilt >= SPOILT_MAX)
-		install_failed(h, next, c->build_id, PB__EVENT_KIND__EVENT_INSTALL_FAILED, why);
+	if (c->spoilt < SPOILT_MAX && ++c->spoilt == SPOILT_MAX)
+		(void)events_add(h, next, PB__EVENT_KIND__EVENT_REFUSED, c->build_id,
+			(uint32_t)-why); /* a full queue holds what matters more */
+	if (c->spoilt == SPOILT_MAX)
+		pace_slow(&h->work);
 	err = state_commit(h);
 	memset(&h->fetch, 0, sizeof(h->fetch));
 	return err != 0 ? err : why;
@@ -114,7 +118,8 @@ static int finish(huidu_t *h)
 
 static bool is_candidates(const huidu_t *h)
 {
-	return memcmp(h->fetch.sha256, h->state.candidate.sha256, SHA256_LEN) == 0;
+	return h->fetch.length == h->state.candidate.length &&
+		memcmp(h->fetch.sha256, h->state.candidate.sha256, SHA256_LEN) == 0;
 }
 
 bool fetch_is_done(const huidu_t *h)

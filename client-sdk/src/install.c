@@ -63,7 +63,7 @@ void huidu_applied(huidu_t *h, int err)
 	if (!h->applying)
 		return;
 	h->applying = false;
-	h->confirmed_ms = 0;
+	h->confirmed = false;
 	/* Dropped in the meantime: nobody waits for it. */
 	if (h->state.candidate.stage != STAGE_FETCHED ||
 		memcmp(h->applying_sha256, h->state.candidate.sha256, SHA256_LEN) != 0)
@@ -120,7 +120,7 @@ static bool is_confirmed(const huidu_t *h)
 {
 	uint64_t now = sdk_clock_ms(h);
 
-	return h->confirmed_ms != 0 && h->confirmed_ms <= now && now - h->confirmed_ms < CONFIRM_MS;
+	return h->confirmed && h->confirmed_ms <= now && now - h->confirmed_ms < CONFIRM_MS;
 }
 
 uint64_t confirm_due_ms(const huidu_t *h)

@@ -127,6 +127,7 @@ static const struct slot state_slots[] = {
 	U8(state, grant_ring, PB__RING__RING_STABLE),
 	U64(state, grant_expires_s),
 	U64(state, held_since_ms),
+	U64(state, agreed_s),
 };
 
 const struct layout state_layout = { state_slots, COUNT(state_slots), sizeof(struct state) };

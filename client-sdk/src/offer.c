@@ -61,7 +61,8 @@ static int open_plan(struct choice *c)
 		return ERR_MISMATCH;
 	if (c->plan->expires <= chain->now_s)
 		return ERR_EXPIRED;
-	return ladder_allows(c->plan, c->offer, chain->director->ring, chain->now_s);
+	return ladder_allows(
+		c->plan, c->offer, chain->director->ring, time_at_most(chain->h, chain->now_s));
 }
 
 /*

@@ -60,6 +60,11 @@ void pace_fail(huidu_t *h, struct pace *p, uint32_t retry_after_s)
 	p->at_ms = sdk_clock_ms(h) + (ms > asked ? ms : asked);
 }
 
+void pace_slow(struct pace *p)
+{
+	p->failures = DOUBLINGS_MAX;
+}
+
 void pace_check(huidu_t *h, struct pace *p)
 {
 	uint64_t farthest = max_ms(h) + max_ms(h) * JITTER_PERCENT / 100;

@@ -23,7 +23,7 @@ int poll_body(huidu_t *h, struct arena *a, struct bytes *out)
 	r.seq = s->last_seq;
 	r.has_wish = 1;
 	r.wish = (Pb__Ring)h->config.wish;
-	if (s->enrolled && s->n_events > 0) {
+	if (s->enrolled && s->n_events > 0 && !h->one_by_one) {
 		int err = events_pack(h, a, &r.report);
 		if (err != 0)
 			return err;
@@ -40,6 +40,7 @@ static void take_chain(struct state *next, const struct chain *c, uint64_t clock
 		next->last_fresh_ms = clock_ms;
 		if (next->floor_s < c->issued_s)
 			next->floor_s = c->issued_s;
+		time_agrees(c->h, next, c->issued_s);
 	}
 	next->snapshot = c->snapshot;
 	next->chain_expires_s = c->files_expire_s;
@@ -122,7 +123,8 @@ static void schedule(const struct chain *c)
 	if (c->director == NULL && !h->state.held)
 		pace_now(&h->poll);
 	hold_tell(h);
-	h->confirmed_ms = poll_allows(h) ? sdk_clock_ms(h) : 0;
+	h->confirmed = poll_allows(h);
+	h->confirmed_ms = sdk_clock_ms(h);
 }
 
 /* The rest of the reply is judged by a Root that may still be to come: asked for again. */
@@ -144,6 +146,9 @@ int poll_done(huidu_t *h, int status, struct bytes body)
 	unsigned roots = 0;
 	int err = exchange_error(h, status);
 
+	/* Without them it may be answered. */
+	if (status == HTTP_BAD_REQUEST && h->sent_seq != 0)
+		h->one_by_one = true;
 	if (err == 0 && h->sent_seq != 0)
 		err = events_taken(h);
 	if (err != 0)

@@ -17,6 +17,8 @@
 #include "proto/trust.pb-c.h"
 #include "proto/wire.h"
 
+#define HTTP_BAD_REQUEST 400
+
 #define BODY_MAX      4096u /* a poll with 32 events of the largest kind takes 3.9 KiB */
 #define PATH_MAX_LEN  96u
 #define CHALLENGE_LEN 32u
@@ -45,7 +47,8 @@ struct pace {
  * The file under way; all of it is lost with the process, and found again by hashing.
  */
 struct fetch {
-	uint8_t sha256[SHA256_LEN]; /* whose running hash it is */
+	uint8_t sha256[SHA256_LEN]; /* whose running hash it is, */
+	uint64_t length;            /* and how long that is to be */
 	bool hashing;               /* the hash holds the file's first `have` bytes */
 	bool rehash;                /* the file may hold more */
 	bool verified;
@@ -89,11 +92,13 @@ struct huidu {
 	enum exchange_kind in_flight;
 	struct huidu_request request;
 	uint32_t sent_seq;      /* newest event in it */
+	bool one_by_one;        /* the server could not read what came together */
 	struct pace poll, work; /* work: everything but polls and grants */
 	struct pace grant;
 	unsigned root_steps;   /* in the polls that followed on each other at once */
 	uint64_t interval_ms;  /* between polls, as the server last said */
-	uint64_t confirmed_ms; /* when the applied build was last on offer; 0: never */
+	bool confirmed;        /* the applied build was still on offer, */
+	uint64_t confirmed_ms; /* then */
 	bool challenged;
 	uint8_t challenge[CHALLENGE_LEN];
 	uint64_t mark_s, mark_boot_ms; /* when the time was last told, by the boot clock */
@@ -135,6 +140,10 @@ bool time_is_known(const huidu_t *h);
 void time_start(huidu_t *h);
 /* A newer Timestamp was accepted. */
 void time_risen(huidu_t *h);
+/* To be told of it when `next` is to be saved. */
+void time_agrees(const huidu_t *h, struct state *next, uint64_t issued_s);
+/* `now_s`, or earlier: for what must not be done before a day that people have signed. */
+uint64_t time_at_most(const huidu_t *h, uint64_t now_s);
 uint64_t time_due_ms(const huidu_t *h);
 WARN_UNUSED int time_body(huidu_t *h, struct arena *a, struct bytes *out);
 WARN_UNUSED int time_done(huidu_t *h, int status, struct bytes body);
@@ -154,6 +163,8 @@ void pace_set(huidu_t *h, struct pace *p, uint64_t in_ms);
 void pace_now(struct pace *p);
 /* Later than the last time, or when the server's Retry-After (0: none) says. */
 void pace_fail(huidu_t *h, struct pace *p, uint32_t retry_after_s);
+/* What fails next has failed so often that it waits as long as anything may. */
+void pace_slow(struct pace *p);
 /*
  * A deadline farther off than any we set was set before the clock went back: it is now.
  */

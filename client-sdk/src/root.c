@@ -55,7 +55,7 @@ static void forget_stolen(struct state *next, const Pb__Root *old, const Pb__Roo
 	if (!timestamp || !director || !root_same_keys(old->snapshot, new->snapshot))
 		forget_versions(next);
 	if (!timestamp)
-		next->floor_s = 0;
+		next->floor_s = next->agreed_s = 0;
 	if (!director)
 		next->grant_expires_s = next->grant_ring = 0;
 	if (!same_log(old, new))

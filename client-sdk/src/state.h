@@ -128,6 +128,7 @@ struct state {
 	uint64_t grant_expires_s;
 	uint8_t grant_ring;
 	uint64_t held_since_ms; /* 0: nothing is withheld */
+	uint64_t agreed_s; /* newest issued_at that this device's own clock had come to; 0: none */
 
 	struct candidate candidate;
 	struct trial trial;

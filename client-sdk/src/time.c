@@ -8,6 +8,8 @@
 #include "client-sdk/src/private.h"
 
 #define AHEAD_MAX_S (400u * 86400)
+/* A clock that is behind by no more agrees. */
+#define SKEW_S 300u
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
@@ -68,6 +70,24 @@ void time_risen(huidu_t *h)
 {
 	if (floor_s(h) > counted_s(h))
 		mark(h, floor_s(h));
+}
+
+void time_agrees(const huidu_t *h, struct state *next, uint64_t issued_s)
+{
+	if (issued_s <= sdk_clock_ms(h) / 1000 + SKEW_S && issued_s > next->agreed_s)
+		next->agreed_s = issued_s;
+}
+
+/*
+ * Who has the online keys can say that it is next month already.  A clock that was right when it was
+ * last compared, and has not gone back since, knows better.
+ */
+uint64_t time_at_most(const huidu_t *h, uint64_t now_s)
+{
+	uint64_t most_s = sdk_clock_ms(h) / 1000 + SKEW_S;
+	bool runs = h->state.agreed_s > 0 && most_s >= h->state.agreed_s;
+
+	return runs && most_s < now_s ? most_s : now_s;
 }
 
 /* Asked for when it alone is missing. */

@@ -104,7 +104,8 @@ struct honest {
 	/* What it knows of it. */
 	uint8_t device_id[ID_LEN], report_key[SHA256_LEN], challenge[SHA256_LEN];
 	unsigned enrolments;
-	bool known; /* cleared: 401 */
+	bool known;          /* cleared: 401 */
+	uint32_t unreadable; /* not 0: what has an event of this code is answered 400 */
 	uint32_t last_seq;
 	struct honest_event events[HONEST_EVENTS];
 	unsigned n_events;

@@ -112,6 +112,14 @@ int honest_unseal(struct honest *s, const char *path, struct bytes in, struct by
 	return 200;
 }
 
+static bool can_read(const struct honest *s, const Pb__ReportRequest *r)
+{
+	for (size_t i = 0; i < r->n_events; i++)
+		if (s->unreadable != 0 && r->events[i]->code == s->unreadable)
+			return false;
+	return true;
+}
+
 static void take_events(struct honest *s, const Pb__ReportRequest *r)
 {
 	for (size_t i = 0; i < r->n_events; i++) {
@@ -182,7 +190,8 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 	if (status != 200)
 		return status;
 	r = wire_read(&pb__poll_request__descriptor, body, &wire_device, &s->reply, &err);
-	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0)
+	if (r == NULL || strcmp(r->product, HONEST_PRODUCT) != 0 ||
+		(r->report != NULL && !can_read(s, r->report)))
 		return 400;
 	s->polls++;
 	(void)snprintf(s->asked.build_id, sizeof(s->asked.build_id), "%s", r->build_id);
@@ -219,7 +228,7 @@ int honest_report(struct honest *s, struct bytes in, struct bytes *out)
 	if (status != 200)
 		return status;
 	r = wire_read(&pb__report_request__descriptor, body, &wire_device, &s->reply, &err);
-	if (r == NULL)
+	if (r == NULL || !can_read(s, r))
 		return 400;
 	s->reports++;
 	take_events(s, r);

@@ -3,7 +3,9 @@
 #include "unit.h"
 
 #include "failing.h"
+#include "proto/base64.h"
 #include "proto/checkpoint.h"
+#include "proto/envelope.h"
 #include "tests/fuzz/world.h"
 
 #define ROOT "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqo=" /* 32 bytes of 0xaa */
@@ -56,6 +58,48 @@ static void test_golden(void **state)
 	assert_int_equal(read_note(w, note, &back), 0);
 	assert_int_equal(back.size, 42);
 	assert_memory_equal(back.root, c.root, SHA256_LEN);
+}
+
+/* The vector of golang.org/x/mod/sumdb/note: its key is "PeterNeumann+c74f20a3+ARpc2Qc...". */
+static void test_known_answer(void **state)
+{
+	static const char key[] = "ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+			  text[] = "If you think cryptography is the answer to your problem,\n"
+				   "then you don't know what your problem is.\n",
+			  line[] =
+				  "\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pA"
+				  "cElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+	struct world *w = fresh(0);
+	uint8_t raw[1 + ED25519_PUBLIC_LEN]; /* behind the type */
+	Pb__Key signer = PB__KEY__INIT, *keys[] = { &signer };
+	Pb__LogPolicy log = PB__LOG_POLICY__INIT;
+	Pb__Root root = PB__ROOT__INIT;
+	uint8_t keyid[SHA256_LEN], note[sizeof(text) + sizeof(line)];
+	struct checkpoint out;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(base64_read(bytes_str(key), raw, sizeof(raw), &n), 0);
+	signer.scheme = KEY_ED25519;
+	signer.public_key = wire_data(raw + 1, ED25519_PUBLIC_LEN);
+	assert_int_equal(envelope_keyid(crypto_openssl(), &signer, keyid), 0);
+	log.origin = "PeterNeumann";
+	log.log_keyid = wire_data(keyid, sizeof(keyid));
+	root.keys = keys;
+	root.n_keys = 1;
+	root.log = &log;
+	n = (size_t)snprintf((char *)note, sizeof(note), "%s\n%s", text, line);
+	/* Its signature is right; then what is signed turns out to be no checkpoint. */
+	assert_int_equal(
+		checkpoint_read(crypto_openssl(), bytes_of(note, n), &root, &w->arena, &out),
+		ERR_MALFORMED);
+	for (size_t i = 0; i < sizeof(text) - 2; i++) {
+		note[i] ^= 1;
+		assert_int_equal(checkpoint_read(crypto_openssl(), bytes_of(note, n), &root,
+					 &w->arena, &out),
+			ERR_BAD_SIGNATURE);
+		note[i] ^= 1;
+	}
 }
 
 static void test_needs_room(void **state)
@@ -331,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_known_answer),
 		cmocka_unit_test(test_needs_room),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_lines),

@@ -238,6 +238,32 @@ static void before_enrolment(void **state)
 	assert_int_equal(p->server->n_events, 1);
 }
 
+/*
+ * A server that is older than the device, or stricter, cannot read one event among many: that one is
+ * lost, the others are not, and polls are answered all the while.
+ */
+static void cannot_be_read(void **state)
+{
+	static const uint32_t code[] = { 1, 2, 99, 3, 99, 4 };
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	s->unreadable = 99;
+	s->next_poll_s = 600;
+	phone_settle(p);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(huidu_report(p->h, HUIDU_EVENT_SYMPTOM, NULL, code[i]), 0);
+	honest_add_offer(s, honest_add_build(s, "b2", 2, 3000), 3, PPM);
+	s->answer = PB__ANSWER__ANSWER_OFFER;
+	honest_publish(s);
+	phone_run(p, 3 * HOUR);
+	assert_string_equal(p->slot.build_id, "b2");
+	assert_int_equal(honest_count(s, EVENT(SYMPTOM), NULL), 4);
+	assert_int_equal(honest_count(s, EVENT(INSTALLING), NULL), 1);
+	assert_int_equal(phone_status(p).unsent, 0);
+	assert_int_equal(phone_status(p).last_error, 0);
+}
+
 int main(void)
 {
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
@@ -254,6 +280,7 @@ int main(void)
 		ON_PHONE(full_of_what_matters),
 		ON_PHONE(not_reportable),
 		ON_PHONE(before_enrolment),
+		ON_PHONE(cannot_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

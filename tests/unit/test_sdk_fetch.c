@@ -60,6 +60,27 @@ static void goes_on(void **state)
 	assert_int_equal(p->server->fetches, 3);
 }
 
+/* Signed anew with less to it, under the same hash: what is there counts for nothing. */
+static void becomes_shorter(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	p->cut_after = 20000;
+	offer(p);
+	p->cut_after = 0;
+	s->builds[0].length = 10000;
+	honest_publish(s);
+	phone_poll(p);
+	assert_int_equal(s->range_from, 0);
+	assert_int_equal(p->file_len, 10000);
+	assert_int_equal(phone_status(p).last_error, ERR_BAD_HASH);
+	s->builds[0].length = LENGTH;
+	honest_publish(s);
+	phone_poll(p);
+	installs(p);
+}
+
 static void wrong_hash(void **state)
 {
 	struct phone *p = *state;
@@ -82,11 +103,20 @@ static void wrong_hash_twice(void **state)
 	offer(p);
 	phone_restart(p); /* counted across restarts */
 	phone_run(p, 6 * HOUR);
+	/* Told once, and not tried again for long. */
 	assert_int_equal(s->fetches, 2);
-	assert_int_equal(honest_count(s, EVENT(INSTALL_FAILED), "b2"), 1);
-	assert_int_equal(honest_last(s, EVENT(INSTALL_FAILED))->code, -ERR_BAD_HASH);
-	assert_string_equal(phone_status(p).build_id, "");
+	assert_int_equal(honest_count(s, EVENT(INSTALL_FAILED), NULL), 0);
+	assert_int_equal(honest_count(s, EVENT(REFUSED), "b2"), 1);
+	assert_int_equal(honest_last(s, EVENT(REFUSED))->code, -ERR_BAD_HASH);
+	phone_run(p, 72 * HOUR);
+	assert_in_range(s->fetches, 4, 6);
+	assert_int_equal(honest_count(s, EVENT(REFUSED), "b2"), 1);
 	assert_int_equal(p->applies, 0);
+	/* The build is no worse for who stood in between: when he is gone, it comes. */
+	s->flip_file = 0;
+	honest_publish(s);
+	phone_run(p, 30 * HOUR);
+	assert_string_equal(p->slot.build_id, "b2");
 }
 
 static void too_long(void **state)
@@ -99,8 +129,9 @@ static void too_long(void **state)
 	assert_int_equal(phone_status(p).last_error, ERR_TOO_BIG);
 	assert_true(p->file_len <= LENGTH);
 	phone_run(p, 6 * HOUR);
-	assert_int_equal(honest_count(s, EVENT(INSTALL_FAILED), "b2"), 1);
-	assert_int_equal(honest_last(s, EVENT(INSTALL_FAILED))->code, -ERR_TOO_BIG);
+	assert_int_equal(s->fetches, 2);
+	assert_int_equal(honest_count(s, EVENT(REFUSED), "b2"), 1);
+	assert_int_equal(honest_last(s, EVENT(REFUSED))->code, -ERR_TOO_BIG);
 	assert_int_equal(p->applies, 0);
 }
 
@@ -243,7 +274,7 @@ static void too_long_by_hand(void **state)
 	phone_step(p);
 	huidu_response(p->h, HUIDU_ETOOBIG, 0, NULL, 0);
 	assert_int_equal(phone_status(p).last_error, ERR_TOO_BIG);
-	assert_string_equal(phone_status(p).build_id, "");
+	assert_int_equal(phone_status(p).fetched, 0);
 	assert_int_equal(p->file_len, 0);
 }
 
@@ -265,6 +296,7 @@ int main(void)
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
 	const struct CMUnitTest tests[] = {
 		ON_PHONE(goes_on),
+		ON_PHONE(becomes_shorter),
 		ON_PHONE(wrong_hash),
 		ON_PHONE(wrong_hash_twice),
 		ON_PHONE(too_long),

@@ -349,6 +349,27 @@ static void anonymous(void **state)
 	assert_int_equal(phone_tear_down(&at), 0);
 }
 
+/* "Check now" is about the seat as well: the poll alone would bring nothing new. */
+static void hurried(void **state)
+{
+	void *at;
+	struct phone *p = wishing(&at, HUIDU_CORE);
+	struct honest *s = p->server;
+
+	(void)state;
+	seated(s, HUIDU_HONOUR);
+	offer(s, HUIDU_HONOUR);
+	p->only = "/v1/grant";
+	p->status = 503;
+	phone_settle(p);
+	assert_int_equal(phone_status(p).ring, HUIDU_STABLE);
+	p->status = 0;
+	phone_poll(p);
+	assert_int_equal(phone_status(p).ring, HUIDU_HONOUR);
+	assert_true(chose(p));
+	assert_int_equal(phone_tear_down(&at), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +381,7 @@ int main(void)
 		cmocka_unit_test(leaving),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(anonymous),
+		cmocka_unit_test(hurried),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,6 +276,20 @@ static void eight_failures(void **state)
 	}
 }
 
+/* A clock that stands at its very beginning is a time like any other. */
+static void clock_at_zero(void **state)
+{
+	struct phone *p = *state;
+
+	phone_settle(p);
+	phone_stop(p);
+	p->skew_ms = -(int64_t)p->clock_ms;
+	assert_true(phone_start(p));
+	offer_b2(p->server);
+	phone_poll(p);
+	assert_int_equal(p->activations, 1);
+}
+
 int main(void)
 {
 #define ON_PHONE(f) cmocka_unit_test_setup_teardown(f, phone_set_up, phone_tear_down)
@@ -292,6 +306,7 @@ int main(void)
 		ON_PHONE(third_build),
 		ON_PHONE(proving),
 		ON_PHONE(eight_failures),
+		ON_PHONE(clock_at_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

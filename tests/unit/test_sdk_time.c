@@ -280,6 +280,86 @@ static void first_contact(void **state)
 	assert_int_equal(phone_tear_down(&at), 0);
 }
 
+#define AHEAD_S (30 * 86400ull)
+
+/* Who has every online key, and lives a month ahead. */
+static void from_the_future(struct honest *s, enum envelope_type type, void *message)
+{
+	(void)s;
+	if (type == ENVELOPE_TIME) {
+		((Pb__TimeStatement *)message)->time_s += AHEAD_S;
+		return;
+	}
+	if (type == ENVELOPE_TIMESTAMP) {
+		Pb__Timestamp *t = message;
+		t->issued_at += AHEAD_S;
+		t->offers_until += AHEAD_S;
+	}
+	if (type != ENVELOPE_TARGETS && type != ENVELOPE_PLAN)
+		*honest_fields(type, message).expires += AHEAD_S;
+}
+
+/*
+ * A month from now the approvers let everybody have the build: who sends the phones there today
+ * gets nothing, unless a phone's clock has stopped and it has no other time than his.
+ */
+static void dates_are_not_outrun(void **state)
+{
+	static const struct {
+		const char *why;
+		int64_t days;
+		bool outrun;
+	} phones[] = {
+		{ "right", 0, false },
+		{ "1970", -(int64_t)(T0_S / 86400), true },
+		{ "after the build was made, but behind", -50, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(phones) / sizeof(phones[0]); i++) {
+		void *at;
+		struct phone *p = skewed(&at, phones[i].days);
+		struct honest *s = p->server;
+		print_message("# %s\n", phones[i].why);
+		honest_publish(s);
+		phone_poll(p); /* once, before he came */
+		assert_int_equal(phone_status(p).last_error, 0);
+		honest_add_offer(s, honest_add_build(s, "b2", 2, 3000), 3, PPM)->not_before_s =
+			T0_S + AHEAD_S - 86400;
+		s->answer = PB__ANSWER__ANSWER_OFFER;
+		s->edit = from_the_future;
+		honest_publish(s);
+		phone_run(p, 3 * DAY_MS);
+		assert_string_equal(p->slot.build_id, phones[i].outrun ? "b2" : "b1");
+		s->edit = NULL;
+		for (unsigned day = 0; day < 34; day++) {
+			honest_publish(s);
+			phone_run(p, DAY_MS);
+		}
+		/* When its day has come, and what he said has been overtaken, it comes. */
+		assert_string_equal(p->slot.build_id, "b2");
+		assert_int_equal(phone_tear_down(&at), 0);
+	}
+}
+
+/* A clock that was right once and was then set back: the server is believed again. */
+static void clock_set_back(void **state)
+{
+	void *at;
+	struct phone *p = skewed(&at, 0);
+	struct honest *s = p->server;
+
+	(void)state;
+	phone_run(p, DAY_MS);
+	p->skew_ms = -50 * DAY_MS;
+	honest_add_offer(s, honest_add_build(s, "b2", 2, 3000), 3, PPM)->not_before_s = T0_S;
+	s->answer = PB__ANSWER__ANSWER_OFFER;
+	honest_publish(s);
+	phone_run(p, 2 * DAY_MS);
+	assert_string_equal(p->slot.build_id, "b2");
+	assert_int_equal(phone_tear_down(&at), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +370,8 @@ int main(void)
 		cmocka_unit_test(without_boot_clock),
 		cmocka_unit_test(drawer),
 		cmocka_unit_test(first_contact),
+		cmocka_unit_test(dates_are_not_outrun),
+		cmocka_unit_test(clock_set_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,11 +296,12 @@ HUIDU_API void huidu_applied(huidu_t *h, int err);
 HUIDU_API int huidu_boot_ok(huidu_t *h);
 /*
  * Something happened on the build that runs.  `signature` (32 bytes) for a crash, `code` for a
- * symptom; NULL and 0 otherwise.  Saved before it returns; sent with the next request.
+ * symptom (its place, from 0, in the server's list of at most 8); NULL and 0 otherwise.  Saved
+ * before it returns; sent with the next request.
  */
 HUIDU_API int huidu_report(
 	huidu_t *h, enum huidu_event event, const uint8_t *signature, uint32_t code);
-/* Polls at the next huidu_step(), whatever the interval ("check now"). */
+/* Polls at the next huidu_step(), whatever the interval, and tries again what failed ("check now"). */
 HUIDU_API void huidu_poll_now(huidu_t *h);
 
 HUIDU_API void huidu_status(const huidu_t *h, struct huidu_status *out);
