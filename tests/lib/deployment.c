@@ -11,6 +11,7 @@
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/trust/ceremony.h"
+#include "tests/lib/scratch.h"
 
 #define ARENA_SIZE ((size_t)4 * 1024 * 1024)
 #define START_MS   1767225600000ull /* 2026-01-01 */
@@ -98,9 +99,7 @@ void deployment_open(struct deployment *d, const struct deployment_options *o)
 	*d = (struct deployment){ .now_ms = START_MS };
 	set_clock(d, START_MS);
 	log_init("test", LOG_LEVEL_ERROR);
-	/* In memory where there is such a place: these tests are not about the disk. */
-	(void)snprintf(d->dir, sizeof(d->dir), "%s/huidu-test-XXXXXX",
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	(void)snprintf(d->dir, sizeof(d->dir), "%s/huidu-test-XXXXXX", scratch_base());
 	deployment_must(mkdtemp(d->dir) == NULL ? ERR_STORE : 0, "mkdtemp", d->dir);
 	for (unsigned i = 0; i < PERSONS_MAX; i++)
 		people[i] = deployment_person[i];
