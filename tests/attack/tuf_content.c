@@ -64,13 +64,11 @@ static void targets_hash_mismatch(struct lab *l, const struct attack *a)
 /* A field nobody knows: what counts are the bytes that came, not what we would make of them. */
 static void strange_field(struct repo *r, void *message)
 {
-	static uint8_t text[] = "custom";
 	static ProtobufCMessageUnknownField field = { .tag = 900,
 		.wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED };
 	static uint8_t data[] = { 6, 'c', 'u', 's', 't', 'o', 'm' };
 	ProtobufCMessage *m = message;
 
-	(void)text;
 	field.len = sizeof(data);
 	field.data = data;
 	m->n_unknown_fields = 1;
