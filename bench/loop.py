@@ -32,8 +32,8 @@ def free_port():
 class Huidud:
     """A deployment of its own, plain HTTP on loopback."""
 
-    def __init__(self, build, tmp, workers=0, pin=None, changes=()):
-        self.build, self.dir = build, os.path.join(tmp, "d")
+    def __init__(self, build, tmp, workers=0, pin=None, changes=(), name="d"):
+        self.build, self.name, self.dir = build, name, os.path.join(tmp, name)
         self.port, self.metrics = free_port(), free_port()
         self.run("init", "--product", "phone-a", self.dir, cwd=tmp)
         path = os.path.join(self.dir, "huidud.yaml")
@@ -83,7 +83,7 @@ class Huidud:
     def fleet(self, phones, seconds, *options):
         out = subprocess.run(
             [f"{self.build}/bench/fleet", "--server", f"127.0.0.1:{self.port}", "--root",
-             "root.env", "--repository", "d", "--product", "phone-a", "--phones", str(phones),
+             "root.env", "--repository", self.name, "--product", "phone-a", "--phones", str(phones),
              "--connections", str(CONNECTIONS), "--spread", "1", "--seconds", str(seconds),
              *options], cwd=self.dir, check=True, capture_output=True, text=True, timeout=120)
         return json.loads(out.stdout)

@@ -17,10 +17,16 @@ import urllib.request
 
 from loop import LUA, Huidud, load, post_size
 
-PLAN = ("name: trust\n"
-        "rings: [{ring: stable, share: 100 %, soak: 1h, max_soak: 1d, tolerance: none}]\n"
-        "holdback: 0 %\n")
+SHARES = {"core": [100], "honour": [30, 100], "dev": [10, 100],
+          "stable": [1, 5, 10, 25, 50, 100]}
+STEPS = sum(map(len, SHARES.values()))  # 11
+PLAN = "name: trust\nholdback: 0 %\nrings:\n" + "".join(
+    f"  - {{ring: {ring}, share: {share} %, soak: 1h, max_soak: 1d, tolerance: none}}\n"
+    for ring, shares in SHARES.items() for share in shares)
+# Both are in the answers, the product twice.
+REPOSITORY, PRODUCT = "example", "phone-a"
 STEADY_MAX, FULL_MAX = 260, 4096
+ENTRIES = 100000
 
 
 def figure(name, value, unit, target=None):
@@ -33,29 +39,69 @@ def figure(name, value, unit, target=None):
 
 # ---- messages, by hand ----
 
-def number(field, value):
-    out = bytes([field << 3])
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def text(field, value):
-    return bytes([field << 3 | 2, len(value)]) + value
-
-
-def anonymous_poll(product, build, snapshot_version):
-    """A Sealed without an id, around a PollRequest."""
-    request = (text(1, product) + text(2, build) + number(3, 0) + number(4, 0) + number(5, 1) +
-               number(6, snapshot_version) + number(7, 0))
-    return text(3, request)
-
-
 def poll(port, body):
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/poll", data=body)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read()
+
+
+def fields(message):
+    """(number, value) of each, in order; 64-bit and 32-bit ones do not occur."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        tag = varint()
+        value = varint()
+        if tag & 7 == 2:
+            at += value
+            value = message[at - value:at]
+        yield tag >> 3, value
+
+
+def subtrees(old, new):
+    """How many complete subtrees lie between a log of `old` entries and one of `new`."""
+    n = 0
+    while old < new:
+        size = 1
+        while old % (2 * size) == 0 and old + 2 * size <= new:
+            size *= 2
+        old += size
+        n += 1
+    return n
+
+
+def full(answer):
+    """The same answer for phones whose log is long, and for a root that asks for two signatures."""
+    reply = dict(fields(answer))
+    proof = list(fields(reply[7]))
+    checkpoint, hashes = next(v for f, v in proof if f == 1), sum(f == 4 for f, _ in proof)
+    size = int(checkpoint.split(b"\n")[1])
+    plan, targets = reply[4], reply[5]
+    steps = sum(f == 9 for f, _ in fields(next(v for f, v in fields(plan) if f == 1)))
+    assert steps == STEPS, steps
+    unit = f"bytes of the body: everything new, one offer, {steps} steps"
+    ok = figure("full_answer", len(answer), f"{unit}, {size} entries", FULL_MAX)
+    # Of all phones, the one that is told the most.
+    more = (34 * ((ENTRIES - 1).bit_length() - hashes) + len(str(ENTRIES)) - len(str(size)) +
+            2 * 2 + 32 * max(subtrees(m, ENTRIES) for m in range(ENTRIES)) - len(reply.get(12, b"")))
+    long = len(answer) + more
+    ok &= figure("full_answer_long_log", long, f"{unit}, computed for {ENTRIES} entries and the "
+                 "longest extension", FULL_MAX)
+    signature = sum(len(s) + 2 for f, s in fields(plan) if f == 3)
+    assert signature == sum(len(s) + 2 for f, s in fields(targets) if f == 3)
+    return figure("full_answer_team", long + 2 * (signature + 1), "bytes, the same with a second "
+                  "signature on build and plan", FULL_MAX) and ok
 
 
 # ---- counters ----
@@ -83,7 +129,7 @@ def change(port, during):
 def serving(server, tmp):
     """Signatures and transactions while polls are answered, less those of a server at rest."""
     body = os.path.join(tmp, "poll.bin")
-    server.fleet(1, 4, "--save-poll", body)
+    server.fleet(1, 4, "--core", "1", "--save-poll", body)
     script = os.path.join(tmp, "poll.lua")
     with open(script, "w", encoding="utf-8") as f:
         f.write(LUA % body)
@@ -101,20 +147,20 @@ def serving(server, tmp):
     with open(body, "rb") as f:
         held = f.read()
     steady = len(poll(server.port, held))
-    ok &= figure("steady_answer", steady, "bytes of the body", STEADY_MAX)
+    ok &= figure("steady_answer", steady, f"bytes of the body; repository {REPOSITORY}, product {PRODUCT}",
+                 STEADY_MAX)
     figure("steady_answer_whole", post_size(server.port, "/v1/poll", held), "bytes, headers too")
-    return ok
+    return ok, held
 
 
 def main():
     build = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
     with tempfile.TemporaryDirectory() as tmp:
-        server = Huidud(build, tmp, workers=1)
+        server = Huidud(build, tmp, workers=1, name=REPOSITORY)
         try:
-            ok = serving(server, tmp)
+            ok, held = serving(server, tmp)
             server.roll_out("1.0", PLAN)
-            full = poll(server.port, anonymous_poll(b"phone-a", b"0.9", 0))
-            ok &= figure("full_answer", len(full), "bytes of the body, everything changed", FULL_MAX)
+            ok &= full(poll(server.port, held))  # what it holds is no longer the newest
         finally:
             server.close()
     done = subprocess.run([f"{build}/bench/trust"], check=False)

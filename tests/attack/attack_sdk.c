@@ -20,7 +20,7 @@ static const struct attack_void voids[] = {
 
 static void print_conformance(void)
 {
-	size_t n = tuf_basic.n + tuf_keys.n + tuf_files.n;
+	size_t n = tuf_basic.n + tuf_content.n + tuf_expiration.n + tuf_keys.n + tuf_files.n;
 
 	(void)printf("TUF conformance: %zu of 84: [sha512] and [both] of "
 		     "test_download_with_hash_algorithms are not there, only SHA-256 is in the "
@@ -30,8 +30,9 @@ static void print_conformance(void)
 
 int main(int argc, char **argv)
 {
-	const struct attack_group groups[] = { slow_sdk, tuf_basic, tuf_keys, tuf_files, cr_sdk,
-		ra_sdk, flip_sdk, drawer_sdk };
+	const struct attack_group groups[] = { slow_sdk, tuf_basic, tuf_content, tuf_expiration,
+		tuf_keys, tuf_files, cr_signatures, cr_names, cr_lengths, ra_offers, ra_log,
+		ra_time, flip_sdk, drawer_sdk };
 	const struct suite suite = { groups, sizeof(groups) / sizeof(groups[0]), voids,
 		sizeof(voids) / sizeof(voids[0]), lab_stage };
 

@@ -9,8 +9,10 @@ static void stage(const struct attack *a)
 
 int main(int argc, char **argv)
 {
-	const struct attack_group groups[] = { cr_server, cr_http, ra_server };
-	const struct suite suite = { .groups = groups, .n_groups = 3, .stage = stage };
+	const struct attack_group groups[] = { cr_server, cr_http, ra_votes, ra_people };
+	const struct suite suite = {
+		.groups = groups, .n_groups = sizeof(groups) / sizeof(groups[0]), .stage = stage
+	};
 
 	return suite_main(&suite, argc, argv);
 }

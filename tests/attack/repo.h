@@ -165,7 +165,11 @@ uint64_t repo_log(struct repo *r, struct bytes envelope, uint64_t time_ms);
 struct bytes repo_checkpoint(struct repo *r, uint64_t size);
 /* The root over leaves [from, to). */
 void repo_subtree(const struct repo *r, uint64_t from, uint64_t to, uint8_t out[SHA256_LEN]);
+/* Zeroed memory, and text, that live as long as the arena. */
 void *repo_take(struct arena *a, size_t n);
+const char *repo_text(struct arena *a, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void repo_must(int err);
 
 /* HTTP status, with the body in `*out` until the next. */
 int repo_post(struct repo *r, const char *path, struct bytes body, struct bytes *out);

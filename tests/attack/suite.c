@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/lib/scratch.h"
 
 #define AT_ONCE   3u
 #define SECONDS   240u /* a case, at most */
@@ -109,6 +112,29 @@ static unsigned run_all(const struct suite *s, struct run *runs, size_t n)
 	return failed;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)type, (void)at;
+	return remove(path);
+}
+
+/* In a folder that goes whatever the cases leave in it: those that fail tidy nothing up. */
+static unsigned run_in_folder(const struct suite *s, struct run *runs, size_t n)
+{
+	char folder[64];
+	unsigned failed;
+
+	(void)snprintf(folder, sizeof(folder), "%s/huidu-attack-XXXXXX", scratch_base());
+	if (mkdtemp(folder) == NULL || setenv(SCRATCH_ENV, folder, 1) != 0) {
+		perror(folder);
+		return (unsigned)n;
+	}
+	failed = run_all(s, runs, n);
+	if (nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+		perror(folder);
+	return failed;
+}
+
 static bool wanted(const char *name, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -143,7 +169,7 @@ int suite_main(const struct suite *s, int argc, char **argv)
 			if (wanted(a->name, argc, argv))
 				runs[n++].attack = a;
 		}
-	failed = run_all(s, runs, n);
+	failed = run_in_folder(s, runs, n);
 	(void)printf("%zu passed, %u failed\n", n - failed, failed);
 	return failed > 0;
 }

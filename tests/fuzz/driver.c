@@ -166,9 +166,9 @@ int main(int argc, char **argv)
 	read_corpus(argv[1]);
 	printf("%zu inputs, seed %llu\n", n_corpus, (unsigned long long)seed);
 	(void)fflush(stdout);
-	end = now_ms() + 1000 * seconds;
 	for (size_t i = 0; i < n_corpus; i++)
 		run(corpus[i].p, corpus[i].n);
+	end = now_ms() + 1000 * seconds;
 	for (; n_corpus > 0 && now_ms() < end; tried++)
 		mutate(&r);
 	printf("%llu damaged\n", (unsigned long long)tried);

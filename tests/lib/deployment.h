@@ -13,6 +13,9 @@
 #include "server/service/report.h"
 
 #define DEPLOYMENT_PEOPLE 5
+extern const char *const deployment_person[DEPLOYMENT_PEOPLE];
+/* Ends the program with a line, unless err is 0. */
+void deployment_must(int err, const char *what, const char *detail);
 
 struct deployment {
 	char dir[64];

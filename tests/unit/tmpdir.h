@@ -9,13 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/scratch.h"
+
 static char tmpdir[64];
 
 static inline int tmpdir_make(void **state)
 {
 	(void)state;
-	(void)snprintf(tmpdir, sizeof(tmpdir), "%s/huidu-test-XXXXXX",
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	(void)snprintf(tmpdir, sizeof(tmpdir), "%s/huidu-test-XXXXXX", scratch_base());
 	return mkdtemp(tmpdir) == NULL ? -1 : 0;
 }
 
