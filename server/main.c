@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "server/base/clock.h"
 #include "server/base/log.h"
@@ -60,15 +59,12 @@ static int open_root(struct parts *p)
 /* Forked before there is a thread or a socket. */
 static int open_signer(struct parts *p)
 {
-	char *ledger = mem_printf("%s/ledger", p->config.data);
+	/* Beside the keys, not beside the store: a backup of one is no backup of the other. */
+	char *ledger = mem_printf("%s/ledger", p->config.online);
 	struct signer_config config = {
 		.online_dir = p->config.online, .ledger_path = ledger, .root = p->root->envelope
 	};
-	int err;
-
-	/* What is wrong with the folder, the ledger's opening says. */
-	(void)mkdir(p->config.data, 0700);
-	err = signer_start(&config, &p->signer, p->error);
+	int err = signer_start(&config, &p->signer, p->error);
 
 	free(ledger);
 	return err;

@@ -24,7 +24,7 @@ const struct command commands[] = {
 		"huiductl build sign alice.env --key bob.release.pem -o both.env",
 		cmd_build_sign, ARG(PRODUCT) | ARG(BUILD) | ARG(COUNTER) | ARG(ROLLBACK_INDEX) |
 		ARG(RELEASE) | ARG(ROLLBACK_FROM) | ARG(RENEW) | ARG(KEY) | ARG(OUT), 1, MANY },
-	{ "build", "renew", NULL, "BUILD", "sign what is published again, before it expires",
+	{ "build", "renew", NULL, "BUILD", "sign a build anew before it expires",
 		"huiductl build renew 2.4.1 --product phone-a",
 		cmd_build_renew, ARG(PRODUCT) | ARG(KEY) | ARG(OUT) | ARG(YES), 1, 1 },
 	{ "build", "list", NULL, "", "the builds that were published",

@@ -85,20 +85,29 @@ bool append_is_signed(const struct control *c)
 	return c->checkpoint.len > 0 && c->ledger_size == c->state.log.size;
 }
 
-int append_follow(struct control *c)
+/* `*signer` is what the signer says to the rest of the log. */
+static int follow(struct control *c, int *signer)
 {
 	struct store_txn t;
-	int err, signer = 0;
+	int err;
 
+	*signer = 0;
 	store_begin(c->server->store, &t, false);
 	err = fold(c, &t);
-	while (err == 0 && signer == 0 && !append_is_signed(c))
-		signer = sign_chunk(c, &t);
+	while (err == 0 && *signer == 0 && !append_is_signed(c))
+		*signer = sign_chunk(c, &t);
 	store_abort(&t);
-	if (signer != 0)
+	if (*signer != 0)
 		log_error("log: entry %llu on: the signer does not take it: %s",
-			(unsigned long long)c->ledger_size, err_str(signer));
+			(unsigned long long)c->ledger_size, err_str(*signer));
 	return err;
+}
+
+int append_follow(struct control *c)
+{
+	int signer;
+
+	return follow(c, &signer);
 }
 
 /* ---- start ---- */
@@ -164,6 +173,22 @@ static void try_store(struct control *c, uint64_t now_ms)
 		log_warn("store: nothing can be written; offers end when they were to");
 }
 
+/* What a power failure kept from the ledger is little; an old copy of it lacks more than it can take. */
+static int catch_up(struct control *c, char *error)
+{
+	int signer, err = follow(c, &signer);
+
+	if (err != 0 || signer == 0 || signer == ERR_CLOCK)
+		return err;
+	if (signer > -1000) /* an errno: its disk, not its memory */
+		return signer;
+	(void)snprintf(error, ERROR_MAX,
+		"log: the signer's ledger ends with entry %llu, the store has %llu, and it does not "
+		"take the rest: an old copy of it was put back; put the newest one back",
+		(unsigned long long)c->ledger_size, (unsigned long long)c->state.log.size);
+	return ERR_FLOOR;
+}
+
 int append_open(struct control *c, struct bytes root, uint64_t now_ms, char *error)
 {
 	struct store_txn t;
@@ -178,7 +203,7 @@ int append_open(struct control *c, struct bytes root, uint64_t now_ms, char *err
 	if (err == 0 && c->state.log.size == 0)
 		err = append_envelope(c, root, now_ms);
 	else if (err == 0)
-		err = append_follow(c);
+		err = catch_up(c, error);
 	if (err == 0)
 		try_store(c, now_ms);
 	return err;

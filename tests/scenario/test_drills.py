@@ -199,12 +199,13 @@ def roll_out(server, build):
 
 
 def test_backup_restored(make):  # noqa: F811
-    """Of the store alone: refused.  With its ledger: phones and people see it; then other keys."""
+    """Of the data alone: refused.  With its ledger: phones and people see it; then other keys."""
     drill = Drill(make('--person', 'alice', '--demo'))
     server, data = drill.server, drill.server.folder / 'data'
     drill.phone()
     server.stop()
     shutil.copytree(data, drill.top / 'yesterday')
+    ledger = (server.folder / 'online/ledger').read_bytes()
     server.start()
     roll_out(server, '1.0')
     drill.phone_installs('1.0')
@@ -212,13 +213,13 @@ def test_backup_restored(make):  # noqa: F811
     server.stop()
     shutil.copytree(data, drill.top / 'today')
 
-    shutil.rmtree(data / 'store')
-    shutil.copytree(drill.top / 'yesterday/store', data / 'store')
+    shutil.rmtree(data)
+    shutil.copytree(drill.top / 'yesterday', data)
     done = subprocess.run([BUILD / 'server/huidud', '-c', 'huidud.yaml'], cwd=server.folder,
                           capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode != 0 and 'a backup was restored' in done.stderr
-    shutil.rmtree(data / 'store')
-    shutil.copytree(drill.top / 'today/store', data / 'store')
+    shutil.rmtree(data)
+    shutil.copytree(drill.top / 'today', data)
     server.start()
     server.must('log', 'verify')
     drill.phone()
@@ -226,6 +227,7 @@ def test_backup_restored(make):  # noqa: F811
     server.stop()
     shutil.rmtree(data)
     shutil.copytree(drill.top / 'yesterday', data)
+    (server.folder / 'online/ledger').write_bytes(ledger)
     server.start()
     seen = server.ctl('log', 'verify')
     assert seen.returncode != 0 and 'shorter than the one this machine saw' in seen.stderr
