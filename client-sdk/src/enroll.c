@@ -76,6 +76,8 @@ static int take_id(huidu_t *h, const Pb__EnrollReply *r)
 	memcpy(next->report_key, r->report_key.data, SHA256_LEN);
 	next->ring = r->has_ring ? (uint8_t)r->ring : HUIDU_STABLE;
 	next->ring_why = r->has_ring_why ? (uint8_t)r->ring_why : 0;
+	if (r->has_last_seq)
+		events_go_on(next, r->last_seq);
 	/* Another id is another bucket, and has no seat. */
 	next->held = 0;
 	next->grant_expires_s = 0;

@@ -61,6 +61,20 @@ bool events_waiting(const struct state *s, uint32_t seq)
 	return false;
 }
 
+void events_go_on(struct state *next, uint32_t taken)
+{
+	uint32_t first = next->n_events > 0 ? next->events[0].seq : next->last_seq + 1;
+
+	/* Half of all numbers are more than a device has events in its life. */
+	if (first > taken || taken > UINT32_MAX / 2)
+		return;
+	for (uint32_t i = 0; i < next->n_events; i++)
+		next->events[i].seq += taken;
+	if (next->candidate.installing_seq != 0)
+		next->candidate.installing_seq += taken;
+	next->last_seq += taken;
+}
+
 bool events_urgent(const struct state *s)
 {
 	for (uint32_t i = 0; i < s->n_events; i++)

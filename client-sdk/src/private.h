@@ -311,6 +311,8 @@ WARN_UNUSED int events_done(huidu_t *h, int status, struct bytes body);
 /* Forgets what the last request held. */
 WARN_UNUSED int events_taken(huidu_t *h);
 bool events_waiting(const struct state *s, uint32_t seq);
+/* The server has taken events up to this number, of which this device may know nothing: ours follow. */
+void events_go_on(struct state *next, uint32_t taken);
 bool events_urgent(const struct state *s);
 
 /* crypto_default.c */

@@ -120,6 +120,7 @@ static void run(struct job *job, struct writer *w)
 	struct device d;
 
 	e->is_new = false;
+	e->last_seq = 0;
 	if (!device_of_key(&w->txn, e->key_hash, e->id)) {
 		if (e->let_in)
 			enrol_new(e, w);
@@ -130,6 +131,7 @@ static void run(struct job *job, struct writer *w)
 	if (!device_get(&w->txn, e->id, &d) || d.product != e->product)
 		job->err = w->txn.err != 0 ? w->txn.err : ERR_WRONG_PRODUCT;
 	e->ring = d.ring;
+	e->last_seq = d.last_seq;
 }
 
 /* ---- before ---- */
@@ -307,6 +309,8 @@ int enrol_reply(
 		e->wish < e->ring ? PB__RING_WHY__RING_WHY_WAITING : PB__RING_WHY__RING_WHY_OPEN;
 	answer.has_next_poll_s = 1;
 	answer.next_poll_s = 1; /* the first poll tells the rest */
+	answer.has_last_seq = e->last_seq > 0;
+	answer.last_seq = e->last_seq;
 	if (err == 0)
 		err = write_reply(&answer, reply, reply_len);
 	crypto_wipe(key, sizeof(key));

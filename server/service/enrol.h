@@ -32,6 +32,7 @@ struct enrol {
 	/* Results of the job. */
 	uint8_t id[ID_LEN];
 	enum ring ring;
+	uint32_t last_seq;
 	bool is_new;
 };
 

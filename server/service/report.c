@@ -45,7 +45,7 @@ static void count_in_stage(struct report *r, struct writer *w, struct stage *sta
 	int stream = kinds[e->kind].stream + e->symptom;
 	struct evidence_device d;
 
-	if (stratum == NULL || kinds[e->kind].stream < 0 ||
+	if (stratum == NULL || kinds[e->kind].stream < 0 || e->symptom >= SYMPTOMS ||
 		(kinds[e->kind].is_outcome && stratum->build != e->build))
 		return;
 	if (!arm_get(&w->txn, stage->key, r->id, &d))
@@ -163,8 +163,9 @@ static void take_in(const struct request *r, const Pb__Event *e, struct report_e
 	};
 	if (e->has_signature)
 		memcpy(out->signature, e->signature.data, SIGNATURE_LEN);
+	/* One that is not known here is counted nowhere; the rest of the report is. */
 	if (e->kind == PB__EVENT_KIND__EVENT_SYMPTOM && e->has_code)
-		out->symptom = (uint8_t)e->code;
+		out->symptom = (uint8_t)(e->code < SYMPTOMS ? e->code : SYMPTOMS);
 }
 
 int report_of(struct desk *d, const struct request *r, uint64_t now_ms, struct report *out)
@@ -185,9 +186,7 @@ int report_of(struct desk *d, const struct request *r, uint64_t now_ms, struct r
 	for (size_t i = 0; i < m->n_events; i++) {
 		const Pb__Event *e = m->events[i];
 		if ((size_t)e->kind >= KINDS || !kinds[e->kind].known ||
-			(e->has_signature && e->signature.len != SHA256_LEN) ||
-			(e->kind == PB__EVENT_KIND__EVENT_SYMPTOM && e->has_code &&
-				e->code >= SYMPTOMS))
+			(e->has_signature && e->signature.len != SHA256_LEN))
 			return ERR_BAD_RANGE;
 		take_in(r, e, &out->events[i]);
 	}

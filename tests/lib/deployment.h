@@ -76,6 +76,7 @@ struct test_device {
 	char build_id[64];
 	uint64_t release_counter;
 	uint32_t seq;
+	uint32_t symptom; /* code of those it reports */
 	enum ring wish, ring;
 	enum answer answer;
 	uint64_t snapshot_version, log_size, root_version; /* root_version 0: 1 */

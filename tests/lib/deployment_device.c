@@ -46,6 +46,8 @@ static int finish_enrol(struct deployment *d, struct test_device *t, struct enro
 	memcpy(t->report_key, m->report_key.data, SHA256_LEN);
 	t->ring = (enum ring)m->ring;
 	t->epoch = m->epoch;
+	if (m->last_seq > t->seq)
+		t->seq = m->last_seq;
 	return 0;
 }
 
@@ -219,6 +221,8 @@ int device_report(struct deployment *d, struct test_device *t, const char *build
 		event[i] = (Pb__Event)PB__EVENT__INIT;
 		event[i].kind = kinds[i];
 		event[i].build_id = build_id;
+		event[i].has_code = kinds[i] == PB__EVENT_KIND__EVENT_SYMPTOM;
+		event[i].code = t->symptom;
 		list[i] = &event[i];
 	}
 	m.first_seq = t->seq + 1;

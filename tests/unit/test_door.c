@@ -238,6 +238,52 @@ static void test_bad_makers(void **state)
 	assert_non_null(strstr(error, "nowhere: No such file"));
 }
 
+/* ---- numbers of events ---- */
+
+/* A phone that lost its memory and kept its key goes on where the server is, and is heard. */
+static void test_numbers_go_on(void **state)
+{
+	static const Pb__EventKind two[] = { PB__EVENT_KIND__EVENT_ALIVE,
+		PB__EVENT_KIND__EVENT_ALIVE };
+	struct test_device t;
+	uint64_t alive;
+
+	(void)state;
+	open_with("open");
+	assert_int_equal(device_enrol(&d, &t, "phone-a", RING_STABLE), 0);
+	assert_int_equal(t.seq, 0);
+	assert_int_equal(device_report(&d, &t, "factory", two, 2), 0);
+	t.seq = 0;
+	assert_int_equal(device_apply(&d, &t), 0);
+	assert_int_equal(t.seq, 2);
+	alive = metric_get(METRIC_EVENT_ALIVE);
+	assert_int_equal(device_report(&d, &t, "factory", two, 1), 0);
+	assert_int_equal(metric_get(METRIC_EVENT_ALIVE) - alive, 1);
+	device_forget(&t);
+	deployment_close(&d);
+}
+
+/* A newer phone's symptom is nothing to us, and takes nothing else with it. */
+static void test_unknown_symptom(void **state)
+{
+	static const Pb__EventKind kinds[] = { PB__EVENT_KIND__EVENT_SYMPTOM,
+		PB__EVENT_KIND__EVENT_ALIVE };
+	static const uint32_t codes[] = { 0, SYMPTOMS - 1, SYMPTOMS, 255, 256, UINT32_MAX };
+	struct test_device t;
+
+	(void)state;
+	open_with("open");
+	assert_int_equal(device_enrol(&d, &t, "phone-a", RING_STABLE), 0);
+	for (size_t i = 0; i < COUNT(codes); i++) {
+		uint64_t alive = metric_get(METRIC_EVENT_ALIVE);
+		t.symptom = codes[i];
+		assert_int_equal(device_report(&d, &t, "factory", kinds, 2), 0);
+		assert_int_equal(metric_get(METRIC_EVENT_ALIVE) - alive, 1);
+	}
+	device_forget(&t);
+	deployment_close(&d);
+}
+
 /* ---- closed, and floods ---- */
 
 static void test_closed(void **state)
@@ -527,6 +573,8 @@ int main(void)
 		IN_TMPDIR(test_bad_tokens),
 		IN_TMPDIR(test_vouchers),
 		IN_TMPDIR(test_bad_makers),
+		cmocka_unit_test(test_numbers_go_on),
+		cmocka_unit_test(test_unknown_symptom),
 		cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_flood_at_a_closed_door),

@@ -224,6 +224,47 @@ static void consent(void **state)
 	assert_int_equal(s->enrolments, 2);
 }
 
+/* ---- known from before ---- */
+
+static uint32_t taken_before;
+
+static void give_last_seq(struct honest *s, Pb__EnrollReply *r)
+{
+	r->has_last_seq = r->has_device_id;
+	r->last_seq = taken_before;
+	if (r->has_last_seq)
+		s->last_seq = taken_before;
+}
+
+/*
+ * A phone that lost its memory but not its key: what it noted before it enrolled again follows what the
+ * server has.  A number beyond what a device could ever have reached is not believed.
+ */
+static void numbers_go_on(void **state)
+{
+	static const struct {
+		uint32_t taken,
+			first; /* number of the first event sent; 0: the server takes none */
+	} cases[] = { { 0, 1 }, { 1, 2 }, { 2, 3 }, { 3, 4 }, { 90, 91 },
+		{ UINT32_MAX / 2, UINT32_MAX / 2 + 1 }, { UINT32_MAX / 2 + 1, 0 },
+		{ UINT32_MAX, 0 } };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(phone_set_up(state), 0);
+		struct phone *p = *state;
+		struct honest *s = p->server;
+		s->edit_enrol = give_last_seq;
+		taken_before = cases[i].taken;
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(huidu_report(p->h, HUIDU_EVENT_ALIVE, NULL, 0), 0);
+		phone_run(p, DAY);
+		assert_int_equal(phone_status(p).unsent, 0);
+		assert_int_equal(s->n_events, cases[i].first > 0 ? 3 : 0);
+		assert_int_equal(s->events[0].seq, cases[i].first);
+		assert_int_equal(phone_tear_down(state), 0);
+	}
+}
+
 static uint8_t voucher[64] = { 1, 2, 3, 64 };
 static uint8_t attested[32];
 static size_t attestation_len;
@@ -341,6 +382,7 @@ int main(void)
 		ON_PHONE(unknown_for_ever),
 		ON_PHONE(unknown_with_candidate),
 		ON_PHONE(consent),
+		cmocka_unit_test(numbers_go_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
