@@ -9,7 +9,8 @@
 #include "proto/err.h"
 #include "proto/trust.pb-c.h"
 
-#define LADDER_STEPS_MAX 32u
+#define LADDER_STEPS_MAX  32u
+#define LADDER_OFFERS_MAX 8u /* in one directive */
 
 /* SHA-256("huidu/seed/v1\0" || log root at the proposal || SHA-256 of the Targets envelope) */
 WARN_UNUSED int ladder_seed(const uint8_t log_root[SHA256_LEN],

@@ -5,6 +5,8 @@
  */
 #include "client-sdk/src/private.h"
 
+#include "proto/ladder.h"
+
 #define SPEC_VERSION 1u
 
 static const struct role {
@@ -215,6 +217,8 @@ static int check_director(struct chain *c, const struct pin pins[RINGS])
 		return err;
 	if (d->version != pins[ring].version || d->ring != ring)
 		return ERR_MISMATCH;
+	if (d->n_offers > LADDER_OFFERS_MAX)
+		return ERR_REPEATED_FIELD;
 	see_expiry(c, d->expires);
 	if (d->expires < c->files_expire_s)
 		c->files_expire_s = d->expires;

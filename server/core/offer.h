@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 #include "proto/bytes.h"
+#include "proto/ladder.h"
 #include "server/core/evidence.h"
 
-#define OFFERS_MAX 8u /* in one directive */
+#define OFFERS_MAX LADDER_OFFERS_MAX
 
 /* Numbers are those of device.proto. */
 enum answer {

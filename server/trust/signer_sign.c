@@ -2,6 +2,7 @@
 /* What the online keys sign: each kind is read, and checked as far as the signer can know better. */
 #include <stdio.h>
 
+#include "proto/ladder.h"
 #include "server/base/log.h"
 #include "server/trust/signer_proc.h"
 
@@ -42,7 +43,8 @@ static int check_director(struct proc *p, struct bytes payload, struct subject *
 
 	if (d == NULL)
 		return err;
-	if (d->ring > 3 || !name_ok(d->product) || !within(p, d->expires, DIRECTOR_S))
+	if (d->ring > 3 || d->n_offers > LADDER_OFFERS_MAX || !name_ok(d->product) ||
+		!within(p, d->expires, DIRECTOR_S))
 		return ERR_BAD_RANGE;
 	s->repository = d->repository;
 	s->version = d->version;

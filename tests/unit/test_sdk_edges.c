@@ -10,6 +10,7 @@
 
 #include "client-sdk/src/state.h"
 #include "proto/err.h"
+#include "proto/ladder.h"
 
 #define DAY_MS 86400000ull
 #define LONG64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -119,6 +120,41 @@ static void short_hash(void **state)
 	phone_poll(p);
 	assert_int_equal(phone_status(p).last_error, ERR_MISMATCH);
 	assert_string_equal(phone_status(p).build_id, "");
+	believes_the_honest(p);
+}
+
+static unsigned offers;
+
+static void many_offers(struct honest *s, enum envelope_type type, void *message)
+{
+	static Pb__Offer *list[LADDER_OFFERS_MAX + 1];
+	Pb__Director *d = message;
+
+	(void)s;
+	if (type != ENVELOPE_DIRECTOR || d->n_offers == 0)
+		return;
+	for (unsigned i = 0; i < offers; i++)
+		list[i] = d->offers[0];
+	d->offers = list;
+	d->n_offers = offers;
+}
+
+static void as_many_offers_as_may_be(void **state)
+{
+	struct phone *p = *state;
+
+	phone_settle(p);
+	p->server->edit = many_offers;
+	offers = LADDER_OFFERS_MAX + 1;
+	offer(p->server);
+	phone_poll(p);
+	assert_int_equal(phone_status(p).last_error, ERR_REPEATED_FIELD);
+	assert_string_equal(phone_status(p).build_id, "");
+	offers--;
+	honest_publish(p->server);
+	phone_poll(p);
+	assert_int_equal(phone_status(p).last_error, 0);
+	assert_string_equal(phone_status(p).build_id, "b2");
 	believes_the_honest(p);
 }
 
@@ -412,6 +448,7 @@ int main(void)
 		ON_PHONE(odd_names),
 		ON_PHONE(seeds),
 		ON_PHONE(short_hash),
+		ON_PHONE(as_many_offers_as_may_be),
 		ON_PHONE(without_payload),
 		ON_PHONE(other_file),
 		ON_PHONE(halted_names),
