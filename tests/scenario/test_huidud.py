@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -212,15 +213,21 @@ def test_busy_port(deployment, which):
     assert f'127.0.0.1:{port}: Address already in use' in done.stderr
 
 
-def test_second_server_on_one_socket(deployment):
-    deployment.start()
+@pytest.mark.parametrize('shared, want', (('keys', 'ledger: another huidud has it open'),
+                                          ('socket', 'admin.sock')))
+def test_second_server(deployment, shared, want):
     other = free_port(), free_port()
-    deployment.edit({f'127.0.0.1:{deployment.port}': f'127.0.0.1:{other[0]}',
-                     f'127.0.0.1:{deployment.metrics_port}': f'127.0.0.1:{other[1]}',
-                     'data: data': 'data: data2'})
+    changes = {f'127.0.0.1:{deployment.port}': f'127.0.0.1:{other[0]}',
+               f'127.0.0.1:{deployment.metrics_port}': f'127.0.0.1:{other[1]}',
+               'data: data': 'data: data2'}
+    if shared == 'socket':
+        shutil.copytree(deployment.folder / 'online', deployment.folder / 'online2')
+        changes['online: online'] = 'online: online2'
+    deployment.start()
+    deployment.edit(changes)
     done = subprocess.run([HUIDUD, '-c', deployment.config], capture_output=True, text=True,
                           timeout=LIMIT_S)
-    assert done.returncode == 2 and 'admin.sock' in done.stderr
+    assert done.returncode == 2 and want in done.stderr
 
 
 # ---- bad requests: nothing stored, counted, connection closed
