@@ -99,10 +99,10 @@ static int pae(const char *type, struct bytes body, struct arena *a, struct byte
 	return 0;
 }
 
-static bool role_has(const Pb__Role *role, const uint8_t keyid[SHA256_LEN])
+bool envelope_lists(const ProtobufCBinaryData *keyids, size_t n, struct bytes keyid)
 {
-	for (size_t i = 0; i < role->n_keyids; i++)
-		if (bytes_eq(wire_bytes(role->keyids[i]), bytes_of(keyid, SHA256_LEN)))
+	for (size_t i = 0; i < n; i++)
+		if (bytes_eq(wire_bytes(keyids[i]), keyid))
 			return true;
 	return false;
 }
@@ -141,7 +141,8 @@ static int count(const struct crypto *c, const Pb__Envelope *e, const Pb__Root *
 			err = claimed(e, keyid, &s);
 		if (err != 0)
 			return err;
-		if (s == NULL || s->sig.len != SIG_LEN || !role_has(role, keyid))
+		if (s == NULL || s->sig.len != SIG_LEN ||
+			!envelope_lists(role->keyids, role->n_keyids, bytes_of(keyid, SHA256_LEN)))
 			continue;
 		for (unsigned k = 0; k < who->n; k++)
 			again |= bytes_eq(wire_bytes(root->keys[who->key[k]]->public_key),

@@ -73,5 +73,7 @@ WARN_UNUSED int envelope_sign(struct bytes in, const struct crypto_key *key,
 WARN_UNUSED int envelope_merge(
 	struct bytes into, struct bytes from, struct arena *a, struct bytes *out);
 
+/* True when the key id is one of a list, as roles and grants have them. */
+bool envelope_lists(const ProtobufCBinaryData *keyids, size_t n, struct bytes keyid);
 /* SHA-256 of the serialized Key. */
 WARN_UNUSED int envelope_keyid(const struct crypto *c, const Pb__Key *key, uint8_t out[SHA256_LEN]);

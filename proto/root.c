@@ -169,13 +169,9 @@ const Pb__Key *root_key(const struct crypto *c, const Pb__Root *root, struct byt
 
 static bool has_all(const Pb__Role *of, const Pb__Role *in)
 {
-	for (size_t i = 0; i < of->n_keyids; i++) {
-		bool found = false;
-		for (size_t k = 0; k < in->n_keyids; k++)
-			found |= bytes_eq(wire_bytes(of->keyids[i]), wire_bytes(in->keyids[k]));
-		if (!found)
+	for (size_t i = 0; i < of->n_keyids; i++)
+		if (!envelope_lists(in->keyids, in->n_keyids, wire_bytes(of->keyids[i])))
 			return false;
-	}
 	return true;
 }
 

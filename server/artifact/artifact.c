@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/crypto.h"
+#include "server/base/file.h"
 #include "server/base/mem.h"
 
 struct artifacts {
@@ -138,16 +139,10 @@ static int upload_write(struct artifacts *a, struct bytes piece)
 {
 	int err = crypto_hash_add(a->upload.hash, piece.p, piece.n);
 
-	while (err == 0 && piece.n > 0) {
-		ssize_t n = write(a->upload.fd, piece.p, piece.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		piece.p += n;
-		piece.n -= (size_t)n;
-		a->upload.at += (uint64_t)n;
-	}
+	if (err == 0)
+		err = file_write_at(a->upload.fd, a->upload.at, piece);
+	if (err == 0)
+		a->upload.at += piece.n;
 	return err;
 }
 

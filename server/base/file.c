@@ -34,18 +34,26 @@ int file_read(const char *path, size_t max, struct buf *out)
 	return err;
 }
 
-static int write_all(int fd, struct bytes data)
+int file_write_at(int fd, uint64_t at, struct bytes data)
 {
 	while (data.n > 0) {
-		ssize_t n = write(fd, data.p, data.n);
+		ssize_t n = pwrite(fd, data.p, data.n, (off_t)at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
 		data.p += n;
 		data.n -= (size_t)n;
+		at += (uint64_t)n;
 	}
-	return fsync(fd) == 0 ? 0 : -errno;
+	return 0;
+}
+
+static int write_all(int fd, struct bytes data)
+{
+	int err = file_write_at(fd, 0, data);
+
+	return err == 0 && fsync(fd) != 0 ? -errno : err;
 }
 
 int file_create(const char *path, struct bytes data, unsigned mode)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files, whole.  Errors are -errno. */
+/* Small files, whole, and pieces of large ones.  Errors are -errno. */
 #pragma once
 
 #include "proto/err.h"
@@ -11,3 +11,5 @@ WARN_UNUSED int file_read(const char *path, size_t max, struct buf *out);
 WARN_UNUSED int file_create(const char *path, struct bytes data, unsigned mode);
 /* The file is as it was or as given, whatever happens; on disk on return. */
 WARN_UNUSED int file_replace(const char *path, struct bytes data, unsigned mode);
+/* All of it, or an error; not synced.  The descriptor's own position stays where it is. */
+WARN_UNUSED int file_write_at(int fd, uint64_t at, struct bytes data);

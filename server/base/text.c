@@ -129,3 +129,8 @@ const char *text_nearest(const char *s, const char *const *words)
 	}
 	return best;
 }
+
+bool text_same(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}

@@ -15,6 +15,8 @@ bool text_size(const char *s, uint64_t *bytes);
 /* All of `s` is a whole decimal number. */
 bool text_u64(const char *s, uint64_t *out);
 
+/* The same word; NULL is none. */
+bool text_same(const char *a, const char *b);
 /*
  * The entry of `words` (NULL at the end) that `s` most likely meant, or NULL when none is within
  * two typing errors.

@@ -30,13 +30,6 @@ struct audit_rollout *audit_rollout(const struct audit *a, struct bytes id)
 	return NULL;
 }
 
-const char *audit_release(const struct audit *a, struct bytes rollout_id)
-{
-	const struct audit_rollout *r = audit_rollout(a, rollout_id);
-
-	return r != NULL ? r->release : NULL;
-}
-
 /* ---- what is no command ---- */
 
 static int check_online(struct audit *a, const struct one *o, enum envelope_type type)

@@ -41,6 +41,3 @@ WARN_UNUSED int audit_add(struct audit *a, struct bytes entry, char error[AUDIT_
  */
 WARN_UNUSED int audit_end(
 	struct audit *a, struct bytes note, struct checkpoint *out, char error[AUDIT_ERROR_MAX]);
-
-/* The release of a rollout that was proposed in the log; NULL when there is none. */
-const char *audit_release(const struct audit *a, struct bytes rollout_id);

@@ -167,11 +167,6 @@ struct shown command_page(const struct command *c)
 	return out;
 }
 
-static bool same(const char *a, const char *b)
-{
-	return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
 static const char *nearest_word(const char *word)
 {
 	const char *known[2 * COMMANDS + 1];
@@ -192,7 +187,7 @@ static const char *nearest_verb(const char *noun, const char *verb)
 	size_t n = 0;
 
 	for (size_t i = 0; i < COMMANDS; i++)
-		if (same(commands[i].noun, noun))
+		if (text_same(commands[i].noun, noun))
 			known[n++] = commands[i].verb;
 	known[n] = NULL;
 	return text_nearest(verb, known);
@@ -201,7 +196,7 @@ static const char *nearest_verb(const char *noun, const char *verb)
 bool command_is_noun(const char *word)
 {
 	for (size_t i = 0; i < COMMANDS; i++)
-		if (same(commands[i].noun, word))
+		if (text_same(commands[i].noun, word))
 			return true;
 	return false;
 }
@@ -211,7 +206,7 @@ static void list_verbs(const char *noun, char error[ARGS_ERR_MAX])
 	size_t n = (size_t)snprintf(error, ARGS_ERR_MAX, "'%s' needs a verb:", noun);
 
 	for (size_t i = 0; i < COMMANDS && n < ARGS_ERR_MAX; i++)
-		if (same(commands[i].noun, noun))
+		if (text_same(commands[i].noun, noun))
 			n += (size_t)snprintf(error + n, ARGS_ERR_MAX - n, " %s", commands[i].verb);
 }
 
@@ -244,8 +239,9 @@ const struct command *command_find(
 
 	for (size_t i = 0; i < COMMANDS; i++) {
 		const struct command *c = &commands[i];
-		bool whole = same(c->noun, first) && same(c->verb, second);
-		if (!whole && !same(c->alias, first) && !(same(c->noun, first) && c->verb == NULL))
+		bool whole = text_same(c->noun, first) && text_same(c->verb, second);
+		if (!whole && !text_same(c->alias, first) &&
+			!(text_same(c->noun, first) && c->verb == NULL))
 			continue;
 		*used = whole ? 2 : 1;
 		return c;

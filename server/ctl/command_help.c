@@ -2,6 +2,7 @@
 /* The help, from the table of commands: all on one screen, a noun's verbs, a command's page. */
 #include <stdio.h>
 
+#include "server/base/text.h"
 #include "server/ctl/command.h"
 
 #define WIDTH 80u
@@ -33,11 +34,6 @@ static const struct topic {
 };
 #define TOPICS (sizeof(topics) / sizeof(topics[0]))
 
-static bool same(const char *a, const char *b)
-{
-	return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
 static void list_one(struct buf *out, const struct command *c)
 {
 	struct shown name;
@@ -64,7 +60,7 @@ static void list_noun(struct buf *out, const char *noun)
 	buf_printf(out, "  %-*s", (int)LEFT - 2, noun);
 	for (const struct command *c = commands; c->noun != NULL; c++) {
 		const char *word = c->verb != NULL ? c->verb : c->help;
-		if (!same(c->noun, noun))
+		if (!text_same(c->noun, noun))
 			continue;
 		if (at > LEFT && at + 2 + strlen(word) > WIDTH) {
 			buf_printf(out, "\n%*s", (int)LEFT, "");
@@ -101,7 +97,7 @@ void command_help_noun(struct buf *out, const struct term *t, const char *noun)
 	put(out, t, STYLE_BOLD, "huiductl %s", noun);
 	buf_str(out, "\n\n");
 	for (const struct command *c = commands; c->noun != NULL; c++)
-		if (same(c->noun, noun))
+		if (text_same(c->noun, noun))
 			list_one(out, c);
 	buf_printf(out, "\nNext: huiductl help %s VERB\n", noun);
 }

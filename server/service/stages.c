@@ -25,14 +25,6 @@ struct stage *stages_find(const struct stages *s, struct stage_key key)
 	return NULL;
 }
 
-struct stage *stages_in_slot(const struct stages *s, size_t line, enum ring ring, unsigned slot)
-{
-	for (struct stage *g = s->list; g != NULL; g = g->next)
-		if (g->line == line && g->ring == ring && g->slot == slot)
-			return g;
-	return NULL;
-}
-
 struct stratum *stage_stratum(struct stage *s, uint16_t product)
 {
 	for (size_t i = 0; i < s->n_strata; i++)

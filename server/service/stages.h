@@ -53,8 +53,6 @@ struct stages {
 };
 
 struct stage *stages_find(const struct stages *s, struct stage_key key);
-/* The stage that follows devices of this line and ring in this slot. */
-struct stage *stages_in_slot(const struct stages *s, size_t line, enum ring ring, unsigned slot);
 struct stratum *stage_stratum(struct stage *s, uint16_t product);
 
 /* Takes the stage; reads its evidence, or starts it, as of `now_ms`. */

@@ -21,14 +21,6 @@ static const unsigned kinds[AUTHORITY__COUNT] = {
 	[AUTHORITY_CONFIRM] = RELEASE | APPROVER,
 };
 
-static bool lists_key(const ProtobufCBinaryData *list, size_t n, struct bytes keyid)
-{
-	for (size_t i = 0; i < n; i++)
-		if (bytes_eq(wire_bytes(list[i]), keyid))
-			return true;
-	return false;
-}
-
 static bool is_for_product(const Pb__AdminRole *a, const char *product)
 {
 	bool found = product == NULL || a->n_products == 0;
@@ -54,8 +46,9 @@ static bool old_grants(const Pb__Root *root, struct bytes keyid, unsigned kind)
 {
 	const Pb__Role *t = root->targets, *a = root->approver;
 
-	return ((kind & (RELEASE | TESTER)) != 0 && lists_key(t->keyids, t->n_keyids, keyid)) ||
-		((kind & APPROVER) != 0 && lists_key(a->keyids, a->n_keyids, keyid));
+	return ((kind & (RELEASE | TESTER)) != 0 &&
+		       envelope_lists(t->keyids, t->n_keyids, keyid)) ||
+		((kind & APPROVER) != 0 && envelope_lists(a->keyids, a->n_keyids, keyid));
 }
 
 /* One AdminRole alone must grant all three: the kind, the product (NULL: any) and the ring. */
@@ -66,7 +59,7 @@ static bool grants(
 		return old_grants(root, keyid, kind);
 	for (size_t i = 0; i < root->n_admins; i++) {
 		const Pb__AdminRole *a = root->admins[i];
-		if ((kind & 1u << a->kind) != 0 && lists_key(a->keyids, a->n_keyids, keyid) &&
+		if ((kind & 1u << a->kind) != 0 && envelope_lists(a->keyids, a->n_keyids, keyid) &&
 			is_for_product(a, product) && is_for_ring(a, ring))
 			return true;
 	}
@@ -159,7 +152,7 @@ struct list {
 static int add_all(struct list *l, const ProtobufCBinaryData *keyids, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (lists_key(l->room, l->n, wire_bytes(keyids[i])))
+		if (envelope_lists(l->room, l->n, wire_bytes(keyids[i])))
 			continue;
 		if (l->n == l->max)
 			return ERR_NO_ROOM;

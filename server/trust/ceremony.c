@@ -8,6 +8,7 @@
 #include "server/base/file.h"
 #include "server/base/mem.h"
 #include "server/trust/draft.h"
+#include "server/trust/epochs.h"
 
 #define ARENA_BYTES (128u * 1024u)
 

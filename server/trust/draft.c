@@ -43,14 +43,6 @@ static int list_add(struct draft *d, ProtobufCBinaryData **list, size_t *n, cons
 	return 0;
 }
 
-static bool list_has(const ProtobufCBinaryData *list, size_t n, const uint8_t *id)
-{
-	for (size_t i = 0; i < n; i++)
-		if (is(list[i], id))
-			return true;
-	return false;
-}
-
 static bool list_drop(ProtobufCBinaryData *list, size_t *n, const uint8_t *id)
 {
 	for (size_t i = 0; i < *n; i++)
@@ -117,7 +109,9 @@ static int add_admin(
 		r = new_admin(d, kind, scope);
 	if (r == NULL)
 		return ERR_NO_ROOM;
-	return list_has(r->keyids, r->n_keyids, id) ? 0 : list_add(d, &r->keyids, &r->n_keyids, id);
+	return envelope_lists(r->keyids, r->n_keyids, bytes_of(id, SHA256_LEN))
+		? 0
+		: list_add(d, &r->keyids, &r->n_keyids, id);
 }
 
 static bool drop_admin(struct draft *d, Pb__AdminKind kind, const uint8_t *id)
@@ -234,7 +228,8 @@ static bool signs(const struct draft *d, const uint8_t id[SHA256_LEN])
 {
 	for (unsigned r = 0; r < KEY_ROLE__COUNT; r++) {
 		const Pb__Role *role = key_role_of(d->root, (enum key_role)r);
-		if (role != NULL && list_has(role->keyids, role->n_keyids, id))
+		if (role != NULL &&
+			envelope_lists(role->keyids, role->n_keyids, bytes_of(id, SHA256_LEN)))
 			return true;
 	}
 	return d->root->log != NULL && is(d->root->log->log_keyid, id);
@@ -244,7 +239,8 @@ static bool orders(const struct draft *d, const uint8_t id[SHA256_LEN], const Pb
 {
 	for (size_t i = 0; i < d->root->n_admins; i++) {
 		const Pb__AdminRole *r = d->root->admins[i];
-		if ((kind == NULL || r->kind == *kind) && list_has(r->keyids, r->n_keyids, id))
+		if ((kind == NULL || r->kind == *kind) &&
+			envelope_lists(r->keyids, r->n_keyids, bytes_of(id, SHA256_LEN)))
 			return true;
 	}
 	return false;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "proto/crypto.h"
 #include "server/base/file.h"
 #include "server/base/mem.h"
 #include "server/base/text.h"

@@ -8,9 +8,11 @@
  */
 #pragma once
 
-#include "server/trust/keys.h"
+#include "proto/bytes.h"
+#include "proto/err.h"
 
-#define EPOCHS_LIVE 2u
+#define EPOCHS_LIVE       2u
+#define DEVICE_SECRET_LEN 32u
 
 struct epoch {
 	uint32_t number;

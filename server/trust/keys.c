@@ -3,10 +3,7 @@
 
 #include <assert.h>
 
-#include "server/base/file.h"
 #include "server/base/mem.h"
-
-#define FIRST_EPOCH 1u
 
 static const char *const role_str[KEY_ROLE__COUNT] = {
 	[KEY_ROOT] = "root",
@@ -102,19 +99,11 @@ int key_find(const Pb__Root *root, const struct crypto_key *key, struct held_key
 	return ERR_NOT_FOUND;
 }
 
-static bool has(const ProtobufCBinaryData *ids, size_t n, const uint8_t id[SHA256_LEN])
-{
-	for (size_t i = 0; i < n; i++)
-		if (bytes_eq(wire_bytes(ids[i]), bytes_of(id, SHA256_LEN)))
-			return true;
-	return false;
-}
-
-static bool is_admin(const struct held_key *key, const Pb__Root *root, Pb__AdminKind kind)
+static bool is_admin(struct bytes id, const Pb__Root *root, Pb__AdminKind kind)
 {
 	for (size_t i = 0; i < root->n_admins; i++)
 		if (root->admins[i]->kind == kind &&
-			has(root->admins[i]->keyids, root->admins[i]->n_keyids, key->id))
+			envelope_lists(root->admins[i]->keyids, root->admins[i]->n_keyids, id))
 			return true;
 	return false;
 }
@@ -122,13 +111,14 @@ static bool is_admin(const struct held_key *key, const Pb__Root *root, Pb__Admin
 bool key_is_in(const struct held_key *key, const Pb__Root *root, enum key_role role)
 {
 	const Pb__Role *r = key_role_of(root, role);
+	struct bytes id = bytes_of(key->id, SHA256_LEN);
 	Pb__AdminKind kind;
 
 	if (r != NULL)
-		return has(r->keyids, r->n_keyids, key->id);
+		return envelope_lists(r->keyids, r->n_keyids, id);
 	if (key_role_kind(role, &kind))
-		return is_admin(key, root, kind);
-	return root->log != NULL && has(&root->log->log_keyid, 1, key->id);
+		return is_admin(id, root, kind);
+	return root->log != NULL && bytes_eq(wire_bytes(root->log->log_keyid), id);
 }
 
 int key_load(const char *path, const Pb__Root *root, enum key_role role, struct held_key *out)
@@ -150,53 +140,4 @@ void key_release(struct held_key *key)
 {
 	crypto_key_free(key->key);
 	*key = (struct held_key){ 0 };
-}
-
-static int load_secret(const char *path, uint8_t out[DEVICE_SECRET_LEN])
-{
-	struct buf b = { 0 };
-	int err = file_read(path, DEVICE_SECRET_LEN, &b);
-
-	if (err == 0 && b.len != DEVICE_SECRET_LEN)
-		err = ERR_BAD_KEY;
-	if (err == 0)
-		memcpy(out, b.data, DEVICE_SECRET_LEN);
-	if (b.data != NULL)
-		crypto_wipe(b.data, b.cap);
-	buf_release(&b);
-	return err;
-}
-
-int online_keys_load(
-	const char *folder, const Pb__Root *root, struct online_keys *out, char **failed)
-{
-	char *path = NULL;
-	int err = 0;
-
-	*out = (struct online_keys){ .epoch = FIRST_EPOCH };
-	for (unsigned role = KEY_ONLINE_FIRST; err == 0 && role < KEY_ROLE__COUNT; role++) {
-		free(path);
-		path = key_path(folder, NULL, (enum key_role)role);
-		err = key_load(path, root, (enum key_role)role, &out->key[role - KEY_ONLINE_FIRST]);
-	}
-	if (err == 0) {
-		free(path);
-		path = mem_printf("%s/device.key", folder);
-		err = load_secret(path, out->device_secret);
-	}
-	if (err != 0)
-		online_keys_release(out);
-	if (err != 0 && failed != NULL) {
-		*failed = path;
-		path = NULL;
-	}
-	free(path);
-	return err;
-}
-
-void online_keys_release(struct online_keys *o)
-{
-	for (size_t i = 0; i < KEYS_ONLINE; i++)
-		key_release(&o->key[i]);
-	crypto_wipe(o, sizeof(*o));
 }

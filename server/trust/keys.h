@@ -24,7 +24,6 @@ enum key_role {
 	KEY_ROLE__COUNT
 };
 #define KEY_ONLINE_FIRST KEY_DIRECTOR
-#define KEYS_ONLINE      (KEY_ROLE__COUNT - KEY_ONLINE_FIRST)
 
 /* "root", "release", ... as in file names. */
 const char *key_role_str(enum key_role role);
@@ -59,25 +58,3 @@ bool key_role_kind(enum key_role role, Pb__AdminKind *out);
 /* True when the role lists it; of tester and observer: when an AdminRole of that kind does. */
 bool key_is_in(const struct held_key *key, const Pb__Root *root, enum key_role role);
 void key_release(struct held_key *key);
-
-#define DEVICE_SECRET_LEN 32u
-
-struct online_keys {
-	struct held_key key[KEYS_ONLINE]; /* by role - KEY_ONLINE_FIRST */
-	uint8_t device_secret[DEVICE_SECRET_LEN];
-	uint32_t epoch; /* of the device secret */
-};
-
-static inline const struct held_key *online_key(const struct online_keys *o, enum key_role role)
-{
-	return &o->key[role - KEY_ONLINE_FIRST];
-}
-
-/*
- * All keys of the server, each the one its root names.  On an error `failed` (if not
- * NULL) gets the path it is about, owned by the caller.  Give back with
- * online_keys_release.
- */
-WARN_UNUSED int online_keys_load(
-	const char *folder, const Pb__Root *root, struct online_keys *out, char **failed);
-void online_keys_release(struct online_keys *o);

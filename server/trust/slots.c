@@ -151,21 +151,6 @@ void slots_close(struct slots *s)
 	s->fd = -1;
 }
 
-static int write_at(int fd, uint64_t at, struct bytes data)
-{
-	while (data.n > 0) {
-		ssize_t n = pwrite(fd, data.p, data.n, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data.p += n;
-		data.n -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return fdatasync(fd) == 0 ? 0 : -errno;
-}
-
 /* A write that failed is followed by one of the same slot: the other is the only good one. */
 int slots_write(struct slots *s, struct bytes payload)
 {
@@ -173,7 +158,9 @@ int slots_write(struct slots *s, struct bytes payload)
 	int err = pack(s->generation + 1, payload, &slot);
 
 	if (err == 0)
-		err = write_at(s->fd, offset(s->generation + 1), buf_bytes(&slot));
+		err = file_write_at(s->fd, offset(s->generation + 1), buf_bytes(&slot));
+	if (err == 0 && fdatasync(s->fd) != 0)
+		err = -errno;
 	if (err == 0)
 		s->generation++;
 	buf_release(&slot);

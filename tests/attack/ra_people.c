@@ -12,6 +12,7 @@
 #include "proto/names.h"
 #include "server/base/mem.h"
 #include "server/trust/authority.h"
+#include "server/trust/keys.h"
 
 static const char *const phone_a[] = { "phone-a" };
 

@@ -42,7 +42,6 @@ static void check_profile(const char *profile, uint64_t min_id_age_ms, size_t ap
 	struct deployment d = deployment(folder, profile);
 	struct config config;
 	struct context context = { 0 };
-	struct online_keys online;
 	struct rootfile *root;
 	struct held_key key;
 	char path[300];
@@ -65,7 +64,12 @@ static void check_profile(const char *profile, uint64_t min_id_age_ms, size_t ap
 		fail_msg("%s", error);
 	assert_string_equal(context.admin, config.admin);
 	assert_int_equal(rootfile_read(context.root, &root), 0);
-	assert_int_equal(online_keys_load(config.online, root->root, &online, NULL), 0);
+	for (unsigned role = KEY_ONLINE_FIRST; role < KEY_ROLE__COUNT; role++) {
+		char *online = key_path(config.online, NULL, (enum key_role)role);
+		assert_int_equal(key_load(online, root->root, (enum key_role)role, &key), 0);
+		key_release(&key);
+		free(online);
+	}
 	assert_int_equal(context.keys.approver.n, approvers);
 	for (size_t i = 0; i < approvers; i++) {
 		assert_int_equal(
@@ -73,7 +77,6 @@ static void check_profile(const char *profile, uint64_t min_id_age_ms, size_t ap
 		key_release(&key);
 	}
 	assert_int_equal(access(config.tls.cert, R_OK), 0);
-	online_keys_release(&online);
 	rootfile_free(root);
 	context_release(&context);
 	config_release(&config);

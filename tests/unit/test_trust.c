@@ -11,6 +11,7 @@
 #include "server/base/buf.h"
 #include "server/base/file.h"
 #include "server/trust/ceremony.h"
+#include "server/trust/epochs.h"
 #include "server/trust/rootfile.h"
 #include "server/trust/tlscert.h"
 #include "tmpdir.h"
@@ -229,47 +230,27 @@ static void test_keys(void **state)
 	rootfile_free(r);
 }
 
+/* Each of the server's keys has its own role, and no other's. */
 static void test_online_keys(void **state)
 {
 	struct rootfile *r;
-	struct online_keys o;
-	char *failed = NULL, *director = key_path(tmpdir_path("online"), NULL, KEY_DIRECTOR);
+	struct held_key k;
 
 	(void)state;
 	hold("solo");
 	assert_int_equal(rootfile_read(tmpdir_path("root.env"), &r), 0);
-	assert_int_equal(online_keys_load(tmpdir_path("online"), r->root, &o, NULL), 0);
-	assert_int_equal(o.epoch, 1);
-	assert_string_equal(online_key(&o, KEY_LOG)->entry->name, "log");
-	assert_true(key_is_in(online_key(&o, KEY_LOG), r->root, KEY_LOG));
-	assert_false(key_is_in(online_key(&o, KEY_SNAPSHOT), r->root, KEY_LOG));
-	online_keys_release(&o);
-
-	/* The snapshot's key in the director's place. */
-	assert_int_equal(unlink(director), 0);
-	assert_int_equal(link(tmpdir_path("online/snapshot.pem"), director), 0);
-	assert_int_equal(
-		online_keys_load(tmpdir_path("online"), r->root, &o, &failed), ERR_NOT_AUTHORISED);
-	assert_string_equal(failed, director);
-	free(failed);
-	free(director);
-	rootfile_free(r);
-}
-
-static void test_device_secret(void **state)
-{
-	struct rootfile *r;
-	struct online_keys o;
-	char *failed = NULL;
-
-	(void)state;
-	hold("solo");
-	assert_int_equal(rootfile_read(tmpdir_path("root.env"), &r), 0);
-	assert_int_equal(truncate(tmpdir_path("online/device.key"), 31), 0);
-	assert_int_equal(
-		online_keys_load(tmpdir_path("online"), r->root, &o, &failed), ERR_BAD_KEY);
-	assert_string_equal(failed, tmpdir_path("online/device.key"));
-	free(failed);
+	for (unsigned role = KEY_ONLINE_FIRST; role < KEY_ROLE__COUNT; role++) {
+		char *path = key_path(tmpdir_path("online"), NULL, (enum key_role)role);
+		for (unsigned as = 0; as < KEY_ROLE__COUNT; as++) {
+			int err = as == role ? 0 : ERR_NOT_AUTHORISED;
+			assert_int_equal(key_load(path, r->root, (enum key_role)as, &k), err);
+			if (err != 0)
+				continue;
+			assert_string_equal(k.entry->name, key_role_str((enum key_role)role));
+			key_release(&k);
+		}
+		free(path);
+	}
 	rootfile_free(r);
 }
 
@@ -344,7 +325,6 @@ int main(void)
 		IN_TMPDIR(test_root_check),
 		IN_TMPDIR(test_keys),
 		IN_TMPDIR(test_online_keys),
-		IN_TMPDIR(test_device_secret),
 		IN_TMPDIR(test_tlscert),
 	};
 
