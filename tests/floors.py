@@ -32,7 +32,8 @@ FLOORS = {
 VIEWS = {
     "proto": [],
     "client-sdk": [],
-    "server/ctl": ["server/base", "server/core", "server/sim", "server/trust"],
+    "server/ctl": ["server/base", "server/core", "server/sim", "server/trust", "server/store",
+                   "server/config"],
 }
 # What a floor alone would allow.
 BANS = [("server/http", "server/store"), ("server/bus", "server/store")]

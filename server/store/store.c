@@ -34,6 +34,7 @@ static const char *const table_name[STORE__COUNT] = {
 	[STORE_SEEN] = "seen",
 	[STORE_NOVEL] = "novel",
 	[STORE_HIT] = "hit",
+	[STORE_TOKEN] = "token",
 };
 
 static MDB_val val(struct bytes b)
@@ -126,6 +127,83 @@ int store_open(const char *path, uint64_t map_bytes, struct store **out, char *e
 	}
 	*out = s;
 	return 0;
+}
+
+/* LMDB sizes the map after the file when it is told nothing. */
+static int open_read(struct store *s, const char *path)
+{
+	MDB_txn *txn = NULL;
+	int rc = mdb_env_create(&s->env);
+
+	if (rc == 0)
+		rc = mdb_env_set_maxdbs(s->env, STORE__COUNT);
+	if (rc == 0)
+		rc = mdb_env_open(s->env, path, MDB_RDONLY | MDB_NOTLS, 0600);
+	if (rc == 0)
+		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	for (unsigned t = 0; rc == 0 && t < STORE__COUNT; t++)
+		rc = mdb_dbi_open(txn, table_name[t], 0, &s->table[t]);
+	if (rc == 0)
+		rc = mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+	return rc;
+}
+
+int store_open_read(const char *path, struct store **out, char *error)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+	int rc = open_read(s, path);
+
+	if (rc != 0) {
+		(void)snprintf(error, ERROR_MAX, "store: %s: %s", path, mdb_strerror(rc));
+		store_close(s);
+		return ERR_STORE;
+	}
+	*out = s;
+	return 0;
+}
+
+int store_copy(struct store *s, int fd)
+{
+	return err_of(mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT));
+}
+
+static uint64_t table_bytes(const MDB_stat *st)
+{
+	return (uint64_t)st->ms_psize *
+		(st->ms_branch_pages + st->ms_leaf_pages + st->ms_overflow_pages);
+}
+
+int store_info(struct store_txn *t, struct store_info *out)
+{
+	MDB_envinfo env;
+	MDB_stat st;
+	struct bytes v;
+	uint64_t used = 0;
+	int rc = mdb_env_info(t->store->env, &env);
+
+	*out = (struct store_info){ 0 };
+	for (unsigned i = 0; rc == 0 && i < STORE__COUNT; i++) {
+		rc = mdb_stat(t->mdb, t->store->table[i], &st);
+		out->page_bytes = st.ms_psize;
+		out->table[i].records = st.ms_entries;
+		out->table[i].bytes = table_bytes(&st);
+		used += out->table[i].bytes;
+	}
+	if (rc != 0)
+		return err_of(rc);
+	if (store_get(t, STORE_META, bytes_str("format"), &v) && v.n == 4)
+		out->format = get_be32(v.p);
+	out->last_commit = env.me_last_txnid;
+	out->file_bytes = (env.me_last_pgno + 1) * out->page_bytes;
+	out->free_bytes = out->file_bytes > used ? out->file_bytes - used : 0;
+	return t->err;
+}
+
+const char *store_table_str(enum store_table table)
+{
+	return (unsigned)table < STORE__COUNT ? table_name[table] : NULL;
 }
 
 void store_close(struct store *s)

@@ -26,6 +26,7 @@ enum store_table {
 	STORE_SEEN,     /* u16 line, signature, first half -> u64 when it was first seen */
 	STORE_NOVEL,    /* u32 rollout, u8 step, signature, first half -> struct novel */
 	STORE_HIT,      /* u32 rollout, u8 step, 8 of signature, device id -> nothing */
+	STORE_TOKEN,    /* SHA-256 of a device's own token, first half -> device id */
 	STORE__COUNT
 };
 
@@ -44,7 +45,30 @@ struct store_txn {
  * ERR_STORE with a line in `error` (at least 256 bytes): another format, no permission, in use.
  */
 WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error);
+/*
+ * Opens one that is there for reading, beside a server that may be writing to it: nothing is made,
+ * changed or mended.
+ */
+WARN_UNUSED int store_open_read(const char *path, struct store **out, char *error);
 void store_close(struct store *s);
+
+/* A consistent copy of what is committed now, compacted, while others go on writing; not synced. */
+WARN_UNUSED int store_copy(struct store *s, int fd);
+
+struct store_info {
+	uint32_t format;
+	uint32_t page_bytes;
+	uint64_t last_commit; /* its number */
+	uint64_t file_bytes;  /* that the file needs */
+	uint64_t free_bytes;  /* of these that no table uses, as of the last commit */
+	struct {
+		uint64_t records, bytes; /* pages of the table */
+	} table[STORE__COUNT];
+};
+/* As `t` sees it. */
+WARN_UNUSED int store_info(struct store_txn *t, struct store_info *out);
+/* "device" and so on, as people know the table; NULL when there is no such one. */
+const char *store_table_str(enum store_table table);
 
 void store_begin(struct store *s, struct store_txn *t, bool write);
 /* 0: durable.  Otherwise nothing of the transaction has happened: -ENOSPC or ERR_STORE. */
