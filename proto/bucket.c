@@ -50,3 +50,8 @@ uint64_t hash64(const void *p, size_t n)
 {
 	return XXH3_64bits(p, n);
 }
+
+uint64_t hash64_seeded(const void *p, size_t n, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(p, n, seed);
+}

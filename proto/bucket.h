@@ -29,3 +29,5 @@ uint64_t bucket_seat(const uint8_t seed[SEED_LEN], const uint8_t id[ID_LEN]);
 
 /* XXH3_64 of any bytes, for tables and caches: neither keyed nor for anything an attacker may choose. */
 uint64_t hash64(const void *p, size_t n);
+/* The same, begun from another hash: of what stands before these bytes. */
+uint64_t hash64_seeded(const void *p, size_t n, uint64_t seed);

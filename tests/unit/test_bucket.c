@@ -61,6 +61,9 @@ static void test_golden(void **state)
 	}
 	assert_int_equal(hash64("", 0), 0x2d06800538d394c2);
 	assert_int_equal(hash64("huidu", 5), 0xcf78e590f65602d2);
+	assert_int_equal(hash64_seeded("huidu", 5, 0), hash64("huidu", 5));
+	assert_int_equal(hash64_seeded("huidu", 5, 7), 0xbeaa7d6748f30639);
+	assert_int_equal(hash64_seeded("", 0, 7), 0x913ae0873e9b7eb8);
 	assert_int_equal(BUCKET_ANONYMOUS, 999999);
 }
 
