@@ -66,9 +66,9 @@ struct config {
 	struct {
 		char *cert, *key;
 	} tls;
-	char *root;   /* Envelope of the Root */
-	char *online; /* directory of the online keys */
-	uint64_t store_size;
+	char *root;          /* Envelope of the Root */
+	char *online;        /* directory of the online keys */
+	uint64_t store_size; /* not used any more; 0: not said */
 	struct {
 		uint64_t interval_ms;
 		uint32_t jitter_ppm;

@@ -52,7 +52,6 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"\n"
 		"root: root.env            # who may sign what\n"
 		"online: online            # the server's own keys; nobody else's\n"
-		"store_size: 16 GiB        # address space of the store, not disk used\n"
 		"\n",
 		d->repository, d->profile->name, d->repository, d->listen);
 	put_environment(out, d);

@@ -89,7 +89,11 @@ static int load_fleet(struct server *s)
 static int open_parts(struct server *s, char *error)
 {
 	char *path = mem_printf("%s/store", s->config->data);
-	int err = store_open(path, s->config->store_size, &s->store, error);
+	int err;
+
+	if (s->config->store_size != 0)
+		log_warn("config: store_size is not needed any more: the store grows by itself");
+	err = store_open(path, STORE_ROOM, &s->store, error);
 
 	free(path);
 	if (err != 0)

@@ -1,41 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/store/store.h"
-
+/* Transactions, records and cursors. */
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
-#include <lmdb.h>
-
-#include "server/base/mem.h"
-
-#define FORMAT      1u
-#define ERROR_MAX   256
-#define MAX_READERS 64
-
-struct store {
-	MDB_env *env;
-	MDB_dbi table[STORE__COUNT];
-	_Atomic uint64_t transactions;
-};
-
-static const char *const table_name[STORE__COUNT] = {
-	[STORE_META] = "meta",
-	[STORE_LOG] = "log",
-	[STORE_ENVELOPE] = "envelope",
-	[STORE_DEVICE] = "device",
-	[STORE_KEY] = "key",
-	[STORE_WAITING] = "waiting",
-	[STORE_ARM] = "arm",
-	[STORE_STAGE] = "stage",
-	[STORE_ROW] = "row",
-	[STORE_SEEN] = "seen",
-	[STORE_NOVEL] = "novel",
-	[STORE_HIT] = "hit",
-	[STORE_TOKEN] = "token",
-};
+#include "server/store/store_private.h"
 
 static MDB_val val(struct bytes b)
 {
@@ -46,172 +14,13 @@ static MDB_val val(struct bytes b)
 	return (MDB_val){ b.n, u.out };
 }
 
-/* LMDB's own codes are one to us: what matters is whether space ran out. */
-static int err_of(int rc)
+int store_err(int rc)
 {
 	if (rc == MDB_SUCCESS)
 		return 0;
 	if (rc == MDB_MAP_FULL || rc == ENOSPC)
 		return -ENOSPC;
 	return ERR_STORE;
-}
-
-static int open_tables(struct store *s, MDB_txn *txn)
-{
-	int rc = 0;
-
-	for (unsigned t = 0; rc == 0 && t < STORE__COUNT; t++)
-		rc = mdb_dbi_open(txn, table_name[t], MDB_CREATE, &s->table[t]);
-	return rc;
-}
-
-/* A new environment gets our number; an old one must have it. */
-static int check_format(struct store *s, char *error)
-{
-	struct store_txn t;
-	struct bytes have;
-	uint8_t number[4];
-
-	put_be32(number, FORMAT);
-	store_begin(s, &t, true);
-	if (!store_get(&t, STORE_META, bytes_str("format"), &have)) {
-		store_put(&t, STORE_META, bytes_str("format"), bytes_of(number, 4));
-	} else if (have.n != 4 || get_be32(have.p) != FORMAT) {
-		(void)snprintf(error, ERROR_MAX,
-			"store: written by another version (format %u, this is %u)",
-			have.n == 4 ? get_be32(have.p) : 0, FORMAT);
-		store_abort(&t);
-		return ERR_STORE;
-	}
-	return store_commit(&t);
-}
-
-static int open_env(struct store *s, const char *path, uint64_t map_bytes)
-{
-	MDB_txn *txn = NULL;
-	int rc = mdb_env_create(&s->env);
-
-	if (rc == 0)
-		rc = mdb_env_set_maxdbs(s->env, STORE__COUNT);
-	if (rc == 0)
-		rc = mdb_env_set_maxreaders(s->env, MAX_READERS);
-	if (rc == 0)
-		rc = mdb_env_set_mapsize(s->env, map_bytes);
-	if (rc == 0)
-		rc = mdb_env_open(s->env, path, MDB_NOTLS, 0600);
-	if (rc == 0)
-		rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-	if (rc == 0)
-		rc = open_tables(s, txn);
-	if (rc == 0)
-		rc = mdb_txn_commit(txn);
-	else
-		mdb_txn_abort(txn);
-	return rc;
-}
-
-int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error)
-{
-	struct store *s = mem_zalloc(sizeof(*s));
-	int rc = mkdir(path, 0700) != 0 && errno != EEXIST ? errno : 0;
-
-	if (rc == 0)
-		rc = open_env(s, path, map_bytes);
-	if (rc != 0)
-		(void)snprintf(error, ERROR_MAX, "store: %s: %s", path, mdb_strerror(rc));
-	else
-		rc = check_format(s, error);
-	if (rc != 0) {
-		store_close(s);
-		return ERR_STORE;
-	}
-	*out = s;
-	return 0;
-}
-
-/* LMDB sizes the map after the file when it is told nothing. */
-static int open_read(struct store *s, const char *path)
-{
-	MDB_txn *txn = NULL;
-	int rc = mdb_env_create(&s->env);
-
-	if (rc == 0)
-		rc = mdb_env_set_maxdbs(s->env, STORE__COUNT);
-	if (rc == 0)
-		rc = mdb_env_open(s->env, path, MDB_RDONLY | MDB_NOTLS, 0600);
-	if (rc == 0)
-		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-	for (unsigned t = 0; rc == 0 && t < STORE__COUNT; t++)
-		rc = mdb_dbi_open(txn, table_name[t], 0, &s->table[t]);
-	if (rc == 0)
-		rc = mdb_txn_commit(txn);
-	else
-		mdb_txn_abort(txn);
-	return rc;
-}
-
-int store_open_read(const char *path, struct store **out, char *error)
-{
-	struct store *s = mem_zalloc(sizeof(*s));
-	int rc = open_read(s, path);
-
-	if (rc != 0) {
-		(void)snprintf(error, ERROR_MAX, "store: %s: %s", path, mdb_strerror(rc));
-		store_close(s);
-		return ERR_STORE;
-	}
-	*out = s;
-	return 0;
-}
-
-int store_copy(struct store *s, int fd)
-{
-	return err_of(mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT));
-}
-
-static uint64_t table_bytes(const MDB_stat *st)
-{
-	return (uint64_t)st->ms_psize *
-		(st->ms_branch_pages + st->ms_leaf_pages + st->ms_overflow_pages);
-}
-
-int store_info(struct store_txn *t, struct store_info *out)
-{
-	MDB_envinfo env;
-	MDB_stat st;
-	struct bytes v;
-	uint64_t used = 0;
-	int rc = mdb_env_info(t->store->env, &env);
-
-	*out = (struct store_info){ 0 };
-	for (unsigned i = 0; rc == 0 && i < STORE__COUNT; i++) {
-		rc = mdb_stat(t->mdb, t->store->table[i], &st);
-		out->page_bytes = st.ms_psize;
-		out->table[i].records = st.ms_entries;
-		out->table[i].bytes = table_bytes(&st);
-		used += out->table[i].bytes;
-	}
-	if (rc != 0)
-		return err_of(rc);
-	if (store_get(t, STORE_META, bytes_str("format"), &v) && v.n == 4)
-		out->format = get_be32(v.p);
-	out->last_commit = env.me_last_txnid;
-	out->file_bytes = (env.me_last_pgno + 1) * out->page_bytes;
-	out->free_bytes = out->file_bytes > used ? out->file_bytes - used : 0;
-	return t->err;
-}
-
-const char *store_table_str(enum store_table table)
-{
-	return (unsigned)table < STORE__COUNT ? table_name[table] : NULL;
-}
-
-void store_close(struct store *s)
-{
-	if (s == NULL)
-		return;
-	mdb_env_close(s->env);
-	free(s);
 }
 
 uint64_t store_transactions(const struct store *s)
@@ -225,7 +34,7 @@ void store_begin(struct store *s, struct store_txn *t, bool write)
 
 	*t = (struct store_txn){ .store = s };
 	(void)atomic_fetch_add(&s->transactions, 1);
-	t->err = err_of(mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn));
+	t->err = store_err(mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn));
 	t->mdb = txn;
 }
 
@@ -234,7 +43,7 @@ int store_commit(struct store_txn *t)
 	if (t->err != 0)
 		store_abort(t);
 	else
-		t->err = err_of(mdb_txn_commit(t->mdb));
+		t->err = store_err(mdb_txn_commit(t->mdb));
 	t->mdb = NULL;
 	return t->err;
 }
@@ -256,7 +65,7 @@ bool store_get(struct store_txn *t, enum store_table table, struct bytes key, st
 	rc = mdb_get(t->mdb, t->store->table[table], &k, &v);
 	if (rc == MDB_NOTFOUND)
 		return false;
-	t->err = err_of(rc);
+	t->err = store_err(rc);
 	*value = bytes_of(v.mv_data, v.mv_size);
 	return t->err == 0;
 }
@@ -267,7 +76,7 @@ void store_put(struct store_txn *t, enum store_table table, struct bytes key, st
 
 	assert(key.n > 0 && key.n <= 511);
 	if (t->err == 0)
-		t->err = err_of(mdb_put(t->mdb, t->store->table[table], &k, &v, 0));
+		t->err = store_err(mdb_put(t->mdb, t->store->table[table], &k, &v, 0));
 }
 
 void store_delete(struct store_txn *t, enum store_table table, struct bytes key)
@@ -279,7 +88,7 @@ void store_delete(struct store_txn *t, enum store_table table, struct bytes key)
 		return;
 	rc = mdb_del(t->mdb, t->store->table[table], &k, NULL);
 	if (rc != MDB_NOTFOUND)
-		t->err = err_of(rc);
+		t->err = store_err(rc);
 }
 
 uint64_t store_count(struct store_txn *t, enum store_table table)
@@ -287,7 +96,7 @@ uint64_t store_count(struct store_txn *t, enum store_table table)
 	MDB_stat st = { 0 };
 
 	if (t->err == 0)
-		t->err = err_of(mdb_stat(t->mdb, t->store->table[table], &st));
+		t->err = store_err(mdb_stat(t->mdb, t->store->table[table], &st));
 	return st.ms_entries;
 }
 
@@ -311,7 +120,7 @@ bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix
 		mdb_cursor_close(cursor);
 	}
 	if (rc != 0 && rc != MDB_NOTFOUND)
-		t->err = err_of(rc);
+		t->err = store_err(rc);
 	*key = bytes_of(k.mv_data, k.mv_size);
 	return rc == 0 && k.mv_size >= prefix.n && memcmp(k.mv_data, prefix.p, prefix.n) == 0;
 }
@@ -329,7 +138,7 @@ void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_tab
 
 	*c = (struct store_cursor){ .txn = t, .prefix = prefix, .from = from };
 	if (t->err == 0)
-		t->err = err_of(mdb_cursor_open(t->mdb, t->store->table[table], &cursor));
+		t->err = store_err(mdb_cursor_open(t->mdb, t->store->table[table], &cursor));
 	c->mdb = cursor;
 }
 
@@ -346,7 +155,7 @@ bool store_next(struct store_cursor *c)
 		return false;
 	rc = mdb_cursor_get(c->mdb, &k, &v, op);
 	if (rc != 0 && rc != MDB_NOTFOUND)
-		c->txn->err = err_of(rc);
+		c->txn->err = store_err(rc);
 	if (rc != 0 || k.mv_size < c->prefix.n ||
 		(c->prefix.n > 0 && memcmp(k.mv_data, c->prefix.p, c->prefix.n) != 0)) {
 		store_cursor_close(c);

@@ -41,7 +41,14 @@ struct store_txn {
 };
 
 /*
- * Opens or creates the environment in the directory `path`; the file may grow to `map_bytes`.
+ * Address space for the map, not disk: fixed and far beyond any fleet, so that a store that grows
+ * never has to be opened anew.
+ */
+#define STORE_ROOM ((uint64_t)1 << 40)
+
+/*
+ * Opens or creates the environment in the directory `path`; the file may grow to `map_bytes`, or to
+ * less where so much address space is not to be had.
  * ERR_STORE with a line in `error` (at least 256 bytes): another format, no permission, in use.
  */
 WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error);

@@ -55,7 +55,7 @@ static void write_config(struct deployment *d, const struct deployment_options *
 	char *path = mem_printf("%s/huidud.yaml", d->dir);
 	char *text = mem_printf("repository: test\nlisten: 127.0.0.1:0\nplain: true\n"
 				"environment: trial\nenrol: %s\n"
-				"store_size: 1 GiB\nmin_id_age: %s\n"
+				"min_id_age: %s\n"
 				"poll: {interval: %s, jitter: 0 %%}\n%s",
 		o->enrol != NULL ? o->enrol : "open", o->min_id_age != NULL ? o->min_id_age : "0s",
 		o->poll_interval != NULL ? o->poll_interval : "1h",

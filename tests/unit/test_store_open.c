@@ -3,7 +3,9 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "store_world.h"
 
@@ -103,12 +105,146 @@ static void test_map_full(void **state)
 	store_close(s);
 }
 
+static void put_big(struct store_txn *t, unsigned from, unsigned n)
+{
+	static uint8_t big[100000];
+	uint8_t key[4];
+
+	for (unsigned i = from; i < from + n; i++) {
+		put_be32(key, i);
+		memset(big, (int)i, sizeof(big));
+		store_put(t, STORE_ENVELOPE, bytes_of(key, 4), bytes_of(big, sizeof(big)));
+	}
+}
+
+/* What was deleted makes room, in the same store and without opening it anew. */
+static void test_room_from_deletes(void **state)
+{
+	struct store *s = open_store(2 << 20);
+	struct store_txn t;
+	uint8_t key[4];
+	unsigned n = 0;
+
+	(void)state;
+	do {
+		store_begin(s, &t, true);
+		put_big(&t, n++, 1);
+	} while (store_commit(&t) == 0);
+	assert_int_equal(t.err, -ENOSPC);
+	assert_true(n > 10);
+	store_begin(s, &t, true);
+	for (unsigned i = 0; i < n / 2; i++) {
+		put_be32(key, i);
+		store_delete(&t, STORE_ENVELOPE, bytes_of(key, 4));
+	}
+	assert_int_equal(store_commit(&t), 0);
+	/* Pages freed by a commit are used again from the next but one on. */
+	for (unsigned i = 0; i < 3; i++) {
+		store_begin(s, &t, true);
+		put(&t, "a", "one");
+		assert_int_equal(store_commit(&t), 0);
+	}
+	store_begin(s, &t, true);
+	put_big(&t, n, n / 4);
+	assert_int_equal(store_commit(&t), 0);
+	store_close(s);
+}
+
+/* A store made by who gave it little grows past that, while a reader looks on. */
+static void test_growth(void **state)
+{
+	struct store *s = open_store(1 << 20), *reader;
+	struct store_txn t;
+	struct bytes v;
+	uint8_t key[4];
+	char error[256] = "";
+
+	(void)state;
+	store_close(s);
+	s = open_store(STORE_ROOM);
+	store_begin(s, &t, true);
+	put(&t, "a", "one");
+	assert_int_equal(store_commit(&t), 0);
+	assert_int_equal(store_open_read(tmpdir_path("store"), &reader, error), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		store_begin(s, &t, true);
+		put_big(&t, 50 * i, 50);
+		assert_int_equal(store_commit(&t), 0);
+		store_begin(reader, &t, false);
+		assert_int_equal(store_count(&t, STORE_ENVELOPE), 50 * i + 51);
+		put_be32(key, 50 * i + 49);
+		assert_true(store_get(&t, STORE_ENVELOPE, bytes_of(key, 4), &v));
+		assert_int_equal(v.n, 100000);
+		assert_int_equal(v.p[99999], (uint8_t)(50 * i + 49));
+		store_abort(&t);
+	}
+	store_close(reader);
+	store_close(s);
+}
+
+static uint64_t address_space(void)
+{
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%llu", &pages), 1);
+	assert_int_equal(fclose(f), 0);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* In a process of its own: with `room` bytes of address space left. */
+static bool opens_within(uint64_t room)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct rlimit limit = { .rlim_cur = address_space() + room,
+			.rlim_max = RLIM_INFINITY };
+		struct store *s;
+		struct store_txn t;
+		char error[256];
+		bool ok = setrlimit(RLIMIT_AS, &limit) == 0 &&
+			store_open(tmpdir_path("store"), STORE_ROOM, &s, error) == 0;
+		if (ok) {
+			store_begin(s, &t, true);
+			put(&t, "a", "one");
+			ok = store_commit(&t) == 0;
+			store_close(s);
+		}
+		_exit(ok ? 0 : 1);
+	}
+	assert_true(waitpid(pid, &status, 0) == pid);
+	return status == 0;
+}
+
+static void test_little_address_space(void **state)
+{
+	struct store *s;
+	struct store_txn t;
+
+	(void)state;
+	assert_true(opens_within((uint64_t)8 << 30));
+	assert_true(opens_within((uint64_t)3 << 29));
+	assert_false(opens_within((uint64_t)1 << 29));
+	s = open_store(MAP);
+	store_begin(s, &t, false);
+	assert_true(has(&t, "a", "one"));
+	store_abort(&t);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_TMPDIR(test_other_format),
 		IN_TMPDIR(test_open_errors),
 		IN_TMPDIR(test_map_full),
+		IN_TMPDIR(test_room_from_deletes),
+		IN_TMPDIR(test_growth),
+		IN_TMPDIR(test_little_address_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
