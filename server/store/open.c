@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "server/base/log.h"
 #include "server/base/mem.h"
+#include "server/store/migrate.h"
 #include "server/store/store_private.h"
 
-#define FORMAT      1u
 #define MAX_READERS 64
 /* What a map is halved down to where so much address space is not to be had. */
 #define ROOM_MIN ((uint64_t)1 << 30)
@@ -62,35 +63,20 @@ static int open_map(struct store *s, const char *path, unsigned flags, uint64_t 
 	return rc;
 }
 
-/* A new environment gets our number; an old one must have it. */
-static int check_format(struct store *s, char *error)
-{
-	struct store_txn t;
-	struct bytes have;
-	uint8_t number[4];
+#define NO_TABLE UINT32_MAX
 
-	put_be32(number, FORMAT);
-	store_begin(s, &t, true);
-	if (!store_get(&t, STORE_META, bytes_str("format"), &have)) {
-		store_put(&t, STORE_META, bytes_str("format"), bytes_of(number, 4));
-	} else if (have.n != 4 || get_be32(have.p) != FORMAT) {
-		(void)snprintf(error, STORE_ERROR_MAX,
-			"store: written by another version (format %u, this is %u)",
-			have.n == 4 ? get_be32(have.p) : 0, FORMAT);
-		store_abort(&t);
-		return ERR_STORE;
-	}
-	return store_commit(&t);
-}
-
-/* The handles of the tables, made where they are missing and `flags` say so. */
-static int open_tables(struct store *s, unsigned flags)
+/* The handles of the tables that are there. */
+static int find_tables(struct store *s)
 {
 	MDB_txn *txn = NULL;
-	int rc = mdb_txn_begin(s->env, NULL, flags & MDB_CREATE ? 0 : MDB_RDONLY, &txn);
+	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
 
-	for (unsigned t = 0; rc == 0 && t < STORE__COUNT; t++)
-		rc = mdb_dbi_open(txn, table_name[t], flags, &s->table[t]);
+	for (unsigned t = 0; rc == 0 && t < STORE__COUNT; t++) {
+		rc = mdb_dbi_open(txn, table_name[t], 0, &s->table[t]);
+		s->made[t] = rc == MDB_NOTFOUND;
+		if (rc == MDB_NOTFOUND)
+			rc = 0;
+	}
 	if (rc == 0)
 		rc = mdb_txn_commit(txn);
 	else
@@ -98,10 +84,98 @@ static int open_tables(struct store *s, unsigned flags)
 	return rc;
 }
 
+/*
+ * Where the number stands is the same in every format: the first four bytes of this record.  0: the
+ * store is new; FORMAT_DAMAGED: it is not, and has none.
+ */
+#define FORMAT_DAMAGED UINT32_MAX
+static int read_format(struct store *s, uint32_t *format)
+{
+	MDB_val k = store_val(bytes_str("format")), v;
+	MDB_txn *txn = NULL;
+	int rc;
+
+	*format = 0;
+	if (s->made[STORE_META])
+		return 0;
+	*format = FORMAT_DAMAGED;
+	rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	if (rc == 0)
+		rc = mdb_get(txn, s->table[STORE_META], &k, &v);
+	if (rc == 0 && v.mv_size == 4 && get_be32(v.mv_data) == 1)
+		*format = 1;
+	else if (rc == 0 && v.mv_size == 8 && get_be32(v.mv_data) > 1)
+		*format = get_be32(v.mv_data);
+	mdb_txn_abort(txn);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static bool is_whole(const struct store *s)
+{
+	bool missing = false;
+
+	for (unsigned t = 0; t < STORE__COUNT; t++)
+		missing |= s->made[t];
+	return !missing;
+}
+
+/* From `format` to the next, or from nothing to ours, in one transaction. */
+static int advance(struct store *s, uint32_t *format)
+{
+	bool old = *format != 0 && *format < STORE_FORMAT;
+	uint32_t next = old ? *format + 1 : STORE_FORMAT;
+	struct store_txn t;
+	uint8_t number[4];
+
+	store_begin(s, &t, true);
+	for (unsigned i = 0; t.err == 0 && i < STORE__COUNT; i++)
+		if (s->made[i])
+			t.err = store_err(
+				mdb_dbi_open(t.mdb, table_name[i], MDB_CREATE, &s->table[i]));
+	if (old && t.err == 0)
+		migrate(&t, *format);
+	put_be32(number, next);
+	store_put(&t, STORE_META, bytes_str("format"), bytes_of(number, 4));
+	if (store_commit(&t) != 0)
+		return t.err;
+	memset(s->made, 0, sizeof(s->made));
+	if (old)
+		log_info("store: brought from format %u to %u", *format, next);
+	*format = next;
+	return 0;
+}
+static int check_format(const char *path, uint32_t format, bool read, char *error)
+{
+	if (format == FORMAT_DAMAGED)
+		(void)snprintf(error, STORE_ERROR_MAX,
+			"store: %.120s: its format number is damaged; huiductl store restore puts a "
+			"backup in its place",
+			path);
+	else if (format > STORE_FORMAT)
+		(void)snprintf(error, STORE_ERROR_MAX,
+			"store: %.120s was written by a newer huidu (format %u, this one knows %u): "
+			"start that one",
+			path, format, STORE_FORMAT);
+	else if (read && format == 0)
+		(void)snprintf(error, STORE_ERROR_MAX, "store: %.120s is empty", path);
+	else if (read && format < STORE_FORMAT)
+		(void)snprintf(error, STORE_ERROR_MAX,
+			"store: %.120s is of format %u: start huidud once, it brings it to format %u",
+			path, format, STORE_FORMAT);
+	else
+		return 0;
+	return ERR_STORE;
+}
+
+/* Below are LMDB's own. */
+#define OUR_CODES (-2000)
+
 static int fail(struct store *s, const char *path, int rc, char *error)
 {
-	if (rc != ERR_STORE)
-		(void)snprintf(error, STORE_ERROR_MAX, "store: %.160s: %s", path, mdb_strerror(rc));
+	/* errno and LMDB's codes, or ours. */
+	if (error[0] == '\0')
+		(void)snprintf(error, STORE_ERROR_MAX, "store: %.160s: %s", path,
+			rc > 0 || rc < OUR_CODES ? mdb_strerror(rc) : err_str(rc));
 	store_close(s);
 	return ERR_STORE;
 }
@@ -110,13 +184,19 @@ int store_open(const char *path, uint64_t map_bytes, struct store **out, char *e
 {
 	struct store *s = mem_zalloc(sizeof(*s));
 	int rc = mkdir(path, 0700) != 0 && errno != EEXIST ? errno : 0;
+	uint32_t format = 0;
 
+	error[0] = '\0';
 	if (rc == 0)
 		rc = open_map(s, path, 0, map_bytes);
 	if (rc == 0)
-		rc = open_tables(s, MDB_CREATE);
+		rc = find_tables(s);
 	if (rc == 0)
-		rc = check_format(s, error);
+		rc = read_format(s, &format);
+	if (rc == 0)
+		rc = check_format(path, format, false, error);
+	while (rc == 0 && (format != STORE_FORMAT || !is_whole(s)))
+		rc = advance(s, &format);
 	if (rc != 0)
 		return fail(s, path, rc, error);
 	*out = s;
@@ -126,10 +206,18 @@ int store_open(const char *path, uint64_t map_bytes, struct store **out, char *e
 int store_open_read(const char *path, struct store **out, char *error)
 {
 	struct store *s = mem_zalloc(sizeof(*s));
+	uint32_t format;
 	int rc = open_map(s, path, MDB_RDONLY, 0);
 
+	error[0] = '\0';
 	if (rc == 0)
-		rc = open_tables(s, 0);
+		rc = find_tables(s);
+	if (rc == 0)
+		rc = read_format(s, &format);
+	if (rc == 0)
+		rc = check_format(path, format, true, error);
+	if (rc == 0 && !is_whole(s))
+		rc = MDB_NOTFOUND;
 	if (rc != 0)
 		return fail(s, path, rc, error);
 	*out = s;

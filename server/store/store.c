@@ -3,16 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "proto/bucket.h"
+#include "server/base/log.h"
 #include "server/store/store_private.h"
-
-static MDB_val val(struct bytes b)
-{
-	union {
-		const void *in;
-		void *out; /* LMDB does not write through it */
-	} u = { b.p };
-	return (MDB_val){ b.n, u.out };
-}
 
 int store_err(int rc)
 {
@@ -22,6 +15,37 @@ int store_err(int rc)
 		return -ENOSPC;
 	return ERR_STORE;
 }
+
+/* ---- checksums ---- */
+
+#define CHECKSUM 4u
+
+static uint32_t checksum(enum store_table table, struct bytes key, struct bytes value)
+{
+	return (uint32_t)hash64_seeded(
+		value.p, value.n, hash64_seeded(key.p, key.n, (uint64_t)table));
+}
+
+/* Cuts it off; false when it is not the one that was written. */
+static bool cut_checksum(enum store_table table, struct bytes key, struct bytes *value)
+{
+	if (value->n < CHECKSUM)
+		return false;
+	value->n -= CHECKSUM;
+	return checksum(table, key, *value) == get_be32(value->p + value->n);
+}
+
+static int damaged(enum store_table table, struct bytes key)
+{
+	char hex[2 * STORE_KEY_MAX + 1];
+
+	hex_encode(hex, key.p, key.n < STORE_KEY_MAX ? key.n : STORE_KEY_MAX);
+	log_error("store: record %s of table %s is damaged; see huiductl store check", hex,
+		store_table_str(table));
+	return ERR_CORRUPT;
+}
+
+/* ---- transactions ---- */
 
 uint64_t store_transactions(const struct store *s)
 {
@@ -55,9 +79,11 @@ void store_abort(struct store_txn *t)
 	t->mdb = NULL;
 }
 
+/* ---- records ---- */
+
 bool store_get(struct store_txn *t, enum store_table table, struct bytes key, struct bytes *value)
 {
-	MDB_val k = val(key), v;
+	MDB_val k = store_val(key), v;
 	int rc;
 
 	if (t->err != 0)
@@ -66,22 +92,33 @@ bool store_get(struct store_txn *t, enum store_table table, struct bytes key, st
 	if (rc == MDB_NOTFOUND)
 		return false;
 	t->err = store_err(rc);
+	if (t->err != 0)
+		return false;
 	*value = bytes_of(v.mv_data, v.mv_size);
+	if (!cut_checksum(table, key, value))
+		t->err = damaged(table, key);
 	return t->err == 0;
 }
 
 void store_put(struct store_txn *t, enum store_table table, struct bytes key, struct bytes value)
 {
-	MDB_val k = val(key), v = val(value);
+	MDB_val k = store_val(key), v = { value.n + CHECKSUM, NULL };
+	uint8_t *room;
 
 	assert(key.n > 0 && key.n <= 511);
 	if (t->err == 0)
-		t->err = store_err(mdb_put(t->mdb, t->store->table[table], &k, &v, 0));
+		t->err = store_err(mdb_put(t->mdb, t->store->table[table], &k, &v, MDB_RESERVE));
+	if (t->err != 0)
+		return;
+	room = v.mv_data;
+	if (value.n > 0)
+		memcpy(room, value.p, value.n);
+	put_be32(room + value.n, checksum(table, key, value));
 }
 
 void store_delete(struct store_txn *t, enum store_table table, struct bytes key)
 {
-	MDB_val k = val(key);
+	MDB_val k = store_val(key);
 	int rc;
 
 	if (t->err != 0)
@@ -112,7 +149,7 @@ bool store_last(struct store_txn *t, enum store_table table, struct bytes prefix
 		return false;
 	memset(behind, 0xff, sizeof(behind));
 	memcpy(behind, prefix.p, prefix.n);
-	k = val(bytes_of(behind, sizeof(behind)));
+	k = store_val(bytes_of(behind, sizeof(behind)));
 	rc = mdb_cursor_open(t->mdb, t->store->table[table], &cursor);
 	if (rc == 0) {
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
@@ -136,7 +173,7 @@ void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_tab
 {
 	MDB_cursor *cursor = NULL;
 
-	*c = (struct store_cursor){ .txn = t, .prefix = prefix, .from = from };
+	*c = (struct store_cursor){ .txn = t, .table = table, .prefix = prefix, .from = from };
 	if (t->err == 0)
 		t->err = store_err(mdb_cursor_open(t->mdb, t->store->table[table], &cursor));
 	c->mdb = cursor;
@@ -144,7 +181,7 @@ void store_seek_from(struct store_cursor *c, struct store_txn *t, enum store_tab
 
 bool store_next(struct store_cursor *c)
 {
-	MDB_val k = val(c->from), v;
+	MDB_val k = store_val(c->from), v;
 	/* No key is empty: one that was read says where to go on. */
 	MDB_cursor_op op = c->key.n > 0 ? MDB_NEXT : c->from.n > 0 ? MDB_SET_RANGE : MDB_FIRST;
 	int rc;
@@ -163,7 +200,12 @@ bool store_next(struct store_cursor *c)
 	}
 	c->key = bytes_of(k.mv_data, k.mv_size);
 	c->value = bytes_of(v.mv_data, v.mv_size);
-	return true;
+	c->damaged = !cut_checksum(c->table, c->key, &c->value);
+	if (!c->damaged || c->txn->tolerant)
+		return true;
+	c->txn->err = damaged(c->table, c->key);
+	store_cursor_close(c);
+	return false;
 }
 
 void store_cursor_close(struct store_cursor *c)

@@ -2,6 +2,9 @@
 /*
  * The LMDB environment, and nothing of what is in it: the record kinds have files of their own.
  *
+ * Each value is kept with a checksum over table, key and value, which is looked at whenever one is
+ * read: what the disk changed is ERR_CORRUPT, and is handed to nobody.
+ *
  * Errors are sticky: once an operation of a transaction fails, the rest do nothing, and
  * store_commit() says what happened.  Bytes got from a transaction point into the map and are valid
  * until its next write or its end.  One write transaction at a time, by the writer thread; read
@@ -37,7 +40,8 @@ struct store;
 struct store_txn {
 	struct store *store;
 	void *mdb;
-	int err; /* sticky */
+	int err;       /* sticky */
+	bool tolerant; /* set by who looks for damage: cursors hand out damaged records too */
 };
 
 /*
@@ -49,12 +53,13 @@ struct store_txn {
 /*
  * Opens or creates the environment in the directory `path`; the file may grow to `map_bytes`, or to
  * less where so much address space is not to be had.
- * ERR_STORE with a line in `error` (at least 256 bytes): another format, no permission, in use.
+ * A store of an older format is brought to this one, whole or not at all.  ERR_STORE with a line in
+ * `error` (at least 256 bytes): a newer format, no permission, in use.
  */
 WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error);
 /*
  * Opens one that is there for reading, beside a server that may be writing to it: nothing is made,
- * changed or mended.
+ * changed or mended, so it must be of this format.
  */
 WARN_UNUSED int store_open_read(const char *path, struct store **out, char *error);
 void store_close(struct store *s);
@@ -99,6 +104,8 @@ bool store_last(
 struct store_cursor {
 	struct bytes key, value;
 	struct bytes prefix, from;
+	enum store_table table;
+	bool damaged; /* only where the transaction is tolerant */
 	struct store_txn *txn;
 	void *mdb;
 };

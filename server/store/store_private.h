@@ -12,8 +12,18 @@
 struct store {
 	MDB_env *env;
 	MDB_dbi table[STORE__COUNT];
+	bool made[STORE__COUNT]; /* by this process: it was missing */
 	_Atomic uint64_t transactions;
 };
+
+static inline MDB_val store_val(struct bytes b)
+{
+	union {
+		const void *in;
+		void *out; /* LMDB does not write through it */
+	} u = { b.p };
+	return (MDB_val){ b.n, u.out };
+}
 
 /* LMDB's own codes are one to us: what matters is whether space ran out. */
 int store_err(int rc);

@@ -76,7 +76,8 @@ struct test_device {
 	char build_id[64];
 	uint64_t release_counter;
 	uint32_t seq;
-	uint32_t symptom; /* code of those it reports */
+	uint32_t symptom;         /* code of those it reports */
+	const uint8_t *signature; /* of the crashes it reports: 32 bytes; NULL: none */
 	enum ring wish, ring;
 	enum answer answer;
 	uint64_t snapshot_version, log_size, root_version; /* root_version 0: 1 */

@@ -223,6 +223,10 @@ int device_report(struct deployment *d, struct test_device *t, const char *build
 		event[i].build_id = build_id;
 		event[i].has_code = kinds[i] == PB__EVENT_KIND__EVENT_SYMPTOM;
 		event[i].code = t->symptom;
+		event[i].has_signature =
+			kinds[i] == PB__EVENT_KIND__EVENT_CRASH && t->signature != NULL;
+		if (event[i].has_signature)
+			event[i].signature = wire_data(t->signature, SHA256_LEN);
 		list[i] = &event[i];
 	}
 	m.first_seq = t->seq + 1;

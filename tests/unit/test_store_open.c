@@ -9,6 +9,8 @@
 
 #include "store_world.h"
 
+#define DAMAGED ": its format number is damaged; huiductl store restore puts a backup in its place"
+
 static void test_other_format(void **state)
 {
 	static const struct {
@@ -17,26 +19,32 @@ static void test_other_format(void **state)
 		size_t n;
 		const char *want;
 	} row[] = {
-		{ "the next one", { 0, 0, 0, 2 }, 4,
-			"store: written by another version (format 2, this is 1)" },
-		{ "none", { 0, 0, 0, 0 }, 4,
-			"store: written by another version (format 0, this is 1)" },
-		{ "too long", { 0, 0, 0, 1, 0 }, 5,
-			"store: written by another version (format 0, this is 1)" },
-		{ "empty", { 0 }, 0, "store: written by another version (format 0, this is 1)" },
+		{ "the next one", { 0, 0, 0, 3 }, 4,
+			" was written by a newer huidu (format 3, this one knows 2): start that "
+			"one" },
+		{ "the last there is", { 255, 255, 255, 254 }, 4,
+			" was written by a newer huidu (format 4294967294, this one knows 2): "
+			"start that one" },
+		{ "none", { 0, 0, 0, 0 }, 4, DAMAGED },
+		{ "too long", { 0, 0, 0, 2, 0 }, 5, DAMAGED },
+		{ "that which had no checksums", { 0, 0, 0, 1 }, 4, DAMAGED },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++) {
 		struct store *s = open_store(MAP);
 		struct store_txn t;
-		char error[256] = "";
+		char error[256] = "", want[256];
 		store_begin(s, &t, true);
 		store_put(&t, STORE_META, bytes_str("format"), bytes_of(row[i].bytes, row[i].n));
 		assert_int_equal(store_commit(&t), 0);
 		store_close(s);
+		(void)snprintf(
+			want, sizeof(want), "store: %s%s", tmpdir_path("store"), row[i].want);
 		assert_int_equal(store_open(tmpdir_path("store"), MAP, &s, error), ERR_STORE);
-		assert_string_equal(error, row[i].want);
+		assert_string_equal(error, want);
+		assert_int_equal(store_open_read(tmpdir_path("store"), &s, error), ERR_STORE);
+		assert_string_equal(error, want);
 		assert_int_equal(tmpdir_drop(NULL), 0);
 		assert_int_equal(tmpdir_make(NULL), 0);
 	}

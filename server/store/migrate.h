@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Formats of the store, and the way from each to the next. */
+#pragma once
+
+#include "server/store/store.h"
+
+/*
+ * 1: values as they are.
+ * 2: four bytes of checksum behind each value.
+ */
+#define STORE_FORMAT 2u
+
+/*
+ * Rewrites the store, of format `from` as it was committed last, into that of the next, within `t`.
+ * Its error is t->err.
+ */
+void migrate(struct store_txn *t, uint32_t from);
