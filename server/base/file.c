@@ -72,7 +72,7 @@ int file_create(const char *path, struct bytes data, unsigned mode)
 	return err;
 }
 
-static int sync_folder(const char *path)
+int file_sync_entry(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash == NULL ? mem_strdup(".") : mem_strdup(path);
@@ -101,7 +101,7 @@ int file_replace(const char *path, struct bytes data, unsigned mode)
 		(void)unlink(temp); /* the rename's error is the one to tell */
 	}
 	if (err == 0)
-		err = sync_folder(path);
+		err = file_sync_entry(path);
 	free(temp);
 	return err;
 }

@@ -11,5 +11,7 @@ WARN_UNUSED int file_read(const char *path, size_t max, struct buf *out);
 WARN_UNUSED int file_create(const char *path, struct bytes data, unsigned mode);
 /* The file is as it was or as given, whatever happens; on disk on return. */
 WARN_UNUSED int file_replace(const char *path, struct bytes data, unsigned mode);
+/* That there is a file or folder of this name is on disk on return; of its bytes nothing is said. */
+WARN_UNUSED int file_sync_entry(const char *path);
 /* All of it, or an error; not synced.  The descriptor's own position stays where it is. */
 WARN_UNUSED int file_write_at(int fd, uint64_t at, struct bytes data);
