@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "server/base/file.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/metrics/metrics.h"
@@ -128,7 +129,11 @@ int server_open(
 		(void)snprintf(error, ERROR_MAX, "%.200s: %s", config->data, strerror(errno));
 		return -errno;
 	}
-	err = door_new(&config->enrol, &s->door, error);
+	err = file_sync_entry(config->data);
+	if (err != 0)
+		(void)snprintf(error, ERROR_MAX, "%.200s: %s", config->data, err_str(err));
+	if (err == 0)
+		err = door_new(&config->enrol, &s->door, error);
 	if (err == 0)
 		err = open_parts(s, error);
 	if (err != 0)

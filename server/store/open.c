@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "server/base/file.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
+#include "server/store/meta.h"
 #include "server/store/migrate.h"
 #include "server/store/store_private.h"
 
@@ -63,8 +66,6 @@ static int open_map(struct store *s, const char *path, unsigned flags, uint64_t 
 	return rc;
 }
 
-#define NO_TABLE UINT32_MAX
-
 /* The handles of the tables that are there. */
 static int find_tables(struct store *s)
 {
@@ -108,6 +109,30 @@ static int read_format(struct store *s, uint32_t *format)
 		*format = get_be32(v.mv_data);
 	mdb_txn_abort(txn);
 	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* The commit LMDB says is the last must be the one that the records say. */
+static int check_commit(struct store *s, uint32_t format)
+{
+	struct store_txn t;
+	struct bytes v;
+	uint64_t number;
+	int err;
+
+	if (format < 2 || format > STORE_FORMAT)
+		return 0;
+	store_begin(s, &t, false);
+	if (t.err != 0)
+		return t.err;
+	number = mdb_txn_id(t.mdb);
+	/* A compacted copy begins to count anew. */
+	if (number > 1 &&
+		!(store_get(&t, STORE_META, bytes_str("commit"), &v) && v.n == 8 &&
+			get_be64(v.p) == number))
+		t.err = ERR_CORRUPT;
+	err = t.err;
+	store_abort(&t);
+	return err;
 }
 
 static bool is_whole(const struct store *s)
@@ -172,21 +197,72 @@ static int check_format(const char *path, uint32_t format, bool read, char *erro
 
 static int fail(struct store *s, const char *path, int rc, char *error)
 {
+	if (rc == ERR_CORRUPT)
+		(void)snprintf(error, STORE_ERROR_MAX,
+			"store: %.120s: the last commit is damaged: not all of it reached the disk; "
+			"huiductl store restore puts a backup in its place",
+			path);
 	/* errno and LMDB's codes, or ours. */
-	if (error[0] == '\0')
+	else if (error[0] == '\0')
 		(void)snprintf(error, STORE_ERROR_MAX, "store: %.160s: %s", path,
 			rc > 0 || rc < OUR_CODES ? mdb_strerror(rc) : err_str(rc));
 	store_close(s);
 	return ERR_STORE;
 }
 
+/* A new one, beside its place; all of it is synced. */
+static int build(const char *file, uint64_t map_bytes)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+	char *lock = mem_printf("%s-lock", file);
+	uint32_t format = 0;
+	int rc;
+
+	(void)unlink(file); /* left by one that was killed, or not there */
+	(void)unlink(lock);
+	rc = open_map(s, file, MDB_NOSUBDIR, map_bytes);
+	if (rc == 0)
+		rc = find_tables(s);
+	if (rc == 0)
+		rc = advance(s, &format);
+	store_close(s);
+	(void)unlink(lock); /* it is of no use any more, and of no harm */
+	free(lock);
+	return rc;
+}
+
+/*
+ * What there is of a store is a whole one: a power failure while the first one is made must not
+ * leave a file that a person has to remove, nor one whose name is lost later.
+ */
+static int make(const char *path, uint64_t map_bytes)
+{
+	char *file = mem_printf("%s/data.mdb", path), *new = mem_printf("%s/data.mdb.new", path);
+	int rc = mkdir(path, 0700) != 0 && errno != EEXIST ? errno : 0;
+
+	if (rc == 0 && access(file, F_OK) != 0) {
+		rc = build(new, map_bytes);
+		if (rc == 0 && rename(new, file) != 0)
+			rc = errno;
+	}
+	if (rc == 0)
+		rc = -file_sync_entry(file);
+	if (rc == 0)
+		rc = -file_sync_entry(path);
+	free(new);
+	free(file);
+	return rc;
+}
+
 int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error)
 {
 	struct store *s = mem_zalloc(sizeof(*s));
-	int rc = mkdir(path, 0700) != 0 && errno != EEXIST ? errno : 0;
+	int rc = make(path, map_bytes);
 	uint32_t format = 0;
 
 	error[0] = '\0';
+	if (rc == 0)
+		rc = meta_check(path);
 	if (rc == 0)
 		rc = open_map(s, path, 0, map_bytes);
 	if (rc == 0)
@@ -195,6 +271,8 @@ int store_open(const char *path, uint64_t map_bytes, struct store **out, char *e
 		rc = read_format(s, &format);
 	if (rc == 0)
 		rc = check_format(path, format, false, error);
+	if (rc == 0)
+		rc = check_commit(s, format);
 	while (rc == 0 && (format != STORE_FORMAT || !is_whole(s)))
 		rc = advance(s, &format);
 	if (rc != 0)
@@ -207,15 +285,19 @@ int store_open_read(const char *path, struct store **out, char *error)
 {
 	struct store *s = mem_zalloc(sizeof(*s));
 	uint32_t format;
-	int rc = open_map(s, path, MDB_RDONLY, 0);
+	int rc = meta_check(path);
 
 	error[0] = '\0';
+	if (rc == 0)
+		rc = open_map(s, path, MDB_RDONLY, 0);
 	if (rc == 0)
 		rc = find_tables(s);
 	if (rc == 0)
 		rc = read_format(s, &format);
 	if (rc == 0)
 		rc = check_format(path, format, true, error);
+	if (rc == 0)
+		rc = check_commit(s, format);
 	if (rc == 0 && !is_whole(s))
 		rc = MDB_NOTFOUND;
 	if (rc != 0)

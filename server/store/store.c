@@ -62,8 +62,19 @@ void store_begin(struct store *s, struct store_txn *t, bool write)
 	t->mdb = txn;
 }
 
+/* What meta.h looks for; a transaction that wrote nothing is none to LMDB either. */
+static void put_number(struct store_txn *t)
+{
+	uint8_t number[8];
+
+	put_be64(number, mdb_txn_id(t->mdb));
+	store_put(t, STORE_META, bytes_str("commit"), bytes_of(number, 8));
+}
+
 int store_commit(struct store_txn *t)
 {
+	if (t->wrote)
+		put_number(t);
 	if (t->err != 0)
 		store_abort(t);
 	else
@@ -110,6 +121,7 @@ void store_put(struct store_txn *t, enum store_table table, struct bytes key, st
 		t->err = store_err(mdb_put(t->mdb, t->store->table[table], &k, &v, MDB_RESERVE));
 	if (t->err != 0)
 		return;
+	t->wrote = true;
 	room = v.mv_data;
 	if (value.n > 0)
 		memcpy(room, value.p, value.n);
@@ -124,6 +136,7 @@ void store_delete(struct store_txn *t, enum store_table table, struct bytes key)
 	if (t->err != 0)
 		return;
 	rc = mdb_del(t->mdb, t->store->table[table], &k, NULL);
+	t->wrote |= rc == 0;
 	if (rc != MDB_NOTFOUND)
 		t->err = store_err(rc);
 }

@@ -40,7 +40,8 @@ struct store;
 struct store_txn {
 	struct store *store;
 	void *mdb;
-	int err;       /* sticky */
+	int err; /* sticky */
+	bool wrote;
 	bool tolerant; /* set by who looks for damage: cursors hand out damaged records too */
 };
 
@@ -54,7 +55,8 @@ struct store_txn {
  * Opens or creates the environment in the directory `path`; the file may grow to `map_bytes`, or to
  * less where so much address space is not to be had.
  * A store of an older format is brought to this one, whole or not at all.  ERR_STORE with a line in
- * `error` (at least 256 bytes): a newer format, no permission, in use.
+ * `error` (at least 256 bytes): a newer format, no permission, in use, or a last commit that the
+ * disk kept only half of, which is not served.
  */
 WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error);
 /*
