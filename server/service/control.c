@@ -58,6 +58,7 @@ static void show_gauges(struct control *c)
 		metric_set(METRIC_DEVICES_CORE + (enum metric)r, devices[r]);
 	for (unsigned i = 0; i < ROLLOUT__COUNT; i++)
 		metric_set(METRIC_ROLLOUTS_PROPOSED + (enum metric)i, rollouts[i]);
+	metric_set(METRIC_FLEET_BYTES, fleet_bytes(c->server->fleet));
 	metric_set(METRIC_LOG_INDEX, c->state.log.size);
 	metric_set(METRIC_WRITER_QUEUE, atomic_load(&c->server->writer.queued));
 	metric_set(METRIC_IMAGE, c->generation);

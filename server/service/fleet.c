@@ -3,23 +3,9 @@
 
 #include <assert.h>
 
+#include "proto/crypto.h"
 #include "server/base/mem.h"
-
-#define CHUNK_BITS 16u
-#define CHUNK      (1u << CHUNK_BITS)
-#define CHUNKS_MAX (1u << 16)
-
-/* Bits of the word, from the lowest. */
-#define ENTERED_BITS 8u
-#define FAILED_AT    8u
-#define PRODUCT_AT   16u
-#define RING_AT      27u
-#define WISH_AT      29u
-#define LEFT_AT      31u
-#define DAY_AT       32u
-#define HEARD_AT     48u
-#define HEARD_MASK   (0xffffull << HEARD_AT)
-#define HEARD_MS     16000u
+#include "server/base/region.h"
 
 /* Ids are random, so their first half identifies them: 170 million collide once in a thousand. */
 struct device_entry {
@@ -27,205 +13,297 @@ struct device_entry {
 	fleet_word word;
 };
 
+/* A slot of the index: the device's number, one more; above it some bits of its hash. */
+#define NUMBER_BITS 28u
+#define NUMBER_MAX  ((1u << NUMBER_BITS) - 1)
+
+#define SLOTS_MIN 8192u
+#define SLOTS_MAX (1ull << 30)
+#define LAYOUTS   64u /* 8192 slots, and a quarter more each time, reach 2^30 after 53 */
 /*
- * Open addressing over numbers of devices, 0 for empty.  A grown index replaces the old one, which
- * a reader may still be in and which is kept until the end: all of them together are as large as
- * the last.
+ * No device is ever so many slots from its place.  Of 2^28 devices in an index that is full to 4/5
+ * one will be, once in 10^12 servers.
  */
-struct index {
-	struct index *older;
-	uint64_t mask;
-	_Atomic uint32_t slot[];
+#define GAP    2048u
+#define STRIDE 32u /* slots that a growing index is moved by with each device that is added */
+
+/*
+ * The index is open addressing in one array, in order of hash: the place of a hash is its share of
+ * the layout's `size`, behind `base`.  It grows by sliding: each layout begins a gap behind where the
+ * one before began, and is a quarter larger, so every place moves up and, from the end down, devices
+ * move one cluster after the other into slots that are free by then.  What was left goes back to the
+ * system.  So there are never two indexes, and nobody ever waits for one to be made.
+ *
+ * `state` says how far it is: hashes from its boundary on are in the next layout, those below in
+ * this.  It never has the same value twice.  Devices are copied up first (released), then the new
+ * state is stored, then the old slots are cleared (released).  Who finds its device is right in any
+ * case: the entry itself says whose it is, and is never changed.  Who finds none may have looked
+ * where a slot was cleared meanwhile; having acquired that 0 it also sees the state that was stored
+ * before, which is another one than it began with, and looks again.
+ */
+struct layout {
+	uint64_t base, size;
 };
+#define STATE(layout, boundary) ((uint64_t)(boundary) << 8 | (layout))
+#define BOUNDARY_END            (1ull << 32) /* above all hashes */
 
 struct fleet {
-	_Atomic(struct index *) index;
-	_Atomic uint64_t count;
-	struct device_entry *chunk[CHUNKS_MAX];
+	struct region entries, slots;
+	struct device_entry *entry;
+	_Atomic uint32_t *slot;
+	struct layout layout[LAYOUTS];
+	_Atomic uint64_t state;
+	_Atomic uint64_t added, erased, bytes;
+	uint64_t seed;
+	/* Of the thread that adds. */
+	bool growing;
+	uint64_t top; /* first slot of those that were moved */
 };
 
-uint64_t fleet_pack(const struct fleet_device *d)
+/* Nobody who names devices can know which of them lie together. */
+static uint64_t hash_of(const struct fleet *f, uint64_t half)
 {
-	assert(d->product < FLEET_PRODUCTS && d->enrolled_day <= UINT16_MAX);
-	return (uint64_t)d->entered | (uint64_t)d->failed_tag << FAILED_AT |
-		(uint64_t)d->product << PRODUCT_AT | (uint64_t)d->ring << RING_AT |
-		(uint64_t)d->wish << WISH_AT | (uint64_t)d->left << LEFT_AT |
-		(uint64_t)d->enrolled_day << DAY_AT;
+	uint64_t h = half ^ f->seed;
+
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccdull;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return h ^ h >> 33;
 }
 
-struct fleet_device fleet_unpack(uint64_t w)
+/* The regions are for the thread that adds alone. */
+static void weigh(struct fleet *f)
 {
-	return (struct fleet_device){
-		.entered = (uint8_t)w,
-		.failed_tag = (uint8_t)(w >> FAILED_AT),
-		.product = (uint16_t)(w >> PRODUCT_AT & 2047),
-		.ring = (enum ring)(w >> RING_AT & 3),
-		.wish = (enum ring)(w >> WISH_AT & 3),
-		.left = w >> LEFT_AT & 1,
-		.enrolled_day = (uint32_t)(w >> DAY_AT & UINT16_MAX),
-	};
+	atomic_store(&f->bytes, sizeof(*f) + region_bytes(&f->entries) + region_bytes(&f->slots));
 }
 
-static struct index *index_new(uint64_t slots, struct index *older)
+static uint32_t tag_of(uint64_t hash)
 {
-	struct index *x = mem_zalloc(sizeof(*x) + (size_t)slots * sizeof(x->slot[0]));
-
-	x->mask = slots - 1;
-	x->older = older;
-	return x;
+	return (uint32_t)hash << NUMBER_BITS;
 }
 
-/* At most 2/3 full: 6 bytes of index a device at the worst, 16 in the chunk. */
-static bool is_full(uint64_t count, const struct index *x)
+static uint64_t place_in(const struct layout *l, uint64_t hash)
 {
-	return (count + 1) * 3 > (x->mask + 1) * 2;
+	return l->base + ((hash >> 32) * l->size >> 32);
+}
+
+static uint64_t place_of(const struct fleet *f, uint64_t hash, uint64_t state)
+{
+	const struct layout *l = &f->layout[state & 255];
+
+	return place_in(hash >> 32 >= state >> 8 ? l + 1 : l, hash);
 }
 
 struct fleet *fleet_new(uint64_t expected)
 {
 	struct fleet *f = mem_zalloc(sizeof(*f));
-	uint64_t slots = 1024;
+	struct layout *l = &f->layout[0];
+	int err = crypto_random(&f->seed, sizeof(f->seed));
 
-	while (expected * 3 > slots * 2)
-		slots *= 2;
-	atomic_store(&f->index, index_new(slots, NULL));
+	assert(err == 0 && expected < NUMBER_MAX);
+	region_init(&f->entries, (size_t)NUMBER_MAX * sizeof(struct device_entry));
+	region_init(&f->slots, (size_t)SLOTS_MAX * sizeof(*f->slot));
+	f->entry = (struct device_entry *)(void *)f->entries.base;
+	f->slot = (_Atomic uint32_t *)(void *)f->slots.base;
+	l->size = expected + expected / 3 + 1;
+	if (l->size < SLOTS_MIN)
+		l->size = SLOTS_MIN;
+	region_reach(&f->slots, (size_t)(l->size + GAP) * sizeof(*f->slot));
+	atomic_init(&f->state, STATE(0, BOUNDARY_END));
+	weigh(f);
 	return f;
 }
 
 void fleet_free(struct fleet *f)
 {
-	struct index *x, *older;
-
 	if (f == NULL)
 		return;
-	for (x = atomic_load(&f->index); x != NULL; x = older) {
-		older = x->older;
-		free(x);
-	}
-	for (unsigned c = 0; c < CHUNKS_MAX && f->chunk[c] != NULL; c++)
-		free(f->chunk[c]);
+	region_release(&f->entries);
+	region_release(&f->slots);
 	free(f);
 }
 
 uint64_t fleet_count(const struct fleet *f)
 {
-	return atomic_load(&f->count);
+	return atomic_load(&f->added) - atomic_load(&f->erased);
 }
 
-static struct device_entry *device_at(const struct fleet *f, uint32_t number)
+uint64_t fleet_bytes(const struct fleet *f)
 {
-	return &f->chunk[number >> CHUNK_BITS][number & (CHUNK - 1)];
+	return atomic_load(&f->bytes);
 }
 
-/* The slot of `half`, or the empty one where it belongs. */
-static _Atomic uint32_t *probe(
-	const struct fleet *f, struct index *x, uint64_t half, struct device_entry **found)
+static struct device_entry *look(const struct fleet *f, uint64_t half, uint64_t state)
 {
-	for (uint64_t i = half;; i++) {
-		_Atomic uint32_t *slot = &x->slot[i & x->mask];
-		uint32_t number = atomic_load_explicit(slot, memory_order_acquire);
-		*found = number == 0 ? NULL : device_at(f, number - 1);
-		if (*found == NULL || (*found)->half == half)
-			return slot;
+	uint64_t hash = hash_of(f, half);
+	const _Atomic uint32_t *slot = f->slot + place_of(f, hash, state);
+
+	for (unsigned i = 0; i < GAP; i++) {
+		uint32_t s = atomic_load_explicit(&slot[i], memory_order_acquire);
+		if (s == 0)
+			return NULL;
+		if (((s ^ tag_of(hash)) & ~NUMBER_MAX) != 0)
+			continue;
+		struct device_entry *e = &f->entry[(s & NUMBER_MAX) - 1];
+		if (e->half == half)
+			return e;
 	}
+	return NULL; /* a layout that is long gone */
+}
+
+static struct device_entry *find(const struct fleet *f, uint64_t half)
+{
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_acquire), seen;
+	struct device_entry *e;
+
+	for (;; state = seen) {
+		e = look(f, half, state);
+		if (e != NULL)
+			return e;
+		seen = atomic_load_explicit(&f->state, memory_order_acquire);
+		if (seen == state)
+			return NULL;
+	}
+}
+
+void fleet_prefetch(const struct fleet *f, const uint8_t id[ID_LEN])
+{
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_acquire);
+	uint64_t at = place_of(f, hash_of(f, get_be64(id)), state);
+
+	__builtin_prefetch(f->slots.base + at * sizeof(*f->slot));
 }
 
 fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN])
 {
-	struct index *x = atomic_load_explicit(&f->index, memory_order_acquire);
-	struct device_entry *d;
+	struct device_entry *e = find(f, get_be64(id));
 
-	(void)probe(f, x, get_be64(id), &d);
-	return d == NULL ? NULL : &d->word;
+	return e == NULL || fleet_is_erased(atomic_load(&e->word)) ? NULL : &e->word;
 }
 
+/* ---- by the one thread that adds ---- */
+
+static void put_slot(_Atomic uint32_t *place, uint32_t s)
+{
+	unsigned i = 0;
+
+	while (atomic_load_explicit(&place[i], memory_order_relaxed) != 0)
+		i++;
+	assert(i < GAP);
+	atomic_store_explicit(&place[i], s, memory_order_release);
+}
+
+static bool is_empty(const struct fleet *f, uint64_t at)
+{
+	return atomic_load_explicit(&f->slot[at], memory_order_relaxed) == 0;
+}
+
+/* Copies the slots [begin, end) into the next layout. */
+static void copy_up(struct fleet *f, const struct layout *next, uint64_t begin, uint64_t end)
+{
+	for (uint64_t i = begin; i < end; i++)
+		if (!is_empty(f, i))
+			__builtin_prefetch(&f->entry[(f->slot[i] & NUMBER_MAX) - 1]);
+	for (uint64_t i = begin; i < end; i++) {
+		uint32_t s = atomic_load_explicit(&f->slot[i], memory_order_relaxed);
+		if (s == 0)
+			continue;
+		uint64_t hash = hash_of(f, f->entry[(s & NUMBER_MAX) - 1].half);
+		put_slot(f->slot + place_in(next, hash), s);
+	}
+}
+
+/* Moves whole clusters, the last that were not: nobody's place is in the one and slot in another. */
+static void slide(struct fleet *f)
+{
+	uint64_t k = atomic_load_explicit(&f->state, memory_order_relaxed) & 255, boundary;
+	const struct layout *l = &f->layout[k];
+	uint64_t begin = f->top, end = f->top;
+
+	while (!is_empty(f, end))
+		end++; /* added since, and pushed up from below */
+	while (begin > l->base && (f->top - begin < STRIDE || !is_empty(f, begin - 1)))
+		begin--;
+	assert(end - begin < GAP);
+	copy_up(f, l + 1, begin, end);
+	/* The lowest hash whose place is at `begin` or behind. */
+	boundary = (((begin - l->base) << 32) + l->size - 1) / l->size;
+	f->growing = begin > l->base;
+	atomic_store_explicit(&f->state,
+		f->growing ? STATE(k, boundary) : STATE(k + 1, BOUNDARY_END), memory_order_release);
+	for (uint64_t i = begin; i < end; i++)
+		atomic_store_explicit(&f->slot[i], 0, memory_order_release);
+	f->top = begin;
+	if (!f->growing)
+		region_give_back(&f->slots, (size_t)l->base * sizeof(*f->slot),
+			(size_t)l[1].base * sizeof(*f->slot));
+}
+
+/* 3/4 full; before it is 4/5 full the last has moved. */
 static void grow(struct fleet *f)
 {
-	struct index *old = atomic_load(&f->index), *x;
-	struct device_entry *unused;
-	uint64_t n = fleet_count(f);
+	uint64_t k = atomic_load_explicit(&f->state, memory_order_relaxed) & 255;
+	const struct layout *l = &f->layout[k];
 
-	x = index_new((old->mask + 1) * 2, old);
-	for (uint32_t i = 0; i < n; i++)
-		atomic_store_explicit(
-			probe(f, x, device_at(f, i)->half, &unused), i + 1, memory_order_relaxed);
-	atomic_store_explicit(&f->index, x, memory_order_release);
+	if (atomic_load(&f->added) * 4 <= l->size * 3)
+		return;
+	assert(k + 1 < LAYOUTS);
+	f->layout[k + 1] = (struct layout){ l->base + GAP, l->size + l->size / 4 };
+	region_reach(&f->slots, (size_t)(l[1].base + l[1].size + GAP) * sizeof(*f->slot));
+	f->growing = true;
+	f->top = l->base + l->size;
+}
+
+/* One that was erased comes again. */
+static bool come_again(struct fleet *f, struct device_entry *e, const struct fleet_device *d)
+{
+	if (!fleet_is_erased(atomic_load(&e->word)))
+		return false;
+	atomic_store(&e->word, fleet_pack(d));
+	atomic_fetch_sub(&f->erased, 1);
+	return true;
 }
 
 bool fleet_add(struct fleet *f, const uint8_t id[ID_LEN], const struct fleet_device *d)
 {
-	uint64_t n = fleet_count(f);
-	struct device_entry *e;
-	_Atomic uint32_t *slot;
+	uint64_t half = get_be64(id), hash = hash_of(f, half), n = atomic_load(&f->added);
+	struct device_entry *e = find(f, half);
 
-	assert(n < UINT32_MAX - 1);
-	if (is_full(n, atomic_load(&f->index)))
-		grow(f);
-	slot = probe(f, atomic_load(&f->index), get_be64(id), &e);
 	if (e != NULL)
-		return false;
-	if (f->chunk[n >> CHUNK_BITS] == NULL)
-		f->chunk[n >> CHUNK_BITS] = mem_alloc(CHUNK * sizeof(*e));
-	e = device_at(f, (uint32_t)n);
-	e->half = get_be64(id);
+		return come_again(f, e, d);
+	assert(n + 1 < NUMBER_MAX);
+	region_reach(&f->entries, (size_t)(n + 1) * sizeof(*e));
+	e = &f->entry[n];
+	e->half = half;
 	atomic_init(&e->word, fleet_pack(d));
-	atomic_store(&f->count, n + 1);
+	atomic_store(&f->added, n + 1);
 	/* Readers see the number only after what it stands for. */
-	atomic_store_explicit(slot, (uint32_t)n + 1, memory_order_release);
+	put_slot(f->slot + place_of(f, hash, atomic_load_explicit(&f->state, memory_order_relaxed)),
+		tag_of(hash) | (uint32_t)(n + 1));
+	if (f->growing)
+		slide(f);
+	else
+		grow(f);
+	weigh(f);
 	return true;
 }
 
-bool fleet_enter(fleet_word *w, unsigned slot)
+bool fleet_erase(struct fleet *f, const uint8_t id[ID_LEN])
 {
-	uint64_t bit = 1u << slot;
+	struct device_entry *e = find(f, get_be64(id));
 
-	return (atomic_fetch_or(w, bit) & bit) == 0;
-}
-
-void fleet_leave(fleet_word *w, unsigned slot)
-{
-	(void)atomic_fetch_and(w, ~(uint64_t)(1u << slot));
-}
-
-void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep)
-{
-	uint64_t next = fleet_pack(d) & ~(uint64_t)UINT8_MAX, old = atomic_load(w);
-
-	while (!atomic_compare_exchange_weak(w, &old, next | (old & (keep | HEARD_MASK))))
-		;
-}
-
-/* Never 0, which says that nothing was heard. */
-static uint64_t heard_at(uint64_t now_ms)
-{
-	uint64_t t = now_ms / HEARD_MS & UINT16_MAX;
-
-	return t == 0 ? 1 : t;
-}
-
-void fleet_hear(fleet_word *w, uint64_t now_ms)
-{
-	uint64_t old = atomic_load_explicit(w, memory_order_relaxed), at = heard_at(now_ms);
-
-	while (old >> HEARD_AT != at &&
-		!atomic_compare_exchange_weak(w, &old, (old & ~HEARD_MASK) | at << HEARD_AT))
-		;
-}
-
-bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms)
-{
-	uint64_t heard = word >> HEARD_AT, ago = (heard_at(now_ms) - heard) & UINT16_MAX;
-
-	return heard != 0 && ago * HEARD_MS <= window_ms + HEARD_MS;
+	if (e == NULL || !fleet_word_erase(&e->word))
+		return false;
+	atomic_fetch_add(&f->erased, 1);
+	return true;
 }
 
 void fleet_clear_slot(
 	struct fleet *f, unsigned slot, enum ring ring, const struct fleet_products *products)
 {
-	uint64_t n = fleet_count(f);
+	uint64_t n = atomic_load(&f->added);
 
-	for (uint32_t i = 0; i < n; i++) {
-		fleet_word *w = &device_at(f, i)->word;
+	for (uint64_t i = 0; i < n; i++) {
+		fleet_word *w = &f->entry[i].word;
 		struct fleet_device d = fleet_unpack(atomic_load(w));
 		if (d.ring == ring && products->bits[d.product / 64] >> d.product % 64 & 1)
 			fleet_leave(w, slot);

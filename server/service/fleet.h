@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All devices in memory: what a poll needs to know of one, in about 24 bytes.
+ * All devices in memory: what a poll needs to know of one, in at most 24 bytes however many there
+ * are.
  *
- * Looking up and changing a device's word take no lock and are for any thread.  Adding is for one
- * thread at a time (the writer, or the start).  A device is never moved or removed while the table
- * lives, so its word may be kept.
+ * Looking up and changing a device's word take no lock and are for any thread.  Adding and erasing
+ * are for one thread at a time (the writer, or the start), and no device that is added makes the
+ * thread wait longer than another.  A device is never moved while the table lives, so its word may be
+ * kept; of one that was erased it says so.
  */
 #pragma once
 
@@ -20,7 +22,7 @@ typedef _Atomic uint64_t fleet_word;
 
 /* What the word holds; fleet_pack() and fleet_unpack() are the only ones to know how. */
 struct fleet_device {
-	uint16_t product; /* number in the store, below FLEET_PRODUCTS */
+	uint16_t product; /* number in the store, below FLEET_ERASED */
 	enum ring ring, wish;
 	bool left;             /* consent withdrawn: in no arm */
 	uint8_t failed_tag;    /* of the build that last failed here */
@@ -31,15 +33,21 @@ struct fleet_device {
 uint64_t fleet_pack(const struct fleet_device *d);
 struct fleet_device fleet_unpack(uint64_t word);
 
-/* Room for `expected` devices from the start; it grows. */
+/* Room for `expected` devices from the start; it grows, up to 2^28. */
 struct fleet *fleet_new(uint64_t expected);
 void fleet_free(struct fleet *f);
 
 /* NULL when there is no such device. */
 fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN]);
-/* False when the first half of the id is taken: draw another. */
+/* It will be asked for in a microsecond or so. */
+void fleet_prefetch(const struct fleet *f, const uint8_t id[ID_LEN]);
+/* False when the first half of the id is taken: draw another.  It may be one that was erased. */
 bool fleet_add(struct fleet *f, const uint8_t id[ID_LEN], const struct fleet_device *d);
+/* It is not found any more; false when there is no such device. */
+bool fleet_erase(struct fleet *f, const uint8_t id[ID_LEN]);
 uint64_t fleet_count(const struct fleet *f);
+/* Of memory, for all of it. */
+uint64_t fleet_bytes(const struct fleet *f);
 
 /* The device was heard of.  Kept in 16 s, and in memory only. */
 void fleet_hear(fleet_word *w, uint64_t now_ms);
@@ -49,10 +57,14 @@ bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms);
 /* Sets or clears the slot's bit; true when that changed it. */
 bool fleet_enter(fleet_word *w, unsigned slot);
 void fleet_leave(fleet_word *w, unsigned slot);
-/* Replaces everything but when it was heard of and the entered bits in `keep`. */
+/* Replaces everything but when it was heard of and the entered bits in `keep`; not if erased. */
 void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep);
+bool fleet_is_erased(uint64_t word);
+/* The table's; false when it was already. */
+bool fleet_word_erase(fleet_word *w);
 /* Clears the slot's bit in the devices of a ring whose product is in the set (a bit each). */
 #define FLEET_PRODUCTS 2048u
+#define FLEET_ERASED   2047u /* the product of a device that was erased */
 struct fleet_products {
 	uint64_t bits[FLEET_PRODUCTS / 64];
 };

@@ -19,7 +19,7 @@ static void add_line(struct registry *r, struct store_txn *t, const struct confi
 	line->number = name_number(t, "line", c->name);
 	for (size_t p = 0; p < c->n_products; p++) {
 		uint16_t number = name_number(t, "product", c->products[p]);
-		if (number >= FLEET_PRODUCTS) {
+		if (number >= FLEET_ERASED) {
 			t->err = t->err != 0 ? t->err : ERR_BAD_RANGE;
 			return;
 		}

@@ -45,9 +45,11 @@ static int identify(
 	if (!m->has_device_id || m->device_id.len != ID_LEN)
 		return ERR_BAD_MAC;
 	memcpy(out->id, m->device_id.data, ID_LEN);
-	out->word = fleet_find(d->server->fleet, out->id);
+	/* Memory is slow: what is needed last is asked for first. */
+	fleet_prefetch(d->server->fleet, out->id);
 	epoch = m->has_epoch ? epochs_find(&d->server->epochs, m->epoch) : NULL;
 	err = check_mac(d, epoch != NULL ? epoch : epochs_newest(&d->server->epochs), kind, m);
+	out->word = fleet_find(d->server->fleet, out->id);
 	if (err == 0 && (out->word == NULL || epoch == NULL))
 		err = ERR_BAD_MAC;
 	return err;

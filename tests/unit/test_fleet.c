@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "rng.h"
 #include "server/service/fleet.h"
 
 #define MANY 150000u
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#	define WATCHED true
+#else
+#	define WATCHED false
+#endif
 
 /* The id of the device numbered i: all different, in no order. */
 static const uint8_t *id_of(uint64_t i, uint8_t id[ID_LEN])
@@ -21,7 +28,7 @@ static const uint8_t *id_of(uint64_t i, uint8_t id[ID_LEN])
 
 static struct fleet_device device_of(uint64_t i)
 {
-	return (struct fleet_device){ .product = (uint16_t)(i % FLEET_PRODUCTS),
+	return (struct fleet_device){ .product = (uint16_t)(i % FLEET_ERASED),
 		.ring = (enum ring)(i % 4),
 		.wish = (enum ring)(i / 4 % 4),
 		.left = i % 7 == 0,
@@ -51,14 +58,14 @@ static void test_pack(void **state)
 {
 	static const struct fleet_device edges[] = {
 		{ .product = 0 },
-		{ .product = 2047 },
+		{ .product = 2046 },
 		{ .ring = RING_STABLE },
 		{ .wish = RING_STABLE },
 		{ .left = true },
 		{ .failed_tag = 255 },
 		{ .entered = 255 },
 		{ .enrolled_day = 65535 },
-		{ 2047, RING_STABLE, RING_STABLE, true, 255, 255, 65535 },
+		{ 2046, RING_STABLE, RING_STABLE, true, 255, 255, 65535 },
 	};
 	struct rng r = { 28 };
 
@@ -123,27 +130,76 @@ static void test_half_taken(void **state)
 	fleet_free(f);
 }
 
-/* Neighbours in the table: probing goes round its end. */
-static void test_collisions(void **state)
+/* Whoever chose the ids, they do not lie together. */
+static void test_patterns(void **state)
 {
-	struct fleet *f = fleet_new(10);
-	struct fleet_device d = { 0 };
-	uint8_t id[ID_LEN] = { 0 };
+	static const struct {
+		unsigned shift;
+		uint64_t low;
+	} row[] = { { 0, 0 }, { 8, 7 }, { 32, 1020 }, { 45, 1 } };
 
 	(void)state;
-	for (uint16_t i = 0; i < 600; i++) {
-		/* The same lower bits, at the end of the index. */
-		put_be64(id, (uint64_t)i << 32 | 1020);
-		d.product = i;
-		assert_true(fleet_add(f, id, &d));
+	for (size_t r = 0; r < sizeof(row) / sizeof(row[0]); r++) {
+		struct fleet *f = fleet_new(10);
+		uint8_t id[ID_LEN] = { 0 };
+		for (uint64_t i = 0; i < MANY; i++) {
+			struct fleet_device d = device_of(i);
+			put_be64(id, i << row[r].shift | row[r].low);
+			assert_true(fleet_add(f, id, &d));
+		}
+		for (uint64_t i = 0; i < MANY; i++) {
+			struct fleet_device d = device_of(i);
+			put_be64(id, i << row[r].shift | row[r].low);
+			check_word(atomic_load(fleet_find(f, id)), &d);
+			put_be64(id, (MANY + i) << row[r].shift | row[r].low);
+			assert_null(fleet_find(f, id));
+		}
+		fleet_free(f);
 	}
-	for (uint16_t i = 0; i < 600; i++) {
-		put_be64(id, (uint64_t)i << 32 | 1020);
-		d.product = i;
-		check_word(atomic_load(fleet_find(f, id)), &d);
-		put_be64(id, (uint64_t)i << 32 | 1021);
-		assert_null(fleet_find(f, id));
-	}
+}
+
+static void test_erase(void **state)
+{
+	struct fleet *f = fleet_new(0);
+	struct fleet_device d = device_of(1), next = device_of(54321);
+	struct fleet_products all;
+	uint8_t id[ID_LEN];
+	fleet_word *w;
+	uint64_t bytes;
+
+	(void)state;
+	memset(&all, 0xff, sizeof(all));
+	assert_false(fleet_erase(f, id_of(1, id)));
+	for (uint64_t i = 0; i < 5000; i++)
+		assert_true(fleet_add(f, id_of(i, id), &d));
+	w = fleet_find(f, id_of(1, id));
+	bytes = fleet_bytes(f);
+	assert_true(fleet_erase(f, id));
+	assert_false(fleet_erase(f, id));
+	assert_null(fleet_find(f, id));
+	assert_int_equal(fleet_count(f), 4999);
+	/* Who still holds the word brings nobody back. */
+	fleet_update(w, &d, UINT8_MAX);
+	fleet_hear(w, 1000000);
+	(void)fleet_enter(w, 3);
+	fleet_clear_slot(f, 3, RING_STABLE, &all);
+	assert_true(fleet_is_erased(atomic_load(w)));
+	assert_null(fleet_find(f, id));
+	for (uint64_t i = 2; i < 5000; i++)
+		assert_non_null(fleet_find(f, id_of(i, id)));
+	/* The same half again, and nothing of before. */
+	assert_true(fleet_add(f, id_of(1, id), &next));
+	assert_false(fleet_add(f, id, &next));
+	assert_int_equal(fleet_count(f), 5000);
+	check_word(atomic_load(fleet_find(f, id)), &next);
+	assert_false(fleet_heard(atomic_load(fleet_find(f, id)), 1000000, 1000000));
+	assert_true(fleet_bytes(f) == bytes);
+	/* Erased ones are still known for what they are when the table has grown. */
+	assert_true(fleet_erase(f, id));
+	for (uint64_t i = 5000; i < MANY; i++)
+		assert_true(fleet_add(f, id_of(i, id), &d));
+	assert_null(fleet_find(f, id_of(1, id)));
+	assert_int_equal(fleet_count(f), MANY - 1);
 	fleet_free(f);
 }
 
@@ -194,7 +250,7 @@ static void test_clear_slot(void **state)
 
 	(void)state;
 	products.bits[0] = 1u << 5;
-	products.bits[2047 / 64] |= 1ull << 2047 % 64;
+	products.bits[2046 / 64] |= 1ull << 2046 % 64;
 	for (uint64_t i = 0; i < 20000; i++) {
 		struct fleet_device d = device_of(i);
 		d.entered = 0x0c;
@@ -203,7 +259,7 @@ static void test_clear_slot(void **state)
 	fleet_clear_slot(f, 2, RING_HONOUR, &products);
 	for (uint64_t i = 0; i < 20000; i++) {
 		struct fleet_device d = device_of(i);
-		bool cleared = d.ring == RING_HONOUR && (d.product == 5 || d.product == 2047);
+		bool cleared = d.ring == RING_HONOUR && (d.product == 5 || d.product == 2046);
 		d.entered = cleared ? 0x08 : 0x0c;
 		check_word(atomic_load(fleet_find(f, id_of(i, id))), &d);
 	}
@@ -243,7 +299,7 @@ static void *read_all(void *arg)
 			continue;
 		}
 		d = fleet_unpack(atomic_load(w));
-		me->wrong += d.product != i % FLEET_PRODUCTS;
+		me->wrong += d.product != i % FLEET_ERASED;
 		me->wrong += (d.entered >> me->slot & 1) != me->in[i];
 		if (me->in[i])
 			fleet_leave(w, me->slot);
@@ -290,7 +346,7 @@ static void test_threads(void **state)
 		for (unsigned t = 0; t < READERS; t++)
 			assert_int_equal(d.entered >> t & 1, reader[t].in[i]);
 		assert_int_equal(d.entered >> READERS, 0);
-		assert_int_equal(d.product, i % FLEET_PRODUCTS);
+		assert_int_equal(d.product, i % FLEET_ERASED);
 	}
 	fleet_free(f);
 }
@@ -346,31 +402,128 @@ static void test_one_word(void **state)
 
 #define WEIGHED 1000000u
 
-static double bytes_a_device(uint64_t expected)
+/* The most bytes a device while the table grows from `from` devices on, and an MB beyond that. */
+static double most_a_device(uint64_t expected, uint64_t from, uint64_t to)
 {
-	struct mallinfo2 before = mallinfo2(), after;
 	struct fleet *f = fleet_new(expected);
+	double most = 0;
 	uint8_t id[ID_LEN];
 
+	for (uint64_t i = 0; i < to; i++) {
+		struct fleet_device d = device_of(i);
+		assert_true(fleet_add(f, id_of(i, id), &d));
+		double now = (double)fleet_bytes(f) / (double)(i + 1);
+		if (i + 1 >= from && now > most)
+			most = now;
+	}
+	fleet_free(f);
+	return most;
+}
+
+/* At every size, in the middle of growing too. */
+static void test_bytes(void **state)
+{
+	double grown = most_a_device(0, 20000, WEIGHED);
+
+	(void)state;
+	print_message("# bytes a device, the most from 20 000 to a million: %.2f\n", grown);
+	assert_true(grown <= 24);
+	assert_true(most_a_device(0, 1000, 20000) <= 24 + 48);
+	for (uint64_t n = 20000; n <= WEIGHED; n *= 7)
+		assert_true(most_a_device(n, n, n) <= 24);
+}
+
+static uint64_t resident(void)
+{
+	unsigned long all, pages;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu %lu", &all, &pages), 2);
+	(void)fclose(file);
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What it says it takes is what the system says. */
+static void test_resident(void **state)
+{
+	uint64_t before = resident(), after, says;
+	struct fleet *f = fleet_new(0);
+	uint8_t id[ID_LEN];
+
+	(void)state;
 	for (uint64_t i = 0; i < WEIGHED; i++) {
 		struct fleet_device d = device_of(i);
 		assert_true(fleet_add(f, id_of(i, id), &d));
 	}
-	after = mallinfo2();
+	after = resident();
+	says = fleet_bytes(f);
 	fleet_free(f);
-	return (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / WEIGHED;
+	print_message(
+		"# %.1f MB, resident %.1f\n", (double)says / 1e6, (double)(after - before) / 1e6);
+	if (WATCHED)
+		return; /* a sanitizer has memory of its own */
+	assert_true(after - before <= says + says / 50);
+	assert_true(resident() <= before + says / 50);
 }
 
-/* A hundred and seventy million of them must fit.  (A sanitizer's malloc tells
- * nothing.) */
-static void test_memory(void **state)
+#define KNOWN 50000u
+
+struct looker {
+	pthread_t thread;
+	const struct fleet *fleet;
+	_Atomic bool *stop;
+	uint64_t seed, looked, lost, ghosts;
+};
+
+static void *look_for_known(void *arg)
 {
-	double expected = bytes_a_device(WEIGHED), grown = bytes_a_device(0);
+	struct looker *me = arg;
+	struct rng r = { me->seed };
+	uint8_t id[ID_LEN];
+
+	while (!atomic_load_explicit(me->stop, memory_order_relaxed)) {
+		uint64_t i = rng_below(&r, KNOWN);
+		fleet_word *w = fleet_find(me->fleet, id_of(i, id));
+		me->lost += w == NULL || fleet_unpack(atomic_load(w)).product != i % FLEET_ERASED;
+		/* Nobody has this one, ever. */
+		me->ghosts += fleet_find(me->fleet, id_of(UINT32_MAX + i, id)) != NULL;
+		me->looked++;
+	}
+	return NULL;
+}
+
+/* Those that are there are found at every moment while a million more are added. */
+static void test_lookup_while_growing(void **state)
+{
+	static struct looker looker[READERS];
+	struct fleet *f = fleet_new(0);
+	_Atomic bool stop = false;
+	uint64_t looked = 0;
+	uint8_t id[ID_LEN];
 
 	(void)state;
-	print_message("# bytes a device: %.1f of an expected size, %.1f grown\n", expected, grown);
-	assert_true(expected <= 30);
-	assert_true(grown <= 44);
+	for (uint64_t i = 0; i < KNOWN + WEIGHED; i++) {
+		struct fleet_device d = device_of(i);
+		assert_true(fleet_add(f, id_of(i, id), &d));
+		for (unsigned t = 0; i == KNOWN - 1 && t < READERS; t++) {
+			looker[t] = (struct looker){ .fleet = f, .stop = &stop, .seed = t };
+			assert_int_equal(
+				pthread_create(&looker[t].thread, NULL, look_for_known, &looker[t]),
+				0);
+		}
+	}
+	atomic_store(&stop, true);
+	for (unsigned t = 0; t < READERS; t++) {
+		assert_int_equal(pthread_join(looker[t].thread, NULL), 0);
+		assert_int_equal(looker[t].lost, 0);
+		assert_int_equal(looker[t].ghosts, 0);
+		looked += looker[t].looked;
+	}
+	print_message("# %llu looked for meanwhile\n", (unsigned long long)looked);
+	for (uint64_t i = 0; i < KNOWN + WEIGHED; i++)
+		assert_non_null(fleet_find(f, id_of(i, id)));
+	fleet_free(f);
 }
 
 int main(void)
@@ -379,13 +532,16 @@ int main(void)
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_add_and_find),
 		cmocka_unit_test(test_half_taken),
-		cmocka_unit_test(test_collisions),
+		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_erase),
 		cmocka_unit_test(test_enter_and_leave),
 		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_clear_slot),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_one_word),
-		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_lookup_while_growing),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_resident),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
