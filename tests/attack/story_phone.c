@@ -7,82 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the server's door ---- */
+/* ---- what it asks the server ---- */
 
-static void enrol_done(struct job *job)
-{
-	if (job->err == 0)
-		enrol_taken((struct enrol *)job);
-}
-
-static int enroll(struct deployment *d, struct bytes body, struct buf *out)
-{
-	uint8_t reply[ENROL_REPLY_MAX];
-	size_t n = 0;
-	struct enrol_ask ask = { .body = body, .now_ms = d->now_ms, .mono_ms = d->now_ms };
-	struct enrol e;
-	int err = enrol_open(&d->desk, &ask, &e, reply, &n);
-
-	if (err == 0 && n == 0) {
-		e.job.done = enrol_done;
-		err = writer_call(&d->server.writer, &e.job);
-		if (err == 0)
-			err = enrol_reply(&d->desk, &e, reply, &n);
-	}
-	buf_add(out, reply, n);
-	return err;
-}
-
-static void report_done(struct job *job)
-{
-	if (job->err == 0)
-		report_taken((struct report *)job);
-}
-
-static int take_report(struct deployment *d, const struct request *r)
-{
-	struct report report;
-	int err = report_of(&d->desk, r, d->now_ms, &report);
-
-	report.job.done = report_done;
-	return err != 0 ? err : writer_call(&d->server.writer, &report.job);
-}
-
-static int poll(struct deployment *d, struct bytes body, struct buf *out)
-{
-	struct poll_answer answer;
-	struct poll_ask ask;
-	struct request r;
-	int err = request_open(&d->desk, REQUEST_POLL, body, d->now_ms, &r);
-
-	if (err == 0)
-		err = poll_ask_of(&r, &ask);
-	if (err == 0 && r.report != NULL)
-		err = take_report(d, &r);
-	if (err != 0)
-		return err;
-	poll_answer(&d->desk, &ask, d->now_ms, &answer);
-	for (size_t i = 0; i < POLL_PARTS; i++)
-		buf_add(out, answer.part[i].p, answer.part[i].n);
-	return 0;
-}
-
-static int report(struct deployment *d, struct bytes body, struct buf *out)
-{
-	struct request r;
-	int err = request_open(&d->desk, REQUEST_REPORT, body, d->now_ms, &r);
-
-	(void)out;
-	return err != 0 ? err : take_report(d, &r);
-}
-
-static const struct door {
+static const struct {
 	const char *path, *word;
-	int (*answer)(struct deployment *d, struct bytes body, struct buf *out);
 } doors[] = {
-	{ "/v1/enroll", "enrol", enroll },
-	{ "/v1/poll", "poll", poll },
-	{ "/v1/report", "report", report },
+	{ "/v1/enroll", "enrol" },
+	{ "/v1/poll", "poll" },
+	{ "/v1/report", "report" },
 };
 
 static void remember(struct phone *p, const char *word)
@@ -114,21 +46,16 @@ static int on_http(void *ctx, const struct huidu_request *q)
 	struct phone *p = ctx;
 	struct deployment *d = &p->story->d;
 	struct buf out = { 0 };
-	int err = ERR_NOT_FOUND;
+	int err;
 
 	if (q->stream) {
 		fetch(p, q);
 		return 0;
 	}
-	d->arena.used = 0;
-	(void)desk_refresh(&d->desk);
 	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
-		if (strcmp(q->path, doors[i].path) == 0) {
+		if (strcmp(q->path, doors[i].path) == 0)
 			remember(p, doors[i].word);
-			err = doors[i].answer(d, bytes_of(q->body, q->body_len), &out);
-		}
-	while (writer_drain(&d->server.writer))
-		;
+	err = deployment_answer(d, q->path, bytes_of(q->body, q->body_len), &out);
 	huidu_response(p->h, err == 0 ? 200 : 400, 0, buf_bytes(&out).p, buf_bytes(&out).n);
 	buf_release(&out);
 	return 0;

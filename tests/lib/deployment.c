@@ -68,30 +68,42 @@ static void write_config(struct deployment *d, const struct deployment_options *
 	free(text);
 }
 
-static void start(struct deployment *d)
+/* Everything but the people, in the order of huidud's own start. */
+int deployment_start(struct deployment *d, char *error)
 {
 	char *ledger = mem_printf("%s/ledger", d->dir);
 	char *path = mem_printf("%s/root.env", d->dir);
-	struct epochs epochs;
-	char error[256] = "";
+	struct epochs epochs = { .n = 0 };
+	int err = rootfile_read(path, &d->root);
 
-	deployment_must(rootfile_read(path, &d->root), "root", path);
 	free(path);
+	deployment_must(err, "root", d->dir);
 	struct signer_config config = { .online_dir = d->config.online,
 		.ledger_path = ledger,
 		.root = d->root->envelope,
 		.clock = &hand_set };
-	deployment_must(signer_start(&config, &d->signer, error), "signer", error);
+	err = signer_start(&config, &d->signer, error);
 	free(ledger);
-	deployment_must(epochs_read(d->config.online, &epochs, NULL), "epochs", d->config.online);
-	deployment_must(server_open(&d->server, &d->config, &epochs, error), "server", error);
-	deployment_must(
-		control_open(&d->server, d->signer, d->root, d->now_ms, error), "control", error);
-	deployment_must(desk_open(&d->desk, &d->server), "desk", "");
+	if (err == 0)
+		deployment_must(epochs_read(d->config.online, &epochs, NULL), "epochs", d->dir);
+	if (err == 0)
+		err = server_open(&d->server, &d->config, &epochs, error);
+	if (err == 0)
+		err = control_open(&d->server, d->signer, d->root, d->now_ms, error);
+	if (err == 0)
+		deployment_must(desk_open(&d->desk, &d->server), "desk", "");
 	epochs_release(&epochs);
+	return err;
 }
 
-void deployment_open(struct deployment *d, const struct deployment_options *o)
+static void start(struct deployment *d)
+{
+	char error[256] = "";
+
+	deployment_must(deployment_start(d, error), "start", error);
+}
+
+void deployment_make(struct deployment *d, const struct deployment_options *o)
 {
 	const struct profile *profile = profile_find(o->profile);
 	const char *people[PERSONS_MAX];
@@ -110,7 +122,25 @@ void deployment_open(struct deployment *d, const struct deployment_options *o)
 	deployment_must(ceremony_hold(&ceremony, d->dir), "ceremony", d->dir);
 	write_config(d, o);
 	d->arena = (struct arena){ mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 };
+}
+
+void deployment_open(struct deployment *d, const struct deployment_options *o)
+{
+	deployment_make(d, o);
 	start(d);
+}
+
+void deployment_adopt(struct deployment *d, const char *dir, uint64_t now_ms)
+{
+	char *path = mem_printf("%s/huidud.yaml", dir);
+	char error[YAML_ERROR_MAX];
+
+	*d = (struct deployment){ .now_ms = now_ms };
+	set_clock(d, now_ms);
+	(void)snprintf(d->dir, sizeof(d->dir), "%s", dir);
+	deployment_must(config_load(path, &d->config, error), "config", error);
+	d->arena = (struct arena){ mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 };
+	free(path);
 }
 
 static void stop(struct deployment *d)

@@ -38,6 +38,14 @@ struct deployment_options {
 };
 
 void deployment_open(struct deployment *d, const struct deployment_options *o);
+/*
+ * The same in two steps: ceremony and configuration, then the start, which may be refused: `error`;
+ * the process is then of no more use.
+ */
+void deployment_make(struct deployment *d, const struct deployment_options *o);
+WARN_UNUSED int deployment_start(struct deployment *d, char *error);
+/* In place of the first: the files of another one, copied to `dir`. */
+void deployment_adopt(struct deployment *d, const char *dir, uint64_t now_ms);
 /* Ends it as a crash would, or cleanly, and starts it again on the same files. */
 void deployment_restart(struct deployment *d);
 void deployment_close(struct deployment *d); /* and removes the files */
@@ -102,6 +110,9 @@ int device_report_one(
 int device_install(
 	struct deployment *d, struct test_device *t, const char *build_id, uint64_t counter);
 void device_forget(struct test_device *t);
+
+/* A request as it comes over the wire, to /v1/enroll, /v1/poll or /v1/report; adds to `out`. */
+int deployment_answer(struct deployment *d, const char *path, struct bytes body, struct buf *out);
 
 /* A plan of the given stages: {ring, share_ppm, tolerance_ppm}; soaks of `soak_ms`. */
 struct plan_stage {
