@@ -3,8 +3,11 @@
 #include <stdio.h>
 
 #include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
 #include "server/store/entry.h"
+#include "server/store/journal.h"
 
 #define ERROR_MAX 256
 
@@ -59,6 +62,39 @@ static int fold(struct control *c, struct store_txn *t)
 	return err != 0 ? err : t->err;
 }
 
+/* ---- the journal ---- */
+
+/* Before the signer has them: what phones may see is on disk twice. */
+static void keep(struct control *c, struct store_txn *t)
+{
+	struct bytes entry;
+	int err = 0;
+
+	while (err == 0 && entry_get(t, journal_count(c->journal), &entry))
+		err = journal_append(c->journal, journal_count(c->journal), entry);
+	if (err != 0)
+		metric_add(METRIC_JOURNAL_FAILED, 1);
+	if (err != 0 && !c->journal_failed)
+		log_error(
+			"journal: entry %llu cannot be written: %s; it is in the store, and tried "
+			"again every second",
+			(unsigned long long)journal_count(c->journal), err_str(err));
+	else if (err == 0 && c->journal_failed)
+		log_info("journal: it has the whole log again");
+	c->journal_failed = err != 0;
+}
+
+void append_keep(struct control *c)
+{
+	struct store_txn t;
+
+	if (journal_count(c->journal) == c->state.log.size)
+		return;
+	store_begin(c->server->store, &t, false);
+	keep(c, &t);
+	store_abort(&t);
+}
+
 /* Also when there is nothing new: then it is the same note once more. */
 static int sign_chunk(struct control *c, struct store_txn *t)
 {
@@ -94,6 +130,7 @@ static int follow(struct control *c, int *signer)
 	*signer = 0;
 	store_begin(c->server->store, &t, false);
 	err = fold(c, &t);
+	keep(c, &t);
 	while (err == 0 && *signer == 0 && !append_is_signed(c))
 		*signer = sign_chunk(c, &t);
 	store_abort(&t);
@@ -111,6 +148,48 @@ int append_follow(struct control *c)
 }
 
 /* ---- start ---- */
+
+static int is_same(void *ctx, uint64_t index, struct bytes kept)
+{
+	struct bytes entry;
+
+	return entry_get(ctx, index, &entry) && bytes_eq(entry, kept) ? 0 : ERR_MISMATCH;
+}
+
+/* It is the beginning of the store's log, or all of it. */
+static int compare_journal(struct control *c, char *error)
+{
+	unsigned long long have = c->state.log.size, kept = journal_count(c->journal);
+	struct store_txn t;
+	int err;
+
+	if (kept > have) {
+		(void)snprintf(error, ERROR_MAX,
+			"log: the journal has %llu entries, the store has %llu: a backup was "
+			"restored, and what was ordered since would be forgotten; huiductl store "
+			"restore BACKUP brings it back",
+			kept, have);
+		return ERR_FLOOR;
+	}
+	store_begin(c->server->store, &t, false);
+	err = journal_each(c->journal, 0, is_same, &t);
+	err = t.err != 0 ? t.err : err;
+	store_abort(&t);
+	if (err == ERR_MISMATCH)
+		(void)snprintf(error, ERROR_MAX,
+			"log: the journal is of another time or place than the store: put back the one "
+			"that belongs to it, or move it away");
+	return err == ERR_MISMATCH ? ERR_FLOOR : err;
+}
+
+static int open_journal(struct control *c, char *error)
+{
+	char *path = mem_printf("%s/journal", c->server->config->data);
+	int err = journal_open(path, &c->journal, error);
+
+	free(path);
+	return err != 0 ? err : compare_journal(c, error);
+}
 
 /* What was signed once must not be forgotten: phones have seen it. */
 static int compare(struct control *c, char *error)
@@ -135,8 +214,8 @@ static int compare(struct control *c, char *error)
 	else if (ledger.size > have)
 		(void)snprintf(error, ERROR_MAX,
 			"log: the signer has taken %llu entries, the store has %llu: a backup was "
-			"restored, and phones would be rolled back; restore a copy that is not older "
-			"than the ledger",
+			"restored, and phones would be rolled back; huiductl store restore BACKUP adds "
+			"what is missing from the journal",
 			signed_size, have);
 	else
 		err = logtree_root(c->state.tree, ledger.size, root);
@@ -146,7 +225,8 @@ static int compare(struct control *c, char *error)
 		return 0;
 	(void)snprintf(error, ERROR_MAX,
 		"log: the first %llu entries of the store are not those that were signed: a store of "
-		"another time or place was restored; put the right one back",
+		"another time or place was restored; huiductl store restore BACKUP puts one of "
+		"this server's back",
 		signed_size);
 	return ERR_FLOOR;
 }
@@ -198,6 +278,8 @@ int append_open(struct control *c, struct bytes root, uint64_t now_ms, char *err
 	store_begin(c->server->store, &t, false);
 	err = fold(c, &t);
 	store_abort(&t);
+	if (err == 0)
+		err = open_journal(c, error);
 	if (err == 0)
 		err = compare(c, error);
 	if (err == 0 && c->state.log.size == 0)

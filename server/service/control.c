@@ -8,6 +8,7 @@
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
 #include "server/service/seat.h"
+#include "server/store/journal.h"
 
 #define ARENA_SIZE ((size_t)32 * 1024 * 1024)
 #define ERROR_MAX  256
@@ -191,6 +192,7 @@ void control_close(struct server *s)
 	if (c == NULL)
 		return;
 	publish_close(c);
+	journal_close(c->journal);
 	buf_release(&c->checkpoint);
 	state_release(&c->state);
 	for (size_t i = 0; i < c->n_lives; i++)
@@ -289,6 +291,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 
 	if (writer_call(&s->writer, &j.job) != 0)
 		log_error("store: evidence batches cannot be closed");
+	append_keep(c);
 	gates_run(c, now_ms);
 	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);

@@ -52,7 +52,9 @@ struct control {
 	struct server *server;
 	struct signer *signer;
 	struct state state;
-	struct arena arena;    /* of what is under way */
+	struct arena arena;      /* of what is under way */
+	struct journal *journal; /* the log a second time; may be behind while its disk fails */
+	bool journal_failed;     /* and somebody was told */
 	struct buf checkpoint; /* the signed note; empty until the signer has all that is logged */
 	uint64_t ledger_size;  /* entries the signer has taken: of the note, too */
 	uint64_t stored_ms;    /* a commit that wrote something succeeded */
@@ -91,8 +93,8 @@ void control_distrust(struct control *c);
 /* ---- append.c ---- */
 
 /*
- * Folds the log, which begins with `root`, and compares it with the signer's ledger: ERR_FLOOR, and
- * the line for a person in `error`, when the store is older than what was signed.
+ * Folds the log, which begins with `root`, and compares it with the journal and the signer's ledger:
+ * ERR_FLOOR, and the line for a person in `error`, when the store is older than they are.
  */
 WARN_UNUSED int append_open(struct control *c, struct bytes root, uint64_t now_ms, char *error);
 /* Packs a log entry; its bytes are in the arena. */
@@ -105,6 +107,8 @@ WARN_UNUSED int append_envelope(struct control *c, struct bytes envelope, uint64
  * is the state's: that the signer did not is logged, and tried again with the next.
  */
 WARN_UNUSED int append_follow(struct control *c);
+/* The journal gets what it lacks; that it cannot is logged, and tried again. */
+void append_keep(struct control *c);
 /* The checkpoint covers the whole log. */
 bool append_is_signed(const struct control *c);
 

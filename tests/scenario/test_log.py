@@ -365,7 +365,19 @@ def test_restored_backup_is_refused(deployment):
     d.stop()
     newest = ledger.read_bytes()
 
-    # An older store under the newest ledger.
+    # An older store under the newest journal; and under the newest ledger.
+    shutil.copytree(d.folder / 'data', d.folder / 'both')
+    shutil.rmtree(d.folder / 'data/store')
+    shutil.copytree(backup / 'store', d.folder / 'data/store')
+    line = refused(d)
+    assert f'journal has {size} entries' in line and 'huiductl store restore BACKUP' in line
+    (d.folder / 'data/journal').unlink()
+    line = refused(d)
+    assert f'signer has taken {size} entries' in line and 'huiductl store restore BACKUP' in line
+    shutil.rmtree(d.folder / 'data')
+    shutil.move(d.folder / 'both', d.folder / 'data')
+
+    # All of them older but the ledger.
     shutil.move(d.folder / 'data', d.folder / 'good')
     shutil.copytree(backup, d.folder / 'data')
     line = refused(d)
