@@ -64,11 +64,13 @@ struct control {
 	size_t n_files;
 	struct follow *follows;
 	size_t n_follows;
+	bool follow_due; /* some stage could not be opened or closed: tried again with the next tick */
 	struct stage_live **lives; /* all there ever were: workers may hold one until the end */
 	size_t n_lives;
 	struct gate_run **gates;
 	size_t n_gates;
 	uint64_t next_timestamp_ms;
+	uint64_t next_tidy_ms;
 	uint64_t *next_fill_ms; /* by line */
 	uint64_t generation;
 };

@@ -12,6 +12,8 @@
 
 struct open_job {
 	struct job job;
+	struct writer *writer;
+	struct stage_key key;
 	struct stage *stage;
 	const struct fleet *fleet;
 };
@@ -41,12 +43,23 @@ static void open_run(struct job *job, struct writer *w)
 {
 	struct open_job *j = (struct open_job *)job;
 
+	j->writer = w;
 	mark_devices(j, w);
 	stages_add(&w->stages, j->stage, &w->txn, job->now_ms);
 }
 
+/* What was not committed is followed by nobody; the stage is the writer's from run() on. */
+static void open_done(struct job *job)
+{
+	struct open_job *j = (struct open_job *)job;
+
+	if (job->err != 0)
+		stages_remove(&j->writer->stages, j->key);
+}
+
 struct close_job {
 	struct job job;
+	struct writer *writer;
 	struct stage_key key;
 };
 
@@ -59,7 +72,16 @@ static void close_run(struct job *job, struct writer *w)
 		return;
 	stages_close_batch(stage, &w->txn, job->now_ms);
 	stages_save(&w->stages, &w->txn);
-	stages_remove(&w->stages, j->key);
+	j->writer = w;
+}
+
+/* It is there to be closed again when that was not committed. */
+static void close_done(struct job *job)
+{
+	struct close_job *j = (struct close_job *)job;
+
+	if (job->err == 0 && j->writer != NULL)
+		stages_remove(&j->writer->stages, j->key);
 }
 
 struct group_job {
@@ -95,7 +117,7 @@ struct follow *follow_find(struct control *c, struct stage_key key)
 
 static int close_follow(struct control *c, size_t i, uint64_t now_ms)
 {
-	struct close_job j = { .job = { .now_ms = now_ms, .run = close_run },
+	struct close_job j = { .job = { .now_ms = now_ms, .run = close_run, .done = close_done },
 		.key = c->follows[i].key };
 	int err = writer_call(&c->server->writer, &j.job);
 
@@ -185,7 +207,8 @@ static int open_follow(
 	struct follow f = { .key = { r->no, (uint8_t)step },
 		.ring = (enum ring)r->steps[step].ring,
 		.until_ms = until_ms };
-	struct open_job j = { .job = { .now_ms = now_ms, .run = open_run },
+	struct open_job j = { .job = { .now_ms = now_ms, .run = open_run, .done = open_done },
+		.key = f.key,
 		.fleet = c->server->fleet };
 	int err;
 
@@ -199,10 +222,8 @@ static int open_follow(
 	fleet_clear_slot(c->server->fleet, f.slot, f.ring, &line->products);
 	j.stage = stage_new(c, r, &f);
 	err = writer_call(&c->server->writer, &j.job);
-	if (err != 0) {
-		stage_free(j.stage);
+	if (err != 0)
 		return err;
-	}
 	c->follows = mem_resize(c->follows, c->n_follows + 1, sizeof(*c->follows));
 	c->follows[c->n_follows++] = f;
 	return 0;
@@ -279,6 +300,7 @@ int follow_update(struct control *c, uint64_t now_ms)
 	for (size_t i = 0; err == 0 && i < c->state.n_rollouts; i++)
 		if (rollout_is_live(c->state.rollouts[i]))
 			err = update_rollout(c, c->state.rollouts[i], now_ms);
+	c->follow_due = err != 0;
 	return err;
 }
 
