@@ -40,6 +40,7 @@ static const struct refusal {
 	{ ERR_NO_ROOM, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
 	{ ERR_BUSY, 503, METRIC_REFUSED_BUSY, "busy\n" },
 	{ ERR_STORE, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
+	{ ERR_CORRUPT, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
 	{ -ENOSPC, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
 	{ ERR_SIGNER, 503, METRIC_REFUSED_BUSY, "cannot be signed now\n" },
 	{ ERR_CLOCK, 503, METRIC_REFUSED_BUSY, "cannot be signed now\n" },

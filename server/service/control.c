@@ -2,6 +2,7 @@
 #include "server/service/control.h"
 
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "server/base/log.h"
 #include "server/base/mem.h"
@@ -10,8 +11,9 @@
 #include "server/service/seat.h"
 #include "server/store/journal.h"
 
-#define ARENA_SIZE ((size_t)32 * 1024 * 1024)
-#define ERROR_MAX  256
+#define ARENA_SIZE    ((size_t)32 * 1024 * 1024)
+#define ERROR_MAX     256
+#define TIDY_EVERY_MS 60000u
 
 const struct state *control_state(const struct server *s)
 {
@@ -46,6 +48,13 @@ int control_decide(struct control *c, Pb__Decision *decision, uint64_t now_ms)
 	return err;
 }
 
+static uint64_t free_bytes(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
 static void show_gauges(struct control *c)
 {
 	uint64_t devices[RING__COUNT] = { 0 }, rollouts[ROLLOUT__COUNT] = { 0 };
@@ -65,6 +74,9 @@ static void show_gauges(struct control *c)
 	metric_set(METRIC_IMAGE, c->generation);
 	metric_set(METRIC_TRANSACTIONS, store_transactions(c->server->store));
 	metric_set(METRIC_SIGNER, signer_requests(c->signer));
+	metric_set(METRIC_STORE_WRITABLE, !atomic_load(&c->server->writer.failing));
+	metric_set(METRIC_STORE_BYTES, store_bytes(c->server->store));
+	metric_set(METRIC_STORE_FREE, free_bytes(c->server->config->data));
 }
 
 /* ---- start ---- */
@@ -289,16 +301,21 @@ void control_tick(struct server *s, uint64_t now_ms)
 	struct control *c = s->control;
 	struct tick_job j = { .job = { .now_ms = now_ms, .run = tick_run } };
 
+	/* The writer says when it cannot write, once. */
 	if (writer_call(&s->writer, &j.job) != 0)
-		log_error("store: evidence batches cannot be closed");
+		log_debug("store: evidence batches cannot be closed");
 	append_keep(c);
 	gates_run(c, now_ms);
 	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
 	fill_lines(c, now_ms);
-	if (follow_is_over(c, now_ms))
+	if (c->follow_due || follow_is_over(c, now_ms))
 		control_take_effect(c, now_ms, false);
 	if (now_ms >= c->next_timestamp_ms)
 		publish(c, now_ms, true);
+	if (now_ms >= c->next_tidy_ms) {
+		store_tidy(s->store);
+		c->next_tidy_ms = now_ms + TIDY_EVERY_MS;
+	}
 	show_gauges(c);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands and roots: checked against the state, then by the signer, then in the log. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "server/base/log.h"
@@ -62,6 +63,15 @@ static void count_stops(const Pb__AdminCommand *m)
 		metric_add(METRIC_PAUSES_PERSON, 1);
 }
 
+static void say_unlogged(int err, char *text)
+{
+	if (err == -ENOSPC)
+		(void)snprintf(text, STATE_TEXT,
+			"the store's disk is full: nothing was changed; free some space and repeat");
+	else
+		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
+}
+
 static int take_command(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
 {
 	struct command command;
@@ -77,7 +87,7 @@ static int take_command(struct control *c, struct bytes envelope, uint64_t now_m
 		return err;
 	err = log_command(c, &command, needed, now_ms);
 	if (err != 0) {
-		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
+		say_unlogged(err, text);
 		return err;
 	}
 	text[0] = '\0';
@@ -150,7 +160,7 @@ static int take_root(struct control *c, struct bytes envelope, uint64_t now_ms, 
 		return err;
 	err = append_envelope(c, envelope, now_ms);
 	if (err != 0) {
-		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
+		say_unlogged(err, text);
 		return err;
 	}
 	for (size_t i = 0; i < c->state.n_rollouts; i++)

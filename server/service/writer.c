@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/base/log.h"
@@ -49,25 +50,54 @@ static struct job *take(struct writer *w)
 	return list;
 }
 
-bool writer_drain(struct writer *w)
+static uint64_t now_us(void)
 {
-	struct job *list = take(w);
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Once when it begins and once when it is over, however many commits lie between. */
+static void tell(struct writer *w, int err)
+{
+	bool failing = atomic_load(&w->failing);
+
+	metric_add(err == 0 ? METRIC_COMMITS : METRIC_COMMITS_FAILED, 1);
+	if (err == ERR_CORRUPT)
+		return; /* of one record, which was named */
+	if (err != 0 && !failing)
+		log_error("store: nothing can be written: %s; reports and commands are refused "
+			  "until it can",
+			err_str(err));
+	else if (err == 0 && failing && w->txn.wrote)
+		log_info("store: it takes writes again");
+	if (err != 0 || w->txn.wrote)
+		atomic_store(&w->failing, err != 0);
+}
+
+/* One transaction; what has an error is told so by finish(). */
+static int commit(struct writer *w, struct job *list)
+{
+	uint64_t start_us = now_us();
 	int err;
 
-	if (list == NULL)
-		return false;
 	store_begin(w->store, &w->txn, true);
 	for (struct job *j = list; j != NULL; j = j->next)
 		j->run(j, w);
 	stages_save(&w->stages, &w->txn);
 	err = store_commit(&w->txn);
-	metric_add(err == 0 ? METRIC_COMMITS : METRIC_COMMITS_FAILED, 1);
-	if (err != 0) {
-		log_error("store: commit: %s", err_str(err));
+	metric_add(METRIC_COMMIT_US, now_us() - start_us);
+	tell(w, err);
+	if (err != 0)
 		stages_reload(&w->stages, w->store);
-	} else {
+	else
 		stages_show(&w->stages);
-	}
+	return err;
+}
+
+static void finish(struct job *list, int err)
+{
 	while (list != NULL) {
 		struct job *j = list;
 		list = j->next;
@@ -75,6 +105,38 @@ bool writer_drain(struct writer *w)
 			j->err = err;
 		j->done(j);
 	}
+}
+
+static void call_run(struct job *job, struct writer *w);
+
+/* A damaged record is one device's: the others go on without it. */
+static void commit_each(struct writer *w, struct job *list)
+{
+	while (list != NULL) {
+		struct job *j = list;
+		int err = ERR_CORRUPT;
+		list = j->next;
+		j->next = NULL;
+		if (j->run != call_run) {
+			j->err = 0;
+			err = commit(w, j);
+		}
+		finish(j, err);
+	}
+}
+
+bool writer_drain(struct writer *w)
+{
+	struct job *list = take(w);
+	int err;
+
+	if (list == NULL)
+		return false;
+	err = commit(w, list);
+	if (err == ERR_CORRUPT && list->next != NULL)
+		commit_each(w, list);
+	else
+		finish(list, err);
 	return true;
 }
 
@@ -121,22 +183,27 @@ void writer_stop(struct writer *w)
 	w->threaded = false;
 }
 
-int writer_submit(struct writer *w, struct job *job)
+static void push(struct writer *w, struct job *job)
 {
-	struct job *head;
+	struct job *head = atomic_load(&w->queue);
 
-	if (atomic_fetch_add(&w->queued, 1) >= WRITER_QUEUE_MAX) {
-		atomic_fetch_sub(&w->queued, 1);
-		return ERR_BUSY;
-	}
 	job->err = 0;
-	head = atomic_load(&w->queue);
 	do
 		job->next = head;
 	while (!atomic_compare_exchange_weak(&w->queue, &head, job));
 	/* Whoever finds it empty wakes the writer; the others' jobs go with that one. */
 	if (head == NULL && w->threaded)
 		wake(w);
+}
+
+int writer_submit(struct writer *w, struct job *job)
+{
+	if (atomic_fetch_add(&w->queued, 1) >= WRITER_QUEUE_MAX) {
+		atomic_fetch_sub(&w->queued, 1);
+		metric_add(METRIC_WRITER_REFUSED, 1);
+		return ERR_BUSY;
+	}
+	push(w, job);
 	return 0;
 }
 
@@ -168,15 +235,15 @@ static void call_done(struct job *job)
 int writer_call(struct writer *w, struct job *job)
 {
 	struct call c = { .job = { .run = call_run, .done = call_done }, .inner = job };
-	int err;
 
 	job->err = 0;
 	(void)sem_init(&c.finished, 0, 0);
-	err = writer_submit(w, &c.job);
-	if (err == 0 && !w->threaded)
+	(void)atomic_fetch_add(&w->queued, 1);
+	push(w, &c.job);
+	if (!w->threaded)
 		(void)writer_drain(w);
-	while (err == 0 && sem_wait(&c.finished) != 0)
+	while (sem_wait(&c.finished) != 0)
 		assert(errno == EINTR);
 	(void)sem_destroy(&c.finished);
-	return err != 0 ? err : job->err;
+	return job->err;
 }

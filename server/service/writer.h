@@ -4,7 +4,9 @@
  * told when it is durable, or why it is not.
  *
  * A job's run() sees the transaction and the stages, and must not fail half-way: it checks first
- * and writes then.  If the commit fails nothing has happened and every job of it has the error.
+ * and writes then.  If the commit fails nothing has happened and every job of it has the error.  A
+ * damaged record fails only who asked for it: devices' jobs are then run again one by one, so run()
+ * of such a job begins with nothing of an earlier one.
  */
 #pragma once
 
@@ -36,6 +38,7 @@ struct writer {
 	struct store_txn txn;        /* of the jobs being run */
 	_Atomic(struct job *) queue; /* newest first */
 	_Atomic uint32_t queued;
+	_Atomic bool failing; /* the last commit that wrote something failed */
 	_Atomic bool stopping;
 	int wake; /* eventfd */
 	bool threaded;
@@ -50,9 +53,12 @@ WARN_UNUSED int writer_start(struct writer *w);
 /* Commits what is queued and ends the thread. */
 void writer_stop(struct writer *w);
 
-/* ERR_BUSY, and the job is still the caller's, when too much is waiting. */
+/* Of a device.  ERR_BUSY, and the job is still the caller's, when too much is waiting. */
 WARN_UNUSED int writer_submit(struct writer *w, struct job *job);
-/* Submits and waits; job->done may be NULL.  Returns job->err.  Not from the writer's own thread. */
+/*
+ * Of control: goes in however much is waiting.  Waits; job->done may be NULL.  Returns job->err.  Not
+ * from the writer's own thread.
+ */
 WARN_UNUSED int writer_call(struct writer *w, struct job *job);
 /* Runs all queued jobs in one transaction, on the caller's thread; false when there were none. */
 bool writer_drain(struct writer *w);

@@ -350,3 +350,23 @@ int store_info(struct store_txn *t, struct store_info *out)
 	out->free_bytes = out->file_bytes > used ? out->file_bytes - used : 0;
 	return t->err;
 }
+
+uint64_t store_bytes(const struct store *s)
+{
+	MDB_envinfo info = { 0 };
+	MDB_stat st = { 0 };
+
+	if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &st) != 0)
+		return 0;
+	return (info.me_last_pgno + 1) * st.ms_psize;
+}
+
+void store_tidy(struct store *s)
+{
+	int dead = 0, rc = mdb_reader_check(s->env, &dead);
+
+	if (rc != 0)
+		log_warn("store: readers: %s", mdb_strerror(rc));
+	else if (dead > 0)
+		log_info("store: %d readers that had ended were forgotten", dead);
+}

@@ -2,6 +2,7 @@
 /* Transactions, records and cursors. */
 #include <assert.h>
 #include <errno.h>
+#include <sys/statvfs.h>
 
 #include "proto/bucket.h"
 #include "server/base/log.h"
@@ -47,6 +48,9 @@ static int damaged(enum store_table table, struct bytes key)
 
 /* ---- transactions ---- */
 
+/* A disk with less is full. */
+#define FULL ((uint64_t)1 << 20)
+
 uint64_t store_transactions(const struct store *s)
 {
 	return atomic_load(&s->transactions);
@@ -55,11 +59,27 @@ uint64_t store_transactions(const struct store *s)
 void store_begin(struct store *s, struct store_txn *t, bool write)
 {
 	MDB_txn *txn = NULL;
+	int rc;
 
 	*t = (struct store_txn){ .store = s };
 	(void)atomic_fetch_add(&s->transactions, 1);
-	t->err = store_err(mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn));
+	rc = mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn);
+	if (rc == MDB_PANIC && !atomic_exchange(&s->dead, true))
+		log_error(
+			"store: the disk failed while a commit ended, and what is on it cannot be "
+			"known: nothing is read or written until huidud is started again");
+	t->err = store_err(rc);
 	t->mdb = txn;
+}
+
+/* LMDB calls it EIO when only a part of what it wrote found room. */
+static bool is_full(struct store *s)
+{
+	struct statvfs fs;
+	int fd;
+
+	return mdb_env_get_fd(s->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
+		fs.f_bavail * fs.f_frsize < FULL;
 }
 
 /* What meta.h looks for; a transaction that wrote nothing is none to LMDB either. */
@@ -73,12 +93,16 @@ static void put_number(struct store_txn *t)
 
 int store_commit(struct store_txn *t)
 {
+	int rc;
+
 	if (t->wrote)
 		put_number(t);
-	if (t->err != 0)
+	if (t->err != 0) {
 		store_abort(t);
-	else
-		t->err = store_err(mdb_txn_commit(t->mdb));
+		return t->err;
+	}
+	rc = mdb_txn_commit(t->mdb);
+	t->err = store_err(rc == EIO && is_full(t->store) ? ENOSPC : rc);
 	t->mdb = NULL;
 	return t->err;
 }

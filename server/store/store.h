@@ -84,6 +84,11 @@ WARN_UNUSED int store_info(struct store_txn *t, struct store_info *out);
 /* "device" and so on, as people know the table; NULL when there is no such one. */
 const char *store_table_str(enum store_table table);
 
+/* Bytes of the file that are in use or free for use again. */
+uint64_t store_bytes(const struct store *s);
+/* Now and then: what readers that were killed kept from being used again. */
+void store_tidy(struct store *s);
+
 void store_begin(struct store *s, struct store_txn *t, bool write);
 /* 0: durable.  Otherwise nothing of the transaction has happened: -ENOSPC or ERR_STORE. */
 WARN_UNUSED int store_commit(struct store_txn *t);

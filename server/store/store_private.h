@@ -14,6 +14,7 @@ struct store {
 	MDB_dbi table[STORE__COUNT];
 	bool made[STORE__COUNT]; /* by this process: it was missing */
 	_Atomic uint64_t transactions;
+	_Atomic bool dead; /* and somebody was told */
 };
 
 static inline MDB_val store_val(struct bytes b)

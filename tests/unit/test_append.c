@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <lmdb.h>
+
 #include "deployment.h"
 #include "server/base/file.h"
 #include "server/base/mem.h"
@@ -27,6 +29,23 @@ int __wrap_fdatasync(int fd)
 		return __real_fdatasync(fd);
 	errno = EIO;
 	return -1;
+}
+
+/* Commits that still succeed before the disk is full; -1: all of them. */
+static int commits_left = -1;
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+	if (commits_left < 0)
+		return __real_mdb_txn_commit(txn);
+	if (commits_left > 0) {
+		commits_left--;
+		return __real_mdb_txn_commit(txn);
+	}
+	mdb_txn_abort(txn);
+	return ENOSPC;
 }
 
 static int open_deployment(void **state)
@@ -162,6 +181,78 @@ static void test_disk_fails(void **state)
 	assert_int_equal(metric_get(METRIC_JOURNAL_FAILED), failed);
 }
 
+#define DEVICES 6u
+
+static void live(struct test_device *devices, unsigned hours)
+{
+	for (unsigned h = 0; h < hours; h++) {
+		for (unsigned i = 0; i < DEVICES; i++) {
+			assert_int_equal(device_poll(&d, &devices[i]), 0);
+			if (devices[i].answer == ANSWER_OFFER)
+				assert_int_equal(device_install(&d, &devices[i], "1.0", 1), 0);
+		}
+		deployment_run(&d, 3600000, 60000);
+	}
+}
+
+/*
+ * The disk is full from the n-th commit of a start on, and again while the stage is closed: whatever
+ * was refused is done, or done by itself, once there is space.
+ */
+static void test_full_from_the_nth(void **state)
+{
+	static const struct plan_stage ladder[] = { { RING_STABLE, 1000000, 0 } };
+	static struct test_device devices[DEVICES];
+	struct deployment_options o = { .profile = "solo" };
+	struct test_plan plan;
+	int err = -1;
+
+	(void)state;
+	for (int n = 0; n < 12; n++) {
+		deployment_open(&d, &o);
+		for (unsigned i = 0; i < DEVICES; i++)
+			assert_int_equal(device_enrol(&d, &devices[i], "phone-a", RING_STABLE), 0);
+		assert_int_equal(deployment_publish(&d, "phone-a", "1.0", 1, "1.0"), 0);
+		assert_int_equal(deployment_propose(&d, "1.0", products, 1,
+					 plan_of(&plan, ladder, 1, 3600000, 0)),
+			0);
+		assert_int_equal(deployment_approve(&d, "1.0", 0), 0);
+		uint64_t had = logged();
+		commits_left = n;
+		err = deployment_act(&d, "1.0", PB__ACT__ACT_START);
+		assert_true(err == 0 || err == -ENOSPC);
+		if (err != 0) {
+			assert_string_equal(d.text,
+				"the store's disk is full: nothing was changed; "
+				"free some space and repeat");
+			assert_int_equal(logged(), had);
+		}
+		assert_int_equal(device_poll(&d, &devices[0]), 0);
+		deployment_run(&d, 180000, 60000);
+		commits_left = -1;
+		deployment_run(&d, 120000, 60000);
+		if (err != 0)
+			assert_int_equal(deployment_act(&d, "1.0", PB__ACT__ACT_START), 0);
+		live(devices, 2);
+		commits_left = n;
+		for (unsigned i = 0; i < DEVICES; i++)
+			assert_int_equal(device_poll(&d, &devices[i]), 0);
+		deployment_run(&d, 3600000, 60000);
+		commits_left = -1;
+		live(devices, 30);
+		assert_int_equal(deployment_rollout(&d, "1.0")->state, ROLLOUT_COMPLETE);
+		for (unsigned i = 0; i < DEVICES; i++) {
+			assert_string_equal(devices[i].build_id, "1.0");
+			device_forget(&devices[i]);
+		}
+		assert_int_equal(kept(), logged());
+		deployment_restart(&d);
+		assert_int_equal(deployment_rollout(&d, "1.0")->state, ROLLOUT_COMPLETE);
+		deployment_close(&d);
+	}
+	assert_int_equal(err, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +260,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_written_again, open_deployment, close_deployment),
 		cmocka_unit_test_setup_teardown(test_disk_fails, open_deployment, close_deployment),
+		cmocka_unit_test(test_full_from_the_nth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

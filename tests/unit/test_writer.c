@@ -151,6 +151,7 @@ static void test_failed_commit(void **state)
 		assert_int_equal(writer_submit(&writer, &n[i].job), 0);
 	assert_true(writer_drain(&writer));
 	assert_int_equal(metric_get(METRIC_COMMITS_FAILED), failed + 1);
+	assert_true(atomic_load(&writer.failing));
 	for (size_t i = 0; i < 4; i++) {
 		assert_int_equal(n[i].job.err, -ENOSPC);
 		assert_int_equal(n[i].done, i + 1);
@@ -161,6 +162,7 @@ static void test_failed_commit(void **state)
 	assert_true(writer_drain(&writer));
 	assert_int_equal(n[4].job.err, 0);
 	assert_true(is_stored(5));
+	assert_false(atomic_load(&writer.failing));
 }
 
 static void corrupt_run(struct job *job, struct writer *w)
@@ -169,19 +171,28 @@ static void corrupt_run(struct job *job, struct writer *w)
 	w->txn.err = ERR_CORRUPT;
 }
 
-static void test_sticky_error(void **state)
+/* A damaged record fails who asked for it, and control; the other devices' jobs are run again. */
+static void test_damaged_record(void **state)
 {
-	struct note n[3];
+	struct note n[4];
+	uint64_t failed = metric_get(METRIC_COMMITS_FAILED);
 
 	(void)state;
-	make_notes(n, 3);
+	make_notes(n, 4);
 	n[1].job.run = corrupt_run;
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(writer_submit(&writer, &n[i].job), 0);
-	assert_true(writer_drain(&writer));
-	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(n[i].job.err, ERR_CORRUPT);
-	assert_false(is_stored(1) || is_stored(3));
+	assert_int_equal(writer_call(&writer, &n[3].job), ERR_CORRUPT);
+	assert_int_equal(n[0].job.err, 0);
+	assert_int_equal(n[1].job.err, ERR_CORRUPT);
+	assert_int_equal(n[2].job.err, 0);
+	assert_int_equal(metric_get(METRIC_COMMITS_FAILED), failed + 2);
+	assert_int_equal(done, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(n[i].done, i + 1);
+	assert_true(is_stored(1) && is_stored(3));
+	assert_false(is_stored(2) || is_stored(4));
+	assert_false(atomic_load(&writer.failing));
 	make_notes(n, 1);
 	assert_int_equal(writer_call(&writer, &n[0].job), 0);
 	assert_true(is_stored(1));
@@ -196,17 +207,24 @@ static void nothing_run(struct job *job, struct writer *w)
 static void test_busy(void **state)
 {
 	static struct note n[WRITER_QUEUE_MAX + 1];
+	uint64_t refused = metric_get(METRIC_WRITER_REFUSED);
+	struct note call;
 
 	(void)state;
+	make_notes(&call, 1);
 	make_notes(n, COUNT(n));
 	for (size_t i = 0; i < COUNT(n); i++)
 		n[i].job.run = nothing_run;
 	for (size_t i = 0; i < WRITER_QUEUE_MAX; i++)
 		assert_int_equal(writer_submit(&writer, &n[i].job), 0);
 	assert_int_equal(writer_submit(&writer, &n[WRITER_QUEUE_MAX].job), ERR_BUSY);
-	assert_int_equal(writer_call(&writer, &n[WRITER_QUEUE_MAX].job), ERR_BUSY);
-	assert_true(writer_drain(&writer));
-	assert_int_equal(done, WRITER_QUEUE_MAX);
+	assert_int_equal(metric_get(METRIC_WRITER_REFUSED), refused + 1);
+	/* A person's halt is no device's report. */
+	assert_int_equal(writer_call(&writer, &call.job), 0);
+	assert_int_equal(done, WRITER_QUEUE_MAX + 1);
+	assert_int_equal(call.done, WRITER_QUEUE_MAX + 1);
+	assert_int_equal(atomic_load(&writer.queued), 0);
+	done = WRITER_QUEUE_MAX;
 	assert_int_equal(n[WRITER_QUEUE_MAX].done, 0);
 	assert_int_equal(writer_submit(&writer, &n[WRITER_QUEUE_MAX].job), 0);
 	assert_true(writer_drain(&writer));
@@ -344,7 +362,7 @@ int main(void)
 		TEST(test_group_commit),
 		TEST(test_one_is_refused),
 		cmocka_unit_test_setup_teardown(test_failed_commit, open_small, close_all),
-		TEST(test_sticky_error),
+		TEST(test_damaged_record),
 		TEST(test_busy),
 		TEST(test_call),
 		TEST(test_submit_when_done),
