@@ -18,6 +18,35 @@ void fold_note(struct rollout *r, const struct entry *e, const char *why)
 
 /* ---- steps ---- */
 
+static bool is_newer(const struct rollout *a, const struct rollout *b)
+{
+	for (size_t i = 0; i < a->n_builds; i++)
+		for (size_t k = 0; k < b->n_builds; k++)
+			if (strcmp(a->builds[i].build->product, b->builds[k].build->product) == 0 &&
+				a->builds[i].build->release_counter >
+					b->builds[k].build->release_counter)
+				return true;
+	return false;
+}
+
+/* What the evidence opens must not take a ring from a newer build that people started there. */
+static bool is_overtaken(struct state *s, struct rollout *r, const struct entry *e, enum ring ring)
+{
+	for (size_t i = 0; i < s->n_rollouts; i++) {
+		const struct rollout *other = s->rollouts[i];
+		char why[STATE_TEXT];
+		if ((other->state != ROLLOUT_RUNNING && other->state != ROLLOUT_PAUSED) ||
+			strcmp(other->line, r->line) != 0 || rollout_ring(other) != ring ||
+			!is_newer(other, r) || !rollout_next(&r->state, ROLLOUT_SUPERSEDE))
+			continue;
+		(void)snprintf(why, sizeof(why), "%s, which is newer, is open in %s",
+			other->release, ring_str(ring));
+		fold_note(r, e, why);
+		return true;
+	}
+	return false;
+}
+
 /* A ring of a line has one open stage: opening another ends the older rollout there. */
 static void open_step(struct state *s, struct rollout *r, const struct entry *e, uint32_t step)
 {
@@ -80,7 +109,8 @@ static int apply_decision(struct state *s, const struct entry *e, const Pb__Deci
 		return 0;
 	if (r->step + 1 >= r->n_steps)
 		return ERR_CORRUPT;
-	open_step(s, r, e, r->step + 1);
+	if (!is_overtaken(s, r, e, (enum ring)r->steps[r->step + 1].ring))
+		open_step(s, r, e, r->step + 1);
 	return 0;
 }
 

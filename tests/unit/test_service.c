@@ -236,6 +236,46 @@ static void bad_build_is_stopped(void **state)
 	close_fleet(&f);
 }
 
+/* The core likes 1.0 while everybody is given 1.1, the repair: it stays so. */
+static void newer_build_keeps_its_ring(void **state)
+{
+	static const struct plan_stage inside_out[] = { { RING_CORE, 1000000, 0 },
+		{ RING_STABLE, 1000000, 0 } };
+	static const struct plan_stage repair[] = { { RING_STABLE, 1000, 0 },
+		{ RING_STABLE, 1000000, 0 } };
+	static struct fleet_sim f;
+	struct test_plan p;
+
+	(void)state;
+	open_fleet(&f, "solo");
+	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.0", 1, "one"));
+	assert_int_equal(0, deployment_publish(&f.d, "phone-a", "1.1", 2, "two"));
+	assert_int_equal(0,
+		deployment_roll_out(
+			&f.d, "1.0", phone_a, 1, plan_of(&p, inside_out, 2, 2 * HOUR, 0)));
+	assert_int_equal(0,
+		deployment_roll_out(&f.d, "1.1", phone_a, 1, plan_of(&p, repair, 2, 2 * HOUR, 0)));
+	for (unsigned h = 0; h < 20; h++) {
+		for (size_t i = 0; i < FLEET; i++) {
+			struct test_device *t = &f.device[i];
+			if (t->ring != RING_CORE && h > 0)
+				continue;
+			assert_int_equal(0, device_poll(&f.d, t));
+			if (t->ring == RING_CORE && t->answer == ANSWER_OFFER)
+				assert_int_equal(0, device_install(&f.d, t, "1.0", 1));
+		}
+		deployment_run(&f.d, HOUR, 60000);
+	}
+	assert_int_equal(ROLLOUT_SUPERSEDED, deployment_rollout(&f.d, "1.0")->state);
+	assert_string_equal(
+		"1.1, which is newer, is open in stable", deployment_rollout(&f.d, "1.0")->why);
+	assert_int_not_equal(ROLLOUT_SUPERSEDED, deployment_rollout(&f.d, "1.1")->state);
+	assert_true(rollout_is_live(deployment_rollout(&f.d, "1.1")));
+	deployment_restart(&f.d);
+	assert_int_equal(ROLLOUT_SUPERSEDED, deployment_rollout(&f.d, "1.0")->state);
+	close_fleet(&f);
+}
+
 static void restart_goes_on(void **state)
 {
 	static struct fleet_sim f;
@@ -267,6 +307,7 @@ int main(void)
 		cmocka_unit_test(wish_leaves_arms),
 		cmocka_unit_test(good_build_reaches_all),
 		cmocka_unit_test(bad_build_is_stopped),
+		cmocka_unit_test(newer_build_keeps_its_ring),
 		cmocka_unit_test(restart_goes_on),
 	};
 
