@@ -80,11 +80,36 @@ def attack(build, *options):
     return passed, failed
 
 
+# What `crash` is made of: programs and their arguments, in the short form and with --full.
+CRASH = (
+    (("tests/sim", "--seed", "11", "--days", "10"), None),
+    (("tests/sim", "--seconds", "45"), ("--years", "100", "--jobs", "2")),
+    (("tests/sim", "--self-test", "--days", "25", "--seconds", "60"), None),
+)
+
+
+def crash(build, full):
+    """Each program says what it did, and in its last line how much of it was right."""
+    passed, failed = 0, []
+    for (program, *short), long in CRASH:
+        command = [os.path.join(build, program), *(long if full and long else short)]
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as run_of:
+            last = ""
+            for last in run_of.stdout:
+                print(f"  {last}", end="", flush=True)
+        counted = re.fullmatch(r"(\d+) passed, (\d+) failed\n", last)
+        passed += int(counted[1]) if counted else 0
+        if run_of.returncode != 0 or not counted:
+            failed.append(" ".join(command))
+    return passed, failed
+
+
 def suites(args):
     return {
         "unit": lambda: meson(args.build, "unit"),
         "scenario": lambda: pytest(args.build, "tests/scenario"),
         "attack": lambda: attack(args.build),
+        "crash": lambda: crash(args.build, args.full),
         "asan": lambda: asan(args.asan),
     }
 
