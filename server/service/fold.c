@@ -29,7 +29,7 @@ static bool is_newer(const struct rollout *a, const struct rollout *b)
 	return false;
 }
 
-/* What the evidence opens must not take a ring from a newer build that people started there. */
+/* What goes on by itself, or again, must not take a ring from a newer build that was started there. */
 static bool is_overtaken(struct state *s, struct rollout *r, const struct entry *e, enum ring ring)
 {
 	for (size_t i = 0; i < s->n_rollouts; i++) {
@@ -48,10 +48,8 @@ static bool is_overtaken(struct state *s, struct rollout *r, const struct entry 
 }
 
 /* A ring of a line has one open stage: opening another ends the older rollout there. */
-static void open_step(struct state *s, struct rollout *r, const struct entry *e, uint32_t step)
+static void take_ring(struct state *s, const struct rollout *r, const struct entry *e)
 {
-	r->step = step;
-	r->opened_ms[step] = e->time_ms;
 	for (size_t i = 0; i < s->n_rollouts; i++) {
 		struct rollout *other = s->rollouts[i];
 		char why[STATE_TEXT];
@@ -64,6 +62,19 @@ static void open_step(struct state *s, struct rollout *r, const struct entry *e,
 			why, sizeof(why), "%s opened %s", r->release, ring_str(rollout_ring(r)));
 		fold_note(other, e, why);
 	}
+}
+
+static void open_step(struct state *s, struct rollout *r, const struct entry *e, uint32_t step)
+{
+	r->step = step;
+	r->opened_ms[step] = e->time_ms;
+	take_ring(s, r, e);
+}
+
+void fold_resume(struct state *s, struct rollout *r, const struct entry *e)
+{
+	if (!is_overtaken(s, r, e, rollout_ring(r)))
+		take_ring(s, r, e);
 }
 
 static int apply_act(

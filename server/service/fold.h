@@ -30,3 +30,5 @@ void pending_keep(struct state *s, const uint8_t id[SHA256_LEN], struct bytes en
 void pending_drop(struct state *s, const uint8_t id[SHA256_LEN]);
 void pending_expire(struct state *s, uint64_t now_ms);
 void pending_free(struct pending *p);
+/* A rollout runs again: its ring is its own, or that of a newer one which is open there: then it ends. */
+void fold_resume(struct state *s, struct rollout *r, const struct entry *e);

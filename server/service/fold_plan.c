@@ -204,12 +204,13 @@ static int take_plans(const struct state *s, struct rollout *r)
 	return 0;
 }
 
-/* Evidence counts from now on. */
-static void resume(struct rollout *r, const struct entry *e)
+/* Evidence counts from now on.  While it was halted others may have opened its ring. */
+static void resume(struct state *s, struct rollout *r, const struct entry *e)
 {
 	r->resumed_ms = e->time_ms;
 	r->resumes = mem_resize(r->resumes, r->n_resumes + 1, sizeof(*r->resumes));
 	r->resumes[r->n_resumes++] = e->index;
+	fold_resume(s, r, e);
 }
 
 /* The approved version comes into force, and with it what it was asked for. */
@@ -228,7 +229,7 @@ static int come_into_force(
 		else if (!rollout_next(&r->state, event))
 			err = ERR_CORRUPT;
 		else if (event == ROLLOUT_RESUME)
-			resume(r, e);
+			resume(s, r, e);
 	}
 	proposal_renew(s, r);
 	return err;

@@ -126,6 +126,23 @@ static void judge_opened(struct release *r, const struct rollout *o)
 			r->upper[RING_STABLE]);
 }
 
+/* A ring has one stage that takes devices in. */
+static void judge_rings(void)
+{
+	const struct rollout *open[RING__COUNT] = { NULL };
+
+	for (size_t i = 0; i < state()->n_rollouts; i++) {
+		const struct rollout *o = state()->rollouts[i];
+		enum ring ring = o->n_steps > 0 ? rollout_ring(o) : RING_STABLE;
+		if (o->state != ROLLOUT_RUNNING)
+			continue;
+		if (open[ring] != NULL)
+			sim_fail("%s and %s both have an open stage in %s", open[ring]->release,
+				o->release, ring_str(ring));
+		open[ring] = o;
+	}
+}
+
 static void judge_metrics(void)
 {
 	for (unsigned i = 1; i < KINDS; i++) {
@@ -151,6 +168,7 @@ void judge_server(void)
 			judge_halt(r, o);
 		judge_opened(r, o);
 	}
+	judge_rings();
 	judge_metrics();
 	if (host->d.desk.image == host->image)
 		return;

@@ -297,6 +297,44 @@ static int withdraw(struct deployment *d, const struct rollout *r, const uint8_t
 	return world_do(d, &m, who, role);
 }
 
+static void roll_out(struct deployment *d, const char *release)
+{
+	struct test_plan p;
+
+	assert_int_equal(
+		0, deployment_roll_out(d, release, phone_a, 1, plan_of(&p, ladder, 1, HOUR, 0)));
+}
+
+/* While it was halted others may have opened its ring, which has one open stage. */
+static void a_lifted_halt_finds_its_ring_taken(void **state)
+{
+	struct deployment d;
+
+	(void)state;
+	open_as(&d, "solo");
+	assert_int_equal(0, deployment_publish(&d, "phone-a", "1.0", 1, "zero"));
+	assert_int_equal(0, deployment_publish(&d, "phone-a", "1.1", 2, "one"));
+	assert_int_equal(0, deployment_publish(&d, "phone-a", "1.2", 3, "two"));
+	roll_out(&d, "1.0");
+	assert_int_equal(0, deployment_act(&d, "1.0", PB__ACT__ACT_HALT));
+	roll_out(&d, "1.2");
+	assert_int_equal(0, deployment_act(&d, "1.2", PB__ACT__ACT_HALT));
+	roll_out(&d, "1.1");
+	/* The older one gives way, */
+	assert_int_equal(0, deployment_approve(&d, "1.0", 0));
+	assert_int_equal(ROLLOUT_SUPERSEDED, deployment_rollout(&d, "1.0")->state);
+	assert_string_equal(
+		"1.1, which is newer, is open in core", deployment_rollout(&d, "1.0")->why);
+	assert_int_equal(ROLLOUT_RUNNING, deployment_rollout(&d, "1.1")->state);
+	/* the newer one takes the ring back. */
+	assert_int_equal(0, deployment_approve(&d, "1.2", 0));
+	assert_int_equal(ROLLOUT_RUNNING, deployment_rollout(&d, "1.2")->state);
+	assert_int_equal(ROLLOUT_SUPERSEDED, deployment_rollout(&d, "1.1")->state);
+	deployment_restart(&d);
+	assert_int_equal(ROLLOUT_RUNNING, deployment_rollout(&d, "1.2")->state);
+	deployment_close(&d);
+}
+
 static void what_has_not_started_can_be_withdrawn(void **state)
 {
 	struct deployment d;
@@ -704,6 +742,7 @@ int main(void)
 		cmocka_unit_test(nobody_proposes_in_anothers_name),
 		cmocka_unit_test(a_command_counts_once),
 		cmocka_unit_test(a_command_names_this_log),
+		cmocka_unit_test(a_lifted_halt_finds_its_ring_taken),
 		cmocka_unit_test(what_has_not_started_can_be_withdrawn),
 		cmocka_unit_test(seats_are_given_and_taken),
 		cmocka_unit_test(a_seat_needs_a_wish),
