@@ -78,7 +78,8 @@ void trace_bytes(const void *p, size_t n)
 		take(x);
 	}
 	x = 0;
-	memcpy(&x, at, n);
+	if (n > 0)
+		memcpy(&x, at, n);
 	take(x);
 }
 
