@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* huidud: read the configuration, build the parts in order, run, take them apart in reverse. */
+#include <assert.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "server/base/mem.h"
 #include "server/http/local.h"
 #include "server/service/control.h"
+#include "server/trust/cryptomem.h"
 
 #define EXIT_USAGE      2
 #define ERROR_MAX       256
@@ -197,9 +199,10 @@ int main(int argc, char **argv)
 {
 	static struct parts parts;
 	const char *path = NULL;
-	bool check = false;
+	bool check = false, must = cryptomem_must();
 	int option;
 
+	assert(must); /* nothing came before */
 	while ((option = getopt(argc, argv, "c:nhV")) != -1) {
 		if (option == 'c')
 			path = optarg;
