@@ -68,39 +68,55 @@ static void write_config(struct deployment *d, const struct deployment_options *
 	free(text);
 }
 
-/* Everything but the people, in the order of huidud's own start. */
-int deployment_start(struct deployment *d, char *error)
+static int start_signer(struct deployment *d, char *error)
 {
 	char *ledger = mem_printf("%s/ledger", d->dir);
-	char *path = mem_printf("%s/root.env", d->dir);
-	struct epochs epochs = { .n = 0 };
-	int err = rootfile_read(path, &d->root);
-
-	free(path);
-	deployment_must(err, "root", d->dir);
 	struct signer_config config = { .online_dir = d->config.online,
 		.ledger_path = ledger,
 		.root = d->root->envelope,
 		.clock = &hand_set };
-	err = signer_start(&config, &d->signer, error);
+	int err = signer_start(&config, &d->signer, error);
+
 	free(ledger);
-	if (err == 0)
-		deployment_must(epochs_read(d->config.online, &epochs, NULL), "epochs", d->dir);
-	if (err == 0)
-		err = server_open(&d->server, &d->config, &epochs, error);
+	return err;
+}
+
+static int start_server(struct deployment *d, char *error)
+{
+	struct epochs epochs;
+	int err = epochs_read(d->config.online, &epochs, NULL);
+
+	if (err != 0)
+		return err;
+	err = server_open(&d->server, &d->config, &epochs, error);
 	if (err == 0)
 		err = control_open(&d->server, d->signer, d->root, d->now_ms, error);
 	if (err == 0)
-		deployment_must(desk_open(&d->desk, &d->server), "desk", "");
+		err = desk_open(&d->desk, &d->server);
 	epochs_release(&epochs);
+	return err;
+}
+
+int deployment_start(struct deployment *d, char *error)
+{
+	char *path = mem_printf("%s/root.env", d->dir);
+	int err = rootfile_read(path, &d->root);
+
+	free(path);
+	set_clock(d, d->now_ms);
+	error[0] = '\0';
+	if (err == 0)
+		err = start_signer(d, error);
+	if (err == 0)
+		err = start_server(d, error);
+	if (err != 0)
+		deployment_stop(d);
 	return err;
 }
 
 static void start(struct deployment *d)
 {
-	char error[256] = "";
-
-	deployment_must(deployment_start(d, error), "start", error);
+	deployment_must(deployment_start(d, d->text), "start", d->text);
 }
 
 void deployment_make(struct deployment *d, const struct deployment_options *o)
@@ -143,18 +159,21 @@ void deployment_adopt(struct deployment *d, const char *dir, uint64_t now_ms)
 	free(path);
 }
 
-static void stop(struct deployment *d)
+void deployment_stop(struct deployment *d)
 {
 	desk_release(&d->desk);
 	control_close(&d->server);
-	server_close(&d->server);
+	if (d->server.config != NULL)
+		server_close(&d->server);
 	signer_stop(d->signer);
 	rootfile_free(d->root);
+	d->signer = NULL;
+	d->root = NULL;
 }
 
 void deployment_restart(struct deployment *d)
 {
-	stop(d);
+	deployment_stop(d);
 	start(d);
 }
 
@@ -162,7 +181,7 @@ void deployment_close(struct deployment *d)
 {
 	char *command = mem_printf("rm -rf '%s'", d->dir);
 
-	stop(d);
+	deployment_stop(d);
 	config_release(&d->config);
 	free(d->arena.base);
 	deployment_must(system(command) != 0 ? ERR_STORE : 0, "rm", d->dir);

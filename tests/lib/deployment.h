@@ -26,7 +26,7 @@ struct deployment {
 	struct desk desk;
 	struct arena arena;
 	uint64_t now_ms;
-	char text[256]; /* of the last command that was refused */
+	char text[256]; /* of the last command that was refused, or of a start that failed */
 };
 
 struct deployment_options {
@@ -39,11 +39,12 @@ struct deployment_options {
 
 void deployment_open(struct deployment *d, const struct deployment_options *o);
 /*
- * The same in two steps: ceremony and configuration, then the start, which may be refused: `error`;
- * the process is then of no more use.
+ * The same in two steps: ceremony and configuration, then the start, which may be refused: `error`, at
+ * least 256 bytes.
  */
 void deployment_make(struct deployment *d, const struct deployment_options *o);
 WARN_UNUSED int deployment_start(struct deployment *d, char *error);
+void deployment_stop(struct deployment *d);
 /* In place of the first: the files of another one, copied to `dir`. */
 void deployment_adopt(struct deployment *d, const char *dir, uint64_t now_ms);
 /* Ends it as a crash would, or cleanly, and starts it again on the same files. */

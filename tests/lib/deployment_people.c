@@ -79,8 +79,9 @@ int deployment_publish_as(struct deployment *d, const char *product, const char 
 
 	d->arena.used = 0;
 	deployment_must(crypto_sha256(&data, 1, sha256), "sha256", "");
-	deployment_must(
-		artifact_upload(d->server.artifacts, sha256, data.n, 0, data), "upload", build_id);
+	err = artifact_upload(d->server.artifacts, sha256, data.n, 0, data);
+	if (err != 0)
+		return err;
 	file.path = build_id;
 	file.length = data.n;
 	file.sha256 = wire_data(sha256, sizeof(sha256));
