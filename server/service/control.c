@@ -107,6 +107,8 @@ void control_admit(struct control *c, struct rollout *r)
 					   : signer_admit(c->signer, buf_bytes(&b->plan),
 						     buf_bytes(&b->build->targets));
 		b->refused = err != 0;
+		/* Its disk may be full, or it has not got the approval yet. */
+		c->admit_again |= err != 0 && (err > -1000 || !append_is_signed(c));
 		if (err != 0)
 			log_error("rollout %s: %s: the signer does not take its plan: %s",
 				r->release, b->build->product, err_str(err));

@@ -20,6 +20,7 @@ struct signed_file {
 	uint64_t
 		floor; /* the highest version signed under its name: more when that could not be kept */
 	uint8_t sha256[SHA256_LEN]; /* of the envelope */
+	bool behind; /* a director that does not say what the state says: it could not be signed */
 };
 
 struct product_files {
@@ -67,10 +68,12 @@ struct control {
 	bool follow_due; /* some stage could not be opened or closed: tried again with the next tick */
 	struct stage_live **lives; /* all there ever were: workers may hold one until the end */
 	size_t n_lives;
+	struct stage_live nobody; /* of a stage that is not open yet: it takes none in */
 	struct gate_run **gates;
 	size_t n_gates;
 	uint64_t next_timestamp_ms;
 	uint64_t next_tidy_ms;
+	bool admit_again;       /* plans were refused by a signer that did not have the whole log */
 	uint64_t *next_fill_ms; /* by line */
 	uint64_t generation;
 };
@@ -82,7 +85,10 @@ WARN_UNUSED int control_decide(struct control *c, Pb__Decision *decision, uint64
 /* A signed Decision as an Envelope. */
 WARN_UNUSED int control_sign_decision(struct control *c, Pb__Decision *decision, struct buf *out);
 
-/* The signer takes the plans in force; if it does not, the rollout is offered to nobody. */
+/*
+ * The signer takes the plans in force; if it does not, the rollout is offered to nobody.  One that has
+ * not got the whole log is asked again when it has.
+ */
 void control_admit(struct control *c, struct rollout *r);
 /* After a change of the state: stages, signatures, image.  The change itself stands. */
 void control_take_effect(struct control *c, uint64_t now_ms, bool freshen);

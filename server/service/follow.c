@@ -222,8 +222,10 @@ static int open_follow(
 	fleet_clear_slot(c->server->fleet, f.slot, f.ring, &line->products);
 	j.stage = stage_new(c, r, &f);
 	err = writer_call(&c->server->writer, &j.job);
-	if (err != 0)
+	if (err != 0) {
+		free(c->lives[--c->n_lives]); /* no worker has seen it */
 		return err;
+	}
 	c->follows = mem_resize(c->follows, c->n_follows + 1, sizeof(*c->follows));
 	c->follows[c->n_follows++] = f;
 	return 0;

@@ -66,7 +66,10 @@ static void make_stage(struct control *c, const struct chosen *o, size_t offer, 
 	const struct follow *f = follow_find(c, key);
 
 	/* An inner ring sees the offer too, but its devices are in no arm of an outer stage. */
-	if (o->fix || f == NULL || f->until_ms != UINT64_MAX || f->ring != ring)
+	if (o->fix || (enum ring)step->ring != ring || (f != NULL && f->until_ms != UINT64_MAX))
+		return;
+	/* The stage could not be opened, and what its devices report would count nowhere: they wait. */
+	if (f == NULL && (r->state != ROLLOUT_RUNNING || o->step != r->step))
 		return;
 	out->rules.has_stage = true;
 	out->rules.stage = (struct offer_stage){
@@ -78,9 +81,9 @@ static void make_stage(struct control *c, const struct chosen *o, size_t offer, 
 		if (r->steps[i].ring == step->ring && out->rules.stage.n_groups < EVIDENCE_GROUPS)
 			out->rules.stage.group_upper[out->rules.stage.n_groups++] =
 				r->steps[i].upper;
-	out->live = f->live;
+	out->live = f != NULL ? f->live : &c->nobody;
 	out->stage = key;
-	out->slot = f->slot;
+	out->slot = f != NULL ? f->slot : FLEET_SLOTS;
 }
 
 /* A rollout with fixes has two offers, and one plan. */
@@ -155,6 +158,8 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 	out->rules.halted_counter = offers_halted_counter(&c->state, files->product->name);
 	for (size_t i = 0; i < n; i++) {
 		make_rule(c, &offers[i], ring, &out->rules.offers[i]);
+		/* A phone takes the first its directive has, which may be another by now. */
+		out->rules.offers[i].paused |= files->director[ring].behind;
 		if (!out->rules.has_stage)
 			make_stage(c, &offers[i], i, ring, out);
 	}

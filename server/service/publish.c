@@ -189,15 +189,25 @@ static void refuse_expired(struct control *c, uint64_t now_ms)
 	}
 }
 
+static void admit_again(struct control *c)
+{
+	c->admit_again = false;
+	for (size_t i = 0; i < c->state.n_rollouts; i++)
+		if (rollout_is_refused(c->state.rollouts[i]))
+			control_admit(c, c->state.rollouts[i]);
+}
+
 /* What cannot be brought into the log leaves the directors as they were, and all else goes on. */
 static int sign_directors(struct control *c, uint64_t now_ms)
 {
 	struct batch_to_sign b = { 0 };
 	int err = append_follow(c);
 
-	refuse_expired(c, now_ms);
 	if (err == 0 && !append_is_signed(c))
 		err = ERR_SIGNER;
+	if (err == 0 && c->admit_again)
+		admit_again(c);
+	refuse_expired(c, now_ms);
 	for (size_t i = 0; err == 0 && i < c->n_files; i++)
 		for (unsigned g = 0; err == 0 && g < RING__COUNT; g++)
 			err = add_director(c, &b, &c->files[i], (enum ring)g, now_ms);
@@ -207,6 +217,19 @@ static int sign_directors(struct control *c, uint64_t now_ms)
 		log_error("publish: directors: %s", err_str(err));
 	batch_release(&b);
 	return err;
+}
+
+/* Phones go by the directors they have: whether these still are right the answer to a poll must tell. */
+static void compare_directors(struct control *c)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		for (unsigned g = 0; g < RING__COUNT; g++) {
+			struct signed_file *f = &c->files[i].director[g];
+			struct bytes payload;
+			f->behind = payload_director(c, c->files[i].product->name, (enum ring)g,
+					    f->version, f->expires_s, &payload) != 0 ||
+				!bytes_eq(f->payload, payload);
+		}
 }
 
 /* A new product has none until the first is logged. */
@@ -224,6 +247,7 @@ static int sign_all(struct control *c, uint64_t now_ms, bool freshen)
 	struct batch_to_sign snapshots = { 0 }, timestamps = { 0 };
 	int err = sign_directors(c, now_ms);
 
+	compare_directors(c);
 	if (has_directors(c))
 		err = 0;
 	for (size_t i = 0; err == 0 && i < c->n_files; i++)
@@ -256,7 +280,8 @@ int publish(struct control *c, uint64_t now_ms, bool freshen)
 		log_error("publish: %s", err_str(err));
 	/*
 	 * Even when nothing could be signed the image follows the state: phones keep the metadata
-	 * they have, and what was halted or paused is held back by the answer to their poll.
+	 * they have, and where that names what was halted since, the answer to their poll holds all
+	 * of it back.
 	 */
 	old = atomic_exchange(&s->image, image_make(c));
 	if (s->adopt != NULL)

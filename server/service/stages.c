@@ -135,26 +135,47 @@ void stages_show(struct stages *s)
 	}
 }
 
-void stages_reload(struct stages *s, struct store *store)
+/* Into what lies beside it first: a store that cannot be read must not look like one without evidence. */
+static bool reload(struct stage *g, struct store_txn *t)
+{
+	for (size_t i = 0; i < g->n_strata; i++) {
+		struct stratum *u = &g->strata[i];
+		struct evidence e;
+		bool there = stage_get(t, g->key, u->product, &e);
+		if (t->err != 0)
+			return false;
+		/* One that never reached the store begins again as it began. */
+		if (!there)
+			evidence_start(&e, g->settle_ms, u->evidence.opened_ms);
+		u->evidence = e;
+		u->dirty = !there;
+	}
+	return true;
+}
+
+int stages_refresh(struct stages *s, struct store *store)
 {
 	struct store_txn t;
+	int err;
 
+	if (!s->stale)
+		return 0;
 	store_begin(store, &t, false);
-	for (struct stage *g = s->list; g != NULL; g = g->next) {
-		for (size_t i = 0; i < g->n_strata; i++) {
-			struct stratum *u = &g->strata[i];
-			u->dirty = false;
-			/* One that never reached the store begins again as it began. */
-			if (!stage_get(&t, g->key, u->product, &u->evidence)) {
-				evidence_start(&u->evidence, g->settle_ms, u->evidence.opened_ms);
-				u->dirty = true;
-			}
-		}
+	for (struct stage *g = s->list; g != NULL && reload(g, &t); g = g->next)
 		silence_load(g, &t, s->fleet);
-	}
-	if (t.err != 0)
-		log_error("store: evidence cannot be read: %s", err_str(t.err));
+	err = t.err;
 	store_abort(&t);
+	s->stale = err != 0;
+	if (err != 0)
+		log_error("store: evidence cannot be read: %s", err_str(err));
+	return err;
+}
+
+void stages_reload(struct stages *s, struct store *store)
+{
+	s->stale = true;
+	if (stages_refresh(s, store) != 0)
+		log_warn("store: nothing is written before evidence can be read");
 }
 
 void stages_release(struct stages *s)

@@ -49,6 +49,7 @@ struct stage {
 
 struct stages {
 	struct stage *list;
+	bool stale; /* they could not be reloaded */
 	const struct fleet *fleet;
 };
 
@@ -68,6 +69,8 @@ void stages_close_due(struct stages *s, struct store_txn *t, uint64_t now_ms);
 void stages_save(struct stages *s, struct store_txn *t);
 /* Publishes committed numbers in stage_live. */
 void stages_show(struct stages *s);
-/* After a failed commit: back to what is in the store. */
+/* After a failed commit: back to what is in the store, now or when it can be read again. */
 void stages_reload(struct stages *s, struct store *store);
+/* Before a commit: 0 when they are what is in the store. */
+WARN_UNUSED int stages_refresh(struct stages *s, struct store *store);
 void stages_release(struct stages *s);

@@ -83,6 +83,8 @@ static int commit(struct writer *w, struct job *list)
 	int err;
 
 	store_begin(w->store, &w->txn, true);
+	if (w->txn.err == 0)
+		w->txn.err = stages_refresh(&w->stages, w->store);
 	for (struct job *j = list; j != NULL; j = j->next)
 		j->run(j, w);
 	stages_save(&w->stages, &w->txn);
