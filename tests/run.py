@@ -43,7 +43,7 @@ def meson(build, suite):
     return passed, failed
 
 
-def pytest(build, folder, extra=()):
+def pytest(build, folder, extra=(), aloud=False):
     with tempfile.NamedTemporaryFile(suffix=".xml") as log:
         env = dict(os.environ, HUIDU_BUILD=os.path.abspath(build), PYTHONDONTWRITEBYTECODE="1",
                    PYTHONPATH=os.path.join(TOP, "tests", "lib"))
@@ -51,7 +51,7 @@ def pytest(build, folder, extra=()):
                                "no:cacheprovider", "-x", f"--junitxml={log.name}", *extra,
                                folder], cwd=TOP, env=env, capture_output=True, text=True,
                               check=False)
-        if done.returncode != 0:
+        if done.returncode != 0 or aloud:
             sys.stdout.write(done.stdout[-20000:] + done.stderr[-4000:])
         if os.path.getsize(log.name) == 0:
             return 0, [f"pytest {folder}"]
@@ -80,28 +80,62 @@ def attack(build, *options):
     return passed, failed
 
 
-# What `crash` is made of: programs and their arguments, in the short form and with --full.
-CRASH = (
-    (("tests/sim", "--seed", "11", "--days", "10"), None),
-    (("tests/sim", "--seconds", "45"), ("--years", "100", "--jobs", "2")),
-    (("tests/sim", "--self-test", "--days", "25", "--seconds", "60"), None),
-)
+def fault_run(args):
+    """A story with the n-th call failing, for each n or every so manieth."""
+    return lines([os.path.join(args.build, "tests", "fault-run")] + ["--full"] * args.full)
 
 
-def crash(build, full):
-    """Each program says what it did, and in its last line how much of it was right."""
+def lines(command):
+    """A program that prints `ok NAME` or `FAILED NAME` and ends with `N passed, N failed`."""
+    failed, last = [], ""
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as program:
+        for last in program.stdout:
+            if last.startswith("FAILED"):
+                failed.append(last.split(maxsplit=1)[1].strip())
+            elif not re.fullmatch(r"\d+ passed, \d+ failed\n", last):
+                print(last, end="", flush=True)
+    end = re.fullmatch(r"(\d+) passed, (\d+) failed\n", last)
+    if end is None or (program.returncode != 0 and not failed):
+        failed.append(" ".join(command))
+    return int(end[1]) if end else 0, failed
+
+
+def crash_scenarios(args):
+    return pytest(args.build, "tests/crash", ["-s"] + ["--full"] * args.full, aloud=True)
+
+
+def soak(args):
+    return lines(["/usr/bin/python3", os.path.join(TOP, "tests", "crash", "soak.py"), args.build,
+                  "--seconds", str(args.seconds)])
+
+
+def sim(args):
+    """Worlds by seed: one that is lived twice, as many as the time allows, and planted defects."""
+    worlds = ["--years", "100", "--jobs", "2"] if args.full else ["--seconds", "45"]
     passed, failed = 0, []
-    for (program, *short), long in CRASH:
-        command = [os.path.join(build, program), *(long if full and long else short)]
-        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as run_of:
-            last = ""
-            for last in run_of.stdout:
-                print(f"  {last}", end="", flush=True)
-        counted = re.fullmatch(r"(\d+) passed, (\d+) failed\n", last)
-        passed += int(counted[1]) if counted else 0
-        if run_of.returncode != 0 or not counted:
-            failed.append(" ".join(command))
+    for options in (["--seed", "11", "--days", "10"], worlds,
+                    ["--self-test", "--days", "25", "--seconds", "60"]):
+        good, bad = lines([os.path.join(args.build, "tests", "sim"), *options])
+        passed += good
+        failed += bad
     return passed, failed
+
+
+# Each takes the arguments and returns (passed, names of those that failed).
+CRASH_PARTS = (fault_run, crash_scenarios, sim)
+
+
+def crash(args):
+    passed, failed = 0, []
+    for part in CRASH_PARTS:
+        good, bad = part(args)
+        passed += good
+        failed += bad
+    return passed, failed
+
+
+# What takes too long is run when it is named.
+BY_NAME = ("soak",)
 
 
 def suites(args):
@@ -109,7 +143,8 @@ def suites(args):
         "unit": lambda: meson(args.build, "unit"),
         "scenario": lambda: pytest(args.build, "tests/scenario"),
         "attack": lambda: attack(args.build),
-        "crash": lambda: crash(args.build, args.full),
+        "crash": lambda: crash(args),
+        "soak": lambda: soak(args),
         "asan": lambda: asan(args.asan),
     }
 
@@ -129,6 +164,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--asan", required=True)
     parser.add_argument("--full", action="store_true", help="the long form of each suite")
+    parser.add_argument("--seconds", type=int, default=600, help="how long the soak takes")
     parser.add_argument("--list", action="store_true",
                         help="the attacks' cases, and those that do not apply")
     parser.add_argument("suites", nargs="*")
@@ -145,7 +181,7 @@ def main():
                                      prefix="huidu-", ignore_cleanup_errors=True) as folder:
         # Tests that die leave things behind; here they go with the rest.
         os.environ["HUIDU_TESTS_IN"] = folder
-        return run(args.suites or known, known)
+        return run(args.suites or [n for n in known if n not in BY_NAME], known)
 
 
 def run(names, known):
