@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A build's file to the server, in pieces, from where the last try ended. */
+/*
+ * A file to the server, in pieces, from where the last try ended.  A server that restarts meanwhile
+ * is waited for, up to a minute; Ctrl-C ends it, and the same again goes on.
+ */
 #pragma once
 
 #include "server/ctl/ctl.h"

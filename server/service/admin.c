@@ -63,7 +63,8 @@ static int ask_artifact(struct query *q, Pb__AdminReply *reply)
 		return ERR_BAD_RANGE;
 	}
 	reply->has_present = reply->has_received = 1;
-	reply->present = artifact_exists(q->server->artifacts, q->ask->sha256.data);
+	/* Asked before publishing: it is not collected in between. */
+	reply->present = artifact_touch(q->server->artifacts, q->ask->sha256.data);
 	reply->received = artifact_received(q->server->artifacts, q->ask->sha256.data);
 	return 0;
 }
@@ -100,17 +101,23 @@ static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *rep
 
 static int take_upload(struct query *q, struct bytes payload, Pb__AdminReply *reply)
 {
+	struct artifacts *a = q->server->artifacts;
 	int err;
 	const Pb__AdminUpload *m =
 		wire_read(&pb__admin_upload__descriptor, payload, &wire_admin, q->arena, &err);
 
 	if (m == NULL || m->sha256.len != SHA256_LEN)
 		return m == NULL ? err : ERR_BAD_RANGE;
-	err = artifact_upload(
-		q->server->artifacts, m->sha256.data, m->length, m->offset, wire_bytes(m->data));
+	err = artifact_upload(a, m->sha256.data, m->length, m->offset, wire_bytes(m->data));
 	reply->has_received = 1;
-	reply->received = err == 0 ? m->offset + m->data.len
-				   : artifact_received(q->server->artifacts, m->sha256.data);
+	if (err != 0)
+		reply->received = artifact_received(a, m->sha256.data);
+	else if (artifact_received(a, m->sha256.data) > 0)
+		reply->received = artifact_checked(a, m->sha256.data);
+	else
+		reply->received = m->length; /* whole, and in its place */
+	if (err != 0)
+		q->text = query_printf(q, "%s", artifact_why(a));
 	return err;
 }
 
