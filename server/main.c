@@ -183,6 +183,8 @@ static int serve(struct parts *p)
 		status = EXIT_FAILURE;
 	}
 	close_parts(p);
+	if (status == 0)
+		log_info("stopped: all that was answered is on disk");
 	return status;
 }
 

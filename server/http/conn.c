@@ -49,6 +49,8 @@ void conn_enter(struct conn *c, enum phase phase)
 	if (phase == PHASE_GONE)
 		return;
 	deadline_ms = s->now_ms + *(const uint32_t *)((const char *)limits + times[phase].limit);
+	if (phase == PHASE_IDLE && s->draining)
+		deadline_ms = s->now_ms + SERVER_DRAIN_IDLE_MS;
 	if (phase >= PHASE_HEAD && phase <= PHASE_ANSWER && whole_ms < deadline_ms)
 		deadline_ms = whole_ms;
 	wheel_set(&s->wheel, &c->timer, deadline_ms);

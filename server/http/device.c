@@ -261,7 +261,9 @@ static void health(struct http_call *call)
 		.status = 200, .type = "text/plain", .part = &text, .n_parts = 1
 	};
 
-	if (device_desk(call)->image == NULL)
+	const struct device_front *f = call->user;
+
+	if (device_desk(call)->image == NULL || atomic_load(&f->stopping))
 		http_reply_error(call, 503);
 	else
 		http_reply(call, &answer);
@@ -343,6 +345,7 @@ int device_front_start(struct device_front *f)
 
 void device_front_stop(struct device_front *f)
 {
+	atomic_store(&f->stopping, true);
 	f->server->adopt = NULL;
 	asks_end(f->asks); /* this thread is the one that would answer */
 	http_front_stop(f->http);

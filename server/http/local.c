@@ -81,11 +81,17 @@ static void stop(struct local *l, int result)
 	(void)event_base_loopbreak(l->base);
 }
 
+/* From here on the signals have their usual effect again: a second one ends at once. */
 static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
+	struct local *l = arg;
+
 	(void)what;
-	log_info("%s: stopping", fd == SIGTERM ? "SIGTERM" : "SIGINT");
-	stop(arg, 0);
+	log_info("%s: stopping; what is under way has 10 s, a second signal ends at once",
+		fd == SIGTERM ? "SIGTERM" : "SIGINT");
+	loop_del(&l->term);
+	loop_del(&l->interrupt);
+	stop(l, 0);
 }
 
 static void on_signer(evutil_socket_t fd, short what, void *arg)

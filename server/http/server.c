@@ -15,7 +15,6 @@
 
 #define INPUT_BYTES     (20 * 1024u) /* headers and the body of a poll */
 #define SPARE_INPUT_MAX 64u
-#define DRAIN_IDLE_MS   500u /* for a request on its way to a server that stops */
 #define COMPLAIN_MS     1000u
 
 static const struct {
@@ -215,7 +214,7 @@ void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg)
 	s->drained = drained;
 	s->drained_arg = arg;
 	TAILQ_FOREACH(c, &s->idle, in_idle)
-	wheel_set(&s->wheel, &c->timer, s->now_ms + DRAIN_IDLE_MS);
+	wheel_set(&s->wheel, &c->timer, s->now_ms + SERVER_DRAIN_IDLE_MS);
 	if (s->n_conns == 0)
 		drained(arg);
 }

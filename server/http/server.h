@@ -18,6 +18,8 @@
 
 /* Answers are put together here, and pieces of files for TLS. */
 #define SERVER_SCRATCH 65536u
+/* An idle connection has, while the server stops, for a request that is on its way. */
+#define SERVER_DRAIN_IDLE_MS 500u
 
 /* What has arrived of a request.  Connections between requests have none. */
 struct input {
