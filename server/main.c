@@ -13,12 +13,11 @@
 #include "server/service/control.h"
 #include "server/trust/cryptomem.h"
 
-#define EXIT_USAGE      2
-#define ERROR_MAX       256
-#define HOOK_ANSWER_MS  2000u
-#define HOOK_RESTART_MS 5000u
+#define EXIT_USAGE 2
+#define ERROR_MAX  256
 
 struct parts {
+	const char *path; /* of the configuration */
 	struct config config;
 	struct rootfile *root;
 	struct signer *signer;
@@ -107,25 +106,11 @@ static int open_local(struct parts *p)
 		.devices = p->devices,
 		.admin = p->config.admin,
 		.metrics = p->config.metrics,
+		.config = p->path,
+		.tls = p->tls,
 		.signer_fd = signer_fd(p->signer) };
 
 	return local_open(&options, &p->local, p->error);
-}
-
-/* The operator's program that is asked who may enrol, if there is one. */
-static int start_doorman(struct parts *p)
-{
-	struct doorman_options options = { .program = p->config.enrol.hook,
-		.answer_ms = HOOK_ANSWER_MS,
-		.restart_ms = HOOK_RESTART_MS };
-	int err = 0;
-
-	if (p->config.enrol.mode == ENROL_HOOK)
-		err = doorman_new(&options, &p->server.doorman);
-	if (err != 0)
-		(void)snprintf(p->error, ERROR_MAX, "enrol: hook: %.160s: %s", p->config.enrol.hook,
-			err_str(err));
-	return err;
 }
 
 static int start_threads(struct parts *p)
@@ -149,7 +134,6 @@ static int (*const open_part[])(struct parts *p) = {
 	open_tls,
 	open_devices,
 	open_local,
-	start_doorman,
 	start_threads,
 };
 
@@ -157,7 +141,7 @@ static void close_parts(struct parts *p)
 {
 	if (p->devices != NULL)
 		device_front_stop(p->devices);
-	doorman_free(p->server.doorman);
+	server_dismiss(&p->server);
 	writer_stop(&p->server.writer);
 	local_close(p->local);
 	device_front_free(p->devices);
@@ -188,6 +172,27 @@ static int serve(struct parts *p)
 	return status;
 }
 
+/* Also what the configuration names: root, certificate, tokens and keys. */
+static int try_out(struct parts *p)
+{
+	struct door *door = NULL;
+	int err = open_root(p);
+
+	if (err == 0)
+		err = open_tls(p);
+	if (err == 0)
+		err = door_new(&p->config.enrol, &door, p->error);
+	if (err != 0)
+		(void)fprintf(stderr, "huidud: %s\n", p->error);
+	else
+		printf("%s: fine\n", p->path);
+	door_free(door);
+	tls_close(p->tls);
+	rootfile_free(p->root);
+	config_release(&p->config);
+	return err != 0 ? EXIT_USAGE : 0;
+}
+
 static int usage(FILE *out)
 {
 	(void)fputs("usage: huidud -c FILE       serve\n"
@@ -200,14 +205,14 @@ static int usage(FILE *out)
 int main(int argc, char **argv)
 {
 	static struct parts parts;
-	const char *path = NULL;
+	struct parts *p = &parts;
 	bool check = false, must = cryptomem_must();
 	int option;
 
 	assert(must); /* nothing came before */
 	while ((option = getopt(argc, argv, "c:nhV")) != -1) {
 		if (option == 'c')
-			path = optarg;
+			p->path = optarg;
 		else if (option == 'n')
 			check = true;
 		else if (option == 'V')
@@ -215,17 +220,14 @@ int main(int argc, char **argv)
 		else
 			return usage(option == 'h' ? stdout : stderr);
 	}
-	if (path == NULL || optind != argc)
+	if (p->path == NULL || optind != argc)
 		return usage(stderr);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN); /* until it can be obeyed */
 	log_init("huidud", LOG_LEVEL_INFO);
-	if (config_load(path, &parts.config, parts.error) != 0) {
-		(void)fprintf(stderr, "huidud: %s\n", parts.error);
+	if (config_load(p->path, &p->config, p->error) != 0) {
+		(void)fprintf(stderr, "huidud: %s\n", p->error);
 		return EXIT_USAGE;
 	}
-	if (!check)
-		return serve(&parts);
-	printf("%s: fine\n", path);
-	config_release(&parts.config);
-	return 0;
+	return check ? try_out(p) : serve(p);
 }

@@ -2,6 +2,7 @@
 #include "server/http/local.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 #include "server/base/clock.h"
 #include "server/base/log.h"
@@ -11,6 +12,7 @@
 #include "server/metrics/metrics.h"
 #include "server/service/admin.h"
 #include "server/service/control.h"
+#include "server/service/reload.h"
 
 #define TICK_MS     500u
 #define DEADLINE_MS 30000u
@@ -23,7 +25,7 @@ struct local {
 	struct frame_server *frames;
 	struct admin admin;
 	struct buf reply;
-	struct event tick, signer, term, interrupt;
+	struct event tick, signer, term, interrupt, hangup;
 	int result;
 };
 
@@ -94,6 +96,47 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	stop(l, 0);
 }
 
+/* Read, checked, and then all of it in force; or nothing. */
+static int reload(struct local *l, char *error)
+{
+	struct tls_fresh *tls = NULL;
+	struct reload *fresh = NULL;
+	int err = reload_read(l->options.server, l->options.config, &fresh, error);
+
+	if (err == 0 && l->options.tls != NULL)
+		err = tls_read(l->options.tls, reload_config(fresh)->tls.cert,
+			reload_config(fresh)->tls.key, &tls, error);
+	if (err != 0) {
+		reload_drop(fresh);
+		return err;
+	}
+	err = reload_take(l->options.server, fresh, clock_ms());
+	if (err != 0)
+		(void)snprintf(error, HTTP_ERROR_MAX, "%s", err_str(err));
+	if (err == 0 && tls != NULL)
+		tls_take(l->options.tls, tls);
+	else
+		tls_drop(tls);
+	return err;
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+	struct local *l = arg;
+	char error[HTTP_ERROR_MAX];
+	int err = reload(l, error);
+
+	(void)fd, (void)what;
+	metric_add(err == 0 ? METRIC_RELOADS : METRIC_RELOADS_FAILED, 1);
+	metric_set(METRIC_RELOADED, err == 0);
+	if (err != 0)
+		log_error("SIGHUP: %s; the configuration stays as it was", error);
+	else
+		log_info("SIGHUP: %s is in force", l->options.config);
+	if (err == 0)
+		metric_set(METRIC_RELOADED_AT, clock_ms() / 1000);
+}
+
 static void on_signer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -149,6 +192,9 @@ int local_open(const struct local_options *options, struct local **out, char err
 	watch(l, &l->signer, options->signer_fd, EV_READ, on_signer);
 	watch(l, &l->term, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal);
 	watch(l, &l->interrupt, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal);
+	watch(l, &l->hangup, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hangup);
+	metric_set(METRIC_RELOADED, 1);
+	metric_set(METRIC_RELOADED_AT, clock_ms() / 1000);
 	err = open_admin(l, error);
 	if (err == 0)
 		err = open_metrics(l, error);
@@ -176,6 +222,7 @@ void local_close(struct local *l)
 	loop_del(&l->signer);
 	loop_del(&l->term);
 	loop_del(&l->interrupt);
+	loop_del(&l->hangup);
 	if (l->frames != NULL)
 		frame_server_close(l->frames);
 	if (l->metrics != NULL)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What control's thread serves by itself: the admin socket, the metrics page, the clock that ticks,
- * and the signals that end it.
+ * and the signals that end it or
+ * have it read its configuration again.
  */
 #pragma once
 
@@ -15,6 +16,8 @@ struct local_options {
 	struct device_front *devices;
 	const char *admin;   /* path of the socket */
 	const char *metrics; /* host:port; "" for none */
+	const char *config;  /* file that SIGHUP reads again */
+	struct tls *tls;     /* that then gets its certificate; NULL: none */
 	int signer_fd;       /* readable when the signer has died */
 };
 

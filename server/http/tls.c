@@ -64,7 +64,8 @@ static int refuse(const char *path, char error[TLS_ERROR_MAX])
 	return ERR_CONFIG;
 }
 
-static int load(struct tls *tls, SSL_CTX **out, char error[TLS_ERROR_MAX])
+static int load(struct tls *tls, const char *certificate, const char *key, SSL_CTX **out,
+	char error[TLS_ERROR_MAX])
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	int rc = 0;
@@ -72,10 +73,10 @@ static int load(struct tls *tls, SSL_CTX **out, char error[TLS_ERROR_MAX])
 	ERR_clear_error();
 	if (ctx == NULL || !configure(ctx))
 		rc = refuse("context", error);
-	else if (SSL_CTX_use_certificate_chain_file(ctx, tls->certificate) != 1)
-		rc = refuse(tls->certificate, error);
-	else if (SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) != 1)
-		rc = refuse(tls->key, error);
+	else if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
+		rc = refuse(certificate, error);
+	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		rc = refuse(key, error);
 	if (rc == 0) {
 		tickets_attach(&tls->tickets, ctx);
 		*out = ctx;
@@ -97,7 +98,7 @@ int tls_open(const char *certificate, const char *key, struct tls **out, char er
 	if (rc != 0)
 		(void)snprintf(error, TLS_ERROR_MAX, "tls tickets: %s", err_str(rc));
 	else
-		rc = load(tls, &tls->ctx, error);
+		rc = load(tls, certificate, key, &tls->ctx, error);
 	if (rc == 0) {
 		*out = tls;
 		tls = NULL;
@@ -106,19 +107,56 @@ int tls_open(const char *certificate, const char *key, struct tls **out, char er
 	return rc;
 }
 
-int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX])
+struct tls_fresh {
+	char *certificate, *key;
+	SSL_CTX *ctx;
+};
+
+int tls_read(struct tls *tls, const char *certificate, const char *key, struct tls_fresh **out,
+	char error[TLS_ERROR_MAX])
 {
-	SSL_CTX *fresh, *old;
-	int rc = load(tls, &fresh, error);
+	SSL_CTX *ctx;
+	int rc = load(tls, certificate, key, &ctx, error);
 
 	if (rc != 0)
 		return rc;
-	pthread_mutex_lock(&tls->lock);
-	old = tls->ctx;
-	tls->ctx = fresh;
-	pthread_mutex_unlock(&tls->lock);
-	SSL_CTX_free(old); /* goes with its last connection */
+	*out = mem_alloc(sizeof(**out));
+	**out = (struct tls_fresh){ mem_strdup(certificate), mem_strdup(key), ctx };
 	return 0;
+}
+
+void tls_take(struct tls *tls, struct tls_fresh *fresh)
+{
+	struct tls_fresh old;
+
+	pthread_mutex_lock(&tls->lock);
+	old = (struct tls_fresh){ tls->certificate, tls->key, tls->ctx };
+	tls->certificate = fresh->certificate;
+	tls->key = fresh->key;
+	tls->ctx = fresh->ctx;
+	pthread_mutex_unlock(&tls->lock);
+	*fresh = old; /* the context goes with its last connection */
+	tls_drop(fresh);
+}
+
+void tls_drop(struct tls_fresh *fresh)
+{
+	if (fresh == NULL)
+		return;
+	SSL_CTX_free(fresh->ctx);
+	free(fresh->certificate);
+	free(fresh->key);
+	free(fresh);
+}
+
+int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX])
+{
+	struct tls_fresh *fresh;
+	int rc = tls_read(tls, tls->certificate, tls->key, &fresh, error);
+
+	if (rc == 0)
+		tls_take(tls, fresh);
+	return rc;
 }
 
 void tls_close(struct tls *tls)

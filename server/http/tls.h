@@ -28,6 +28,15 @@ WARN_UNUSED int tls_open(
  * as above, all stays as it was.  Tickets given out stay good.
  */
 WARN_UNUSED int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX]);
+/*
+ * The same in two steps, and from other files: read and check, then take it, which cannot fail, or
+ * drop it.  Both end `fresh`; one thread.
+ */
+struct tls_fresh;
+WARN_UNUSED int tls_read(struct tls *tls, const char *certificate, const char *key,
+	struct tls_fresh **out, char error[TLS_ERROR_MAX]);
+void tls_take(struct tls *tls, struct tls_fresh *fresh);
+void tls_drop(struct tls_fresh *fresh);
 void tls_close(struct tls *tls);
 
 /*

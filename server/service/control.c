@@ -321,3 +321,20 @@ void control_tick(struct server *s, uint64_t now_ms)
 	}
 	show_gauges(c);
 }
+
+void control_slacken(struct server *s, const struct config *fresh)
+{
+	follow_slacken(s->control, fresh);
+}
+
+void control_reloaded(struct server *s, uint64_t now_ms)
+{
+	struct control *c = s->control;
+
+	for (size_t l = 0; l < s->registry.n_lines; l++) {
+		uint64_t latest_ms = now_ms + s->registry.lines[l].config->fill_every_ms;
+		if (c->next_fill_ms[l] > latest_ms)
+			c->next_fill_ms[l] = latest_ms;
+	}
+	publish(c, now_ms, false);
+}

@@ -34,4 +34,12 @@ WARN_UNUSED int control_root(struct server *s, struct bytes envelope, uint64_t n
 /* What is due: batches, the gate, admission, seats, the timestamp.  Call once a second or so. */
 void control_tick(struct server *s, uint64_t now_ms);
 
+/*
+ * While the configuration is replaced, in a job of the writer that control waits for: phones that were
+ * told the longer of two poll intervals are not silent yet.
+ */
+void control_slacken(struct server *s, const struct config *fresh);
+/* After it was replaced: the image follows, on every worker. */
+void control_reloaded(struct server *s, uint64_t now_ms);
+
 const struct state *control_state(const struct server *s);

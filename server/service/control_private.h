@@ -124,6 +124,8 @@ bool append_is_signed(const struct control *c);
 
 /* Opens and closes what the state says should be followed. */
 WARN_UNUSED int follow_update(struct control *c, uint64_t now_ms);
+/* Silence in stages that are followed is judged by the longer poll interval of the two. */
+void follow_slacken(struct control *c, const struct config *fresh);
 /* The watch of some stage is over. */
 bool follow_is_over(const struct control *c, uint64_t now_ms);
 struct follow *follow_find(struct control *c, struct stage_key key);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 #include "server/metrics/metrics.h"
 
 #define ANSWER_MAX 16u
+#define ANSWER_MS  2000u
+#define RESTART_MS 5000u
+#define ERROR_MAX  256
 
 struct doorman {
 	struct doorman_options options;
@@ -25,7 +29,7 @@ struct doorman {
 	pthread_cond_t news;
 	struct question *first, **last;
 	unsigned waiting;
-	bool stopping;
+	bool stopping, retired;
 	/* The thread's own. */
 	pid_t pid; /* 0: there is none */
 	int in, out;
@@ -226,7 +230,7 @@ static struct question *next(struct doorman *d, bool *stopping)
 	struct question *q;
 
 	(void)pthread_mutex_lock(&d->lock); /* a valid lock, as below */
-	while (d->first == NULL && !d->stopping)
+	while (d->first == NULL && !d->stopping && !d->retired)
 		(void)pthread_cond_wait(&d->news, &d->lock);
 	q = d->first;
 	if (q != NULL) {
@@ -262,6 +266,7 @@ int doorman_new(const struct doorman_options *options, struct doorman **out)
 	int err;
 
 	d->options = *options;
+	d->options.program = mem_strdup(options->program);
 	d->last = &d->first;
 	(void)pthread_mutex_init(&d->lock, NULL); /* these two do not fail */
 	(void)pthread_cond_init(&d->news, NULL);
@@ -273,7 +278,24 @@ int doorman_new(const struct doorman_options *options, struct doorman **out)
 		return 0;
 	}
 	dismiss(d);
+	free((char *)(uintptr_t)d->options.program);
 	free(d);
+	return err;
+}
+
+int doorman_hire(const struct config_enrol *config, struct doorman **out, char *error)
+{
+	struct doorman_options options = {
+		.program = config->hook, .answer_ms = ANSWER_MS, .restart_ms = RESTART_MS
+	};
+	int err = 0;
+
+	*out = NULL;
+	if (config->mode == ENROL_HOOK)
+		err = doorman_new(&options, out);
+	if (err != 0)
+		(void)snprintf(
+			error, ERROR_MAX, "enrol: hook: %.160s: %s", config->hook, err_str(err));
 	return err;
 }
 
@@ -283,7 +305,7 @@ int doorman_ask(struct doorman *d, struct question *q)
 
 	q->next = NULL;
 	(void)pthread_mutex_lock(&d->lock);
-	room = d->waiting < DOORMAN_QUEUE_MAX && !d->stopping;
+	room = d->waiting < DOORMAN_QUEUE_MAX && !d->stopping && !d->retired;
 	if (room) {
 		*d->last = q;
 		d->last = &q->next;
@@ -292,6 +314,16 @@ int doorman_ask(struct doorman *d, struct question *q)
 	}
 	(void)pthread_mutex_unlock(&d->lock);
 	return room ? 0 : ERR_BUSY;
+}
+
+void doorman_retire(struct doorman *d)
+{
+	if (d == NULL)
+		return;
+	(void)pthread_mutex_lock(&d->lock);
+	d->retired = true;
+	(void)pthread_cond_signal(&d->news);
+	(void)pthread_mutex_unlock(&d->lock);
 }
 
 void doorman_free(struct doorman *d)
@@ -305,5 +337,6 @@ void doorman_free(struct doorman *d)
 	(void)pthread_join(d->thread, NULL); /* it was started, and nobody else joins it */
 	(void)pthread_mutex_destroy(&d->lock);
 	(void)pthread_cond_destroy(&d->news);
+	free((char *)(uintptr_t)d->options.program);
 	free(d);
 }

@@ -14,6 +14,7 @@
 
 #include "proto/err.h"
 #include "server/base/buf.h"
+#include "server/config/config.h"
 
 #define DOORMAN_QUEUE_MAX 256u
 
@@ -27,7 +28,7 @@ struct question {
 };
 
 struct doorman_options {
-	const char *program; /* borrowed */
+	const char *program; /* copied */
 	uint32_t answer_ms;  /* for one answer */
 	uint32_t restart_ms; /* from one start to the next, at least */
 };
@@ -36,7 +37,14 @@ struct doorman;
 
 /* Starts thread and program; -errno when the program cannot be run. */
 WARN_UNUSED int doorman_new(const struct doorman_options *options, struct doorman **out);
+/*
+ * As the configuration has it; NULL in `out` when it asks for none.  `error` (at least 256 bytes) gets
+ * the line for a person.
+ */
+WARN_UNUSED int doorman_hire(const struct config_enrol *config, struct doorman **out, char *error);
 /* Any thread.  ERR_BUSY, and the question is still the caller's, when too many wait. */
 WARN_UNUSED int doorman_ask(struct doorman *d, struct question *q);
+/* Answers those who wait, then ends the program; nobody may ask any more.  NULL is fine. */
+void doorman_retire(struct doorman *d);
 /* Whoever still waits gets a no; then ends both.  NULL is fine. */
 void doorman_free(struct doorman *d);

@@ -174,13 +174,14 @@ static void answered(struct question *q)
  */
 static int knock(struct desk *d, const Pb__EnrollRequest *m, uint64_t mono_ms, struct enrol *e)
 {
-	enum door_answer answer = door_ask(d->server->door, m);
+	enum door_answer answer = door_ask(d->image->settings.door, m);
 
 	if (answer != DOOR_SHUT && !flood_take(d->server->flood, mono_ms))
 		return ERR_TOO_MANY;
 	e->let_in = answer == DOOR_OPEN;
 	if (answer != DOOR_ASK)
 		return 0;
+	e->doorman = d->image->settings.doorman;
 	e->question.asker = e;
 	e->question.answered = answered;
 	write_question(m, &e->question.line);
@@ -249,7 +250,7 @@ int enrol_submit(struct enrol *e)
 
 	if (e->question.line.len == 0)
 		return writer_submit(&e->server->writer, &e->job);
-	err = doorman_ask(e->server->doorman, &e->question);
+	err = doorman_ask(e->doorman, &e->question);
 	if (err != 0)
 		buf_release(&e->question.line);
 	return err;

@@ -21,6 +21,7 @@ struct enrol_ask {
 struct enrol {
 	struct job job; /* caller sets job.done */
 	struct server *server;
+	struct doorman *doorman;
 	struct question question; /* to the doorman; line.len 0: there is none */
 	bool let_in;              /* if it is new */
 	uint8_t network[NETWORK_MAX];

@@ -19,8 +19,8 @@
 typedef atomic_uint_fast64_t cell;
 
 struct flood {
-	uint64_t each_us, each_prefix_us; /* what one costs; 0: nothing */
-	uint8_t salt[PREFIX_MAX];         /* so that nobody can aim at another's cell */
+	cell each_us, each_prefix_us; /* what one costs; 0: nothing */
+	uint8_t salt[PREFIX_MAX];     /* so that nobody can aim at another's cell */
 	cell all;
 	cell of[CELLS];
 };
@@ -30,12 +30,17 @@ static uint64_t cost(uint32_t per_minute)
 	return per_minute == 0 ? 0 : per_minute >= MINUTE_US ? 1 : MINUTE_US / per_minute;
 }
 
+void flood_rates(struct flood *f, uint32_t per_minute, uint32_t per_prefix_minute)
+{
+	atomic_store(&f->each_us, cost(per_minute));
+	atomic_store(&f->each_prefix_us, cost(per_prefix_minute));
+}
+
 struct flood *flood_new(uint32_t per_minute, uint32_t per_prefix_minute)
 {
 	struct flood *f = mem_zalloc(sizeof(*f));
 
-	f->each_us = cost(per_minute);
-	f->each_prefix_us = cost(per_prefix_minute);
+	flood_rates(f, per_minute, per_prefix_minute);
 	if (crypto_random(f->salt, sizeof(f->salt)) != 0)
 		memset(f->salt, 0, sizeof(f->salt)); /* aiming becomes possible, nothing worse */
 	return f;
@@ -70,21 +75,22 @@ static bool take(cell *c, uint64_t each_us, uint64_t now_us)
 
 bool flood_take(struct flood *f, uint64_t mono_ms)
 {
-	return take(&f->all, f->each_us, mono_ms * 1000);
+	return take(&f->all, atomic_load(&f->each_us), mono_ms * 1000);
 }
 
 bool flood_take_from(struct flood *f, struct bytes network, uint64_t mono_ms)
 {
-	return network.n == 0 || take(cell_of(f, network), f->each_prefix_us, mono_ms * 1000);
+	return network.n == 0 ||
+		take(cell_of(f, network), atomic_load(&f->each_prefix_us), mono_ms * 1000);
 }
 
 void flood_give_back(struct flood *f)
 {
-	atomic_fetch_sub(&f->all, f->each_us);
+	atomic_fetch_sub(&f->all, atomic_load(&f->each_us));
 }
 
 void flood_give_back_from(struct flood *f, struct bytes network)
 {
 	if (network.n > 0)
-		atomic_fetch_sub(cell_of(f, network), f->each_prefix_us);
+		atomic_fetch_sub(cell_of(f, network), atomic_load(&f->each_prefix_us));
 }

@@ -14,6 +14,8 @@ struct flood;
 
 /* Rates a minute; 0: any. */
 struct flood *flood_new(uint32_t per_minute, uint32_t per_prefix_minute);
+/* Others from now on. */
+void flood_rates(struct flood *f, uint32_t per_minute, uint32_t per_prefix_minute);
 void flood_free(struct flood *f);
 
 /* One more, of all; `mono_ms`: of a clock that never steps. */

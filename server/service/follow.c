@@ -314,8 +314,6 @@ bool follow_is_over(const struct control *c, uint64_t now_ms)
 	return false;
 }
 
-/* ---- admission ---- */
-
 static struct rollout *rollout_no(const struct control *c, uint32_t no)
 {
 	for (size_t i = 0; i < c->state.n_rollouts; i++)
@@ -323,6 +321,30 @@ static struct rollout *rollout_no(const struct control *c, uint32_t no)
 			return c->state.rollouts[i];
 	return NULL;
 }
+
+static void raise(uint64_t *to, uint64_t least)
+{
+	if (*to < least)
+		*to = least;
+}
+
+void follow_slacken(struct control *c, const struct config *fresh)
+{
+	struct stages *stages = &c->server->writer.stages;
+
+	for (size_t i = 0; i < c->n_follows; i++) {
+		const struct rollout *r = rollout_no(c, c->follows[i].key.rollout);
+		struct stage *g = stages_find(stages, c->follows[i].key);
+		struct silence_rules rules;
+		if (r == NULL || g == NULL)
+			continue;
+		rules = silence_rules(fresh, r->spec);
+		raise(&g->silence.rules.milestone_ms, rules.milestone_ms);
+		raise(&g->silence.rules.window_ms, rules.window_ms);
+	}
+}
+
+/* ---- admission ---- */
 
 uint64_t follow_expected(const struct control *c, const struct rollout *r, size_t step)
 {

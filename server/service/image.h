@@ -9,6 +9,8 @@
 #include "server/base/buf.h"
 #include "server/core/offer.h"
 #include "server/core/ring.h"
+#include "server/service/door.h"
+#include "server/service/doorman.h"
 #include "server/service/stages.h"
 #include "server/trust/logtree.h"
 
@@ -52,8 +54,17 @@ struct image_roots {
 	uint64_t first; /* version of the first; each following is one more */
 };
 
+/* What workers need of the configuration. */
+struct image_settings {
+	uint64_t interval_ms; /* of polls */
+	uint32_t jitter_ppm;
+	const struct door *door;
+	struct doorman *doorman; /* NULL unless the door asks one */
+};
+
 struct image {
 	uint64_t generation;
+	struct image_settings settings;
 	struct image_log log;
 	struct image_roots roots;
 	size_t n;

@@ -194,6 +194,12 @@ struct image *image_make(struct control *c)
 	struct image *image = image_new(c->n_files);
 
 	image->generation = ++c->generation;
+	image->settings = (struct image_settings){
+		.interval_ms = c->server->config->poll.interval_ms,
+		.jitter_ppm = c->server->config->poll.jitter_ppm,
+		.door = c->server->door,
+		.doorman = c->server->doorman,
+	};
 	make_log(c, image);
 	for (size_t i = 0; i < c->n_files; i++) {
 		const struct product_files *files = &c->files[i];

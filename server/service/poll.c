@@ -39,9 +39,9 @@ int poll_ask_of(const struct request *r, struct poll_ask *out)
 /* The interval with its jitter: phones that came together do not come together again. */
 static uint32_t next_poll_s(struct desk *d)
 {
-	const struct config *c = d->server->config;
-	uint64_t span = c->poll.interval_ms * c->poll.jitter_ppm / 1000000;
-	uint64_t ms = c->poll.interval_ms - span;
+	const struct image_settings *c = &d->image->settings;
+	uint64_t span = c->interval_ms * c->jitter_ppm / 1000000;
+	uint64_t ms = c->interval_ms - span;
 
 	/* xorshift64: nobody gains by guessing it */
 	d->jitter ^= d->jitter << 13;

@@ -26,7 +26,7 @@ static void add_line(struct registry *r, struct store_txn *t, const struct confi
 		line->products.bits[number / 64] |= 1ull << number % 64;
 		r->products = mem_resize(r->products, r->n_products + 1, sizeof(*r->products));
 		r->products[r->n_products++] =
-			(struct product){ c->products[p], number, r->n_lines };
+			(struct product){ mem_strdup(c->products[p]), number, r->n_lines };
 	}
 	r->n_lines++;
 }
@@ -74,6 +74,8 @@ int registry_open(struct store *s, const struct config *config, struct registry 
 
 void registry_release(struct registry *r)
 {
+	for (size_t i = 0; i < r->n_products; i++)
+		free(r->products[i].name);
 	free(r->products);
 	free(r->lines);
 	memset(r, 0, sizeof(*r));
@@ -81,7 +83,7 @@ void registry_release(struct registry *r)
 
 const struct product *registry_product(const struct registry *r, const char *name)
 {
-	struct product key = { .name = name };
+	struct product key = { .name = (char *)(uintptr_t)name };
 
 	return bsearch(&key, r->products, r->n_products, sizeof(key), compare);
 }
@@ -100,4 +102,14 @@ struct line *registry_line(const struct registry *r, const char *name)
 		if (strcmp(r->lines[i].config->name, name) == 0)
 			return &r->lines[i];
 	return NULL;
+}
+
+void registry_use(struct registry *r, const struct config *config)
+{
+	for (size_t i = 0; i < r->n_lines; i++)
+		for (size_t l = 0; l < config->n_lines; l++)
+			if (strcmp(config->lines[l].name, r->lines[i].config->name) == 0) {
+				r->lines[i].config = &config->lines[l];
+				break;
+			}
 }

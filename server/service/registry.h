@@ -7,13 +7,13 @@
 #include "server/store/store.h"
 
 struct product {
-	const char *name;
+	char *name; /* its own, for the configuration may be replaced */
 	uint16_t number;
 	size_t line; /* index into registry.lines */
 };
 
 struct line {
-	const struct config_line *config;
+	const struct config_line *config; /* of control's thread, and of the writer's jobs */
 	uint16_t number;
 	struct fleet_products products;
 	/* Devices in each ring; kept by the writer, read by anybody. */
@@ -30,8 +30,11 @@ struct registry {
 	_Atomic bool crashes[FLEET_PRODUCTS];
 };
 
-/* Names new in the configuration get their numbers now.  `config` must outlive the registry. */
+/* Names new in the configuration get their numbers now.  `config` must outlive the registry, or
+ * be replaced by registry_use(). */
 WARN_UNUSED int registry_open(struct store *s, const struct config *config, struct registry *out);
+/* Another configuration, with the same lines and products.  In a job of the writer. */
+void registry_use(struct registry *r, const struct config *config);
 void registry_release(struct registry *r);
 /* Remembers, in the store, that a device of the product has reported a crash. */
 void registry_crashed(struct store_txn *t, uint16_t product);

@@ -143,14 +143,24 @@ int server_open(
 	if (err == 0)
 		err = door_new(&config->enrol, &s->door, error);
 	if (err == 0)
+		err = doorman_hire(&config->enrol, &s->doorman, error);
+	if (err == 0)
 		err = open_parts(s, error);
 	if (err != 0)
 		server_close(s);
 	return err;
 }
 
+void server_dismiss(struct server *s)
+{
+	doorman_free(s->doorman);
+	doorman_free(s->retired);
+	s->doorman = s->retired = NULL;
+}
+
 void server_close(struct server *s)
 {
+	server_dismiss(s);
 	if (s->writer.store != NULL)
 		writer_close(&s->writer);
 	image_free(atomic_load(&s->image));
@@ -162,5 +172,8 @@ void server_close(struct server *s)
 	flood_free(s->flood);
 	flood_free(s->grants);
 	epochs_release(&s->epochs);
+	if (s->own_config != NULL)
+		config_release(s->own_config);
+	free(s->own_config);
 	*s = (struct server){ .writer.wake = -1 };
 }

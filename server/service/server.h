@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the services share.  Set up by server_open(), then read-only but for what says otherwise. */
+/*
+ * What the services share.  Set up by server_open(), then read-only but for what says otherwise.  What
+ * workers need of the configuration is in the image: config, door and doorman here are control's.
+ */
 #pragma once
 
 #include <stdatomic.h>
@@ -18,7 +21,8 @@
 struct control;
 
 struct server {
-	const struct config *config;
+	const struct config *config; /* in force; replaced by a reload.  Not for workers */
+	struct config *own_config;   /* the same, once it was replaced */
 	struct store *store;
 	struct artifacts *artifacts;
 	struct fleet *fleet;
@@ -27,7 +31,8 @@ struct server {
 	struct control *control;
 	struct epochs epochs;          /* report keys derive from their secrets */
 	struct door *door;             /* who may enrol */
-	struct doorman *doorman;       /* the caller's; NULL unless the door asks one */
+	struct doorman *doorman;       /* NULL unless the door asks one */
+	struct doorman *retired;       /* answers the last of those who asked it */
 	struct flood *flood;           /* of enrolments */
 	struct flood *grants;          /* by device, in place of a network */
 	_Atomic(struct image *) image; /* the newest */
@@ -54,9 +59,11 @@ void desk_release(struct desk *d);
 bool desk_refresh(struct desk *d);
 
 /*
- * Opens store, artifacts, fleet and writer in config->data.  `error` (at least 256 bytes) gets the
+ * Opens store, artifacts, fleet and writer in config->data, hires the doorman.  `error` (at least 256 bytes) gets the
  * line for a person.  The writer is not started, and there is no control yet.
  */
 WARN_UNUSED int server_open(
 	struct server *s, const struct config *config, const struct epochs *epochs, char *error);
+/* Whoever waits for a doorman gets a no; while the writer still runs. */
+void server_dismiss(struct server *s);
 void server_close(struct server *s);
