@@ -9,6 +9,8 @@ int cmd_build_publish(struct ctl *c);
 int cmd_build_renew(struct ctl *c);
 int cmd_build_sign(struct ctl *c);
 int cmd_build_list(struct ctl *c);
+int cmd_artifact_list(struct ctl *c);
+int cmd_artifact_gc(struct ctl *c);
 int cmd_rollout_create(struct ctl *c);
 int cmd_rollout_approve(struct ctl *c);
 int cmd_rollout_start(struct ctl *c);

@@ -30,6 +30,11 @@ const struct command commands[] = {
 	{ "build", "list", NULL, "", "the builds that were published",
 		"huiductl build list -o json", cmd_build_list, ARG(OUTPUT), 0, 0 },
 
+	{ "artifact", "list", NULL, "", "builds' files, and what needs them",
+		"huiductl artifact list -o json", cmd_artifact_list, ARG(OUTPUT), 0, 0 },
+	{ "artifact", "gc", NULL, "", "remove files that no build needs",
+		"huiductl artifact gc --dry-run", cmd_artifact_gc, ARG(DRY_RUN) | ARG(OUTPUT), 0, 0 },
+
 	{ "rollout", "create", NULL, "RELEASE|BUILD", "propose a rollout along a plan",
 		"huiductl rollout create 2.4.1 --plan plans/weekly.yaml",
 		cmd_rollout_create, ARG(PLAN) | ARG(BUILDS) | ARG(KEY) | ARG(DRY_RUN), 1, 1 },

@@ -15,6 +15,7 @@ static const struct topic {
 } topics[] = {
 	{ "Ship", "init" },
 	{ NULL, "build" },
+	{ NULL, "artifact" },
 	{ NULL, "plan" },
 	{ NULL, "rollout" },
 	{ "Look", "gate" },

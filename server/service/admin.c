@@ -86,6 +86,7 @@ static const struct {
 	{ PB__QUERY_KIND__QUERY_PENDING, query_pending },
 	{ PB__QUERY_KIND__QUERY_LOG, query_log },
 	{ PB__QUERY_KIND__QUERY_TRUST, query_trust },
+	{ PB__QUERY_KIND__QUERY_GC, query_files },
 };
 
 static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *reply)

@@ -27,6 +27,7 @@ WARN_UNUSED int query_gate(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_pending(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_log(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_trust(struct query *q, Pb__AdminReply *reply);
+WARN_UNUSED int query_files(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_replay(struct query *q, Pb__AdminReply *reply);
 
 /* The rollout that is asked for by its name. */

@@ -12,33 +12,13 @@
 #define LOG_ENTRIES 4000u
 #define NAME_BYTES  8u
 
-static const struct rollout *complete_above(const struct state *s, const struct build *b)
-{
-	for (size_t i = 0; i < s->n_rollouts; i++) {
-		const struct rollout *r = s->rollouts[i];
-		for (size_t k = 0; r->state == ROLLOUT_COMPLETE && k < r->n_builds; k++)
-			if (strcmp(r->builds[k].build->product, b->product) == 0 &&
-				r->builds[k].build->release_counter > b->release_counter)
-				return r;
-	}
-	return NULL;
-}
-
-/* Newer builds have reached everybody: nobody is offered these, and they may expire. */
-static bool is_behind(const struct state *s, const struct rollout *r)
-{
-	for (size_t i = 0; i < r->n_builds; i++)
-		if (complete_above(s, r->builds[i].build) == NULL)
-			return false;
-	return true;
-}
-
 /* ---- what waits ---- */
 
 static bool waits(struct query *q, const struct rollout *r)
 {
 	/* A halted one is on nobody's desk until somebody wants to lift the halt. */
-	return rollout_is_pending(r, q->now_ms) && !is_behind(control_state(q->server), r) &&
+	return rollout_is_pending(r, q->now_ms) &&
+		!rollout_is_behind(control_state(q->server), r) &&
 		(r->state != ROLLOUT_HALTED || r->builds[0].pending.len > 0);
 }
 
@@ -176,7 +156,7 @@ static void add_files(struct query *q, Pb__TrustView *v, const struct product_fi
 static bool is_in_force(const struct state *s, const struct rollout *r)
 {
 	return r->plan_version > 0 && r->state != ROLLOUT_SUPERSEDED &&
-		r->state != ROLLOUT_HALTED && !is_behind(s, r);
+		r->state != ROLLOUT_HALTED && !rollout_is_behind(s, r);
 }
 
 static void add_rollout(struct query *q, Pb__TrustView *v, const struct rollout *r)

@@ -136,6 +136,26 @@ bool rollout_is_live(const struct rollout *r)
 		r->state == ROLLOUT_COMPLETE;
 }
 
+static const struct rollout *complete_above(const struct state *s, const struct build *b)
+{
+	for (size_t i = 0; i < s->n_rollouts; i++) {
+		const struct rollout *r = s->rollouts[i];
+		for (size_t k = 0; r->state == ROLLOUT_COMPLETE && k < r->n_builds; k++)
+			if (strcmp(r->builds[k].build->product, b->product) == 0 &&
+				r->builds[k].build->release_counter > b->release_counter)
+				return r;
+	}
+	return NULL;
+}
+
+bool rollout_is_behind(const struct state *s, const struct rollout *r)
+{
+	for (size_t i = 0; i < r->n_builds; i++)
+		if (complete_above(s, r->builds[i].build) == NULL)
+			return false;
+	return true;
+}
+
 bool rollout_is_renewed(const struct rollout *r)
 {
 	for (size_t i = 0; i < r->n_builds; i++)

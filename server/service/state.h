@@ -171,6 +171,8 @@ struct rollout *state_rollout_id(const struct state *s, const uint8_t id[ID_LEN]
 enum ring rollout_ring(const struct rollout *r);
 /* Opens something to phones: running, paused or complete. */
 bool rollout_is_live(const struct rollout *r);
+/* Newer builds have reached everybody: nobody is offered these, and they may expire. */
+bool rollout_is_behind(const struct state *s, const struct rollout *r);
 /* A build of it was published again, and its plans pin the older envelope. */
 bool rollout_is_renewed(const struct rollout *r);
 /*
