@@ -107,6 +107,8 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
 	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "0s",
 	  .max = 365 * DAY },
+	{ .key = "retention",  .type = YAML_DURATION, .at = AT(retention_ms), .def = "90d",
+	  .min = DAY, .max = 90 * DAY },
 	{ .key = "symptoms",   .type = YAML_LIST,     .at = AT(symptoms), .def = "",
 	  .count_at = AT(n_symptoms) },
 	{ .key = "lines",      .type = YAML_LIST,     .at = AT(lines),   .of = &lines,

@@ -74,7 +74,8 @@ struct config {
 		uint32_t jitter_ppm;
 	} poll;
 	uint64_t min_id_age_ms;
-	char **symptoms; /* names of the codes devices report, from 0; see config_symptom() */
+	uint64_t retention_ms; /* records of devices in a halted rollout are kept so long */
+	char **symptoms;       /* names of the codes devices report, from 0; see config_symptom() */
 	size_t n_symptoms;
 	struct config_line *lines;
 	size_t n_lines;

@@ -191,6 +191,27 @@ void evidence_leave(struct evidence *e, struct evidence_device *d)
 	d->gone = true;
 }
 
+static bool clear(void *p, size_t n)
+{
+	const uint8_t *byte = p;
+	bool some = false;
+
+	for (size_t i = 0; i < n; i++)
+		some |= byte[i] != 0;
+	memset(p, 0, n);
+	return some;
+}
+
+bool evidence_forget(struct evidence *e)
+{
+	bool some = clear(e->risk, sizeof(e->risk));
+
+	some |= clear(e->young, sizeof(e->young));
+	some |= clear(e->frozen, sizeof(e->frozen));
+	some |= clear(e->frozen_young, sizeof(e->frozen_young));
+	return some;
+}
+
 static uint32_t least(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;

@@ -126,6 +126,11 @@ bool evidence_s1(struct evidence *e, struct evidence_device *d);
  * is not followed any more or entered in the open batch.  The caller knows that it is the first.
  */
 enum arm evidence_signature(const struct evidence *e, const struct evidence_device *d);
+/*
+ * Its devices are known no longer: nobody is at risk, what was counted stays, and who comes again
+ * enters as for the first time.  Between two batches.  False when it was so already.
+ */
+bool evidence_forget(struct evidence *e);
 /* The device is not to be followed any more. */
 void evidence_leave(struct evidence *e, struct evidence_device *d);
 /*

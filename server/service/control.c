@@ -214,6 +214,7 @@ void control_close(struct server *s)
 	free(c->lives);
 	free(c->follows);
 	gates_release(c);
+	retention_release(&c->retention);
 	free(c->next_fill_ms);
 	free(c->arena.base);
 	free(c);
@@ -313,6 +314,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	fill_lines(c, now_ms);
 	if (c->follow_due || follow_is_over(c, now_ms))
 		control_take_effect(c, now_ms, false);
+	retention_run(c, now_ms);
 	if (now_ms >= c->next_timestamp_ms)
 		publish(c, now_ms, true);
 	if (now_ms >= c->next_tidy_ms) {

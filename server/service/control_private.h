@@ -4,6 +4,7 @@
 
 #include "server/core/gate.h"
 #include "server/service/control.h"
+#include "server/service/retention.h"
 
 #define DAY_MS             86400000ull
 #define HOUR_MS            3600000ull
@@ -71,6 +72,7 @@ struct control {
 	struct stage_live nobody; /* of a stage that is not open yet: it takes none in */
 	struct gate_run **gates;
 	size_t n_gates;
+	struct retention retention;
 	uint64_t next_timestamp_ms;
 	uint64_t next_tidy_ms;
 	bool admit_again;       /* plans were refused by a signer that did not have the whole log */

@@ -34,6 +34,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.poll.interval_ms, 4 * 3600000);
 	assert_int_equal(c.poll.jitter_ppm, 200000);
 	assert_int_equal(c.min_id_age_ms, 0);
+	assert_int_equal(c.retention_ms, 90ull * 86400000);
 	assert_int_equal(c.n_lines, 1);
 	assert_string_equal(c.lines[0].name, "default");
 	assert_int_equal(c.lines[0].n_products, 1);
@@ -66,6 +67,7 @@ static void test_everything(void **state)
 				   "store_size: 64 GiB\n"
 				   "poll: {interval: 30m, jitter: 50 %}\n"
 				   "min_id_age: 14d\n"
+				   "retention: 30d\n"
 				   "environment: production\n"
 				   "enrol:\n"
 				   "  mode: voucher\n"
@@ -97,6 +99,7 @@ static void test_everything(void **state)
 	assert_int_equal(c.poll.interval_ms, 1800000);
 	assert_int_equal(c.poll.jitter_ppm, 500000);
 	assert_int_equal(c.min_id_age_ms, 14ull * 86400000);
+	assert_int_equal(c.retention_ms, 30ull * 86400000);
 	assert_int_equal(c.enrol.mode, ENROL_VOUCHER);
 	assert_int_equal(c.enrol.n_manufacturers, 3);
 	assert_string_equal(c.enrol.manufacturers[0], KEY64);
@@ -212,6 +215,10 @@ static const struct {
 		":6: poll.interval: '0s' is not within 100 to 604800000 ms" },
 	{ "too much jitter", HEAD PLAIN LINES "poll: {jitter: 51 %}\n",
 		":6: poll.jitter: '51 %' is not within 0 to 500000" },
+	{ "kept for ever", HEAD PLAIN LINES "retention: 91d\n",
+		":6: retention: '91d' is not within 86400000 to 7776000000 ms" },
+	{ "kept for an hour", HEAD PLAIN LINES "retention: 1h\n",
+		":6: retention: '1h' is not within 86400000 to 7776000000 ms" },
 	{ "an age that is no duration", HEAD PLAIN LINES "min_id_age: 14\n",
 		":6: min_id_age: '14' is a duration such as 30s, 15m, 4h or 7d" },
 	{ "no products", HEAD PLAIN "lines:\n- name: a\n", ":5: lines[1].products: is missing" },
