@@ -114,6 +114,29 @@ static void enrol_new(struct enrol *e, struct writer *w)
 	e->is_new = true;
 }
 
+/*
+ * The device that was brought with this token is whoever shows it first.  With another key it is
+ * worth nothing afterwards, whatever the door says.
+ */
+static void bind(struct enrol *e, struct writer *w)
+{
+	struct device d;
+
+	if (!device_get(&w->txn, e->id, &d) || device_has_key(&d)) {
+		e->job.err = w->txn.err != 0 ? w->txn.err : ERR_CLOSED;
+		return;
+	}
+	if (d.product != e->product) {
+		e->job.err = ERR_WRONG_PRODUCT;
+		return;
+	}
+	memcpy(d.public_key, e->public_key, sizeof(d.public_key));
+	device_put(&w->txn, &d);
+	device_key_put(&w->txn, e->key_hash, d.id);
+	e->ring = d.ring;
+	e->last_seq = d.last_seq;
+}
+
 static void run(struct job *job, struct writer *w)
 {
 	struct enrol *e = (struct enrol *)job;
@@ -121,17 +144,18 @@ static void run(struct job *job, struct writer *w)
 
 	e->is_new = false;
 	e->last_seq = 0;
-	if (!device_of_key(&w->txn, e->key_hash, e->id)) {
-		if (e->let_in)
-			enrol_new(e, w);
-		else
-			job->err = ERR_CLOSED;
-		return;
+	if (device_of_key(&w->txn, e->key_hash, e->id)) {
+		if (!device_get(&w->txn, e->id, &d) || d.product != e->product)
+			job->err = w->txn.err != 0 ? w->txn.err : ERR_WRONG_PRODUCT;
+		e->ring = d.ring;
+		e->last_seq = d.last_seq;
+	} else if (e->has_token && device_of_token(&w->txn, e->token, e->id)) {
+		bind(e, w);
+	} else if (e->let_in) {
+		enrol_new(e, w);
+	} else {
+		job->err = ERR_CLOSED;
 	}
-	if (!device_get(&w->txn, e->id, &d) || d.product != e->product)
-		job->err = w->txn.err != 0 ? w->txn.err : ERR_WRONG_PRODUCT;
-	e->ring = d.ring;
-	e->last_seq = d.last_seq;
 }
 
 /* ---- before ---- */
@@ -188,6 +212,17 @@ static int knock(struct desk *d, const Pb__EnrollRequest *m, uint64_t mono_ms, s
 	return 0;
 }
 
+static int hash_token(const char *token, struct enrol *e)
+{
+	struct bytes text = bytes_str(token);
+	uint8_t hash[SHA256_LEN];
+	int err = crypto_sha256(&text, 1, hash);
+
+	e->has_token = true;
+	memcpy(e->token, hash, TOKEN_LEN);
+	return err;
+}
+
 /* The proof, cheapest check first. */
 static int check_proof(struct desk *d, const Pb__EnrollRequest *m, const struct enrol_ask *ask)
 {
@@ -240,7 +275,9 @@ int enrol_open(struct desk *d, const struct enrol_ask *ask, struct enrol *out,
 	memcpy(out->public_key + 1, key.p + 1, 32);
 	err = check_proof(d, m, ask);
 	if (err == 0)
-		err = crypto_sha256(&key, 1, out->key_hash);
+		err = device_key_hash(out->public_key, out->key_hash);
+	if (err == 0 && m->token != NULL)
+		err = hash_token(m->token, out);
 	return err != 0 ? err : knock(d, m, ask->mono_ms, out);
 }
 

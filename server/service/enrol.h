@@ -6,6 +6,7 @@
 #pragma once
 
 #include "server/service/request.h"
+#include "server/store/device.h"
 
 #define ENROL_REPLY_MAX 256u
 
@@ -28,6 +29,8 @@ struct enrol {
 	size_t network_len;
 	uint8_t key_hash[SHA256_LEN];
 	uint8_t public_key[33];
+	bool has_token;
+	uint8_t token[TOKEN_LEN]; /* may be that of a device which was brought */
 	uint16_t product;
 	enum ring wish;
 	/* Results of the job. */
@@ -47,8 +50,8 @@ WARN_UNUSED int enrol_open(struct desk *d, const struct enrol_ask *ask, struct e
 	uint8_t reply[ENROL_REPLY_MAX], size_t *reply_len);
 /*
  * Hands it to the doorman, if it is to be asked, and the writer; job.done() tells the end, which is
- * ERR_CLOSED for a device that is new and not let in.  One that is known gets its id in every mode:
- * it has proved its key.  ERR_BUSY: nothing was handed over.
+ * ERR_CLOSED for a device that is new and not let in.  One that is known, or shows the token that it
+ * was brought with, gets its id in every mode: it has proved its key.  ERR_BUSY: nothing was handed over.
  */
 WARN_UNUSED int enrol_submit(struct enrol *e);
 /* To be called by done() when the enrolment is committed: the fleet learns of the device. */

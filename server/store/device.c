@@ -2,6 +2,7 @@
 #include "server/store/device.h"
 
 #include "proto/bucket.h"
+#include "proto/crypto.h"
 
 #define RECORD   60u
 #define KEY_HALF 16u
@@ -61,6 +62,11 @@ void device_put(struct store_txn *t, const struct device *d)
 	store_put(t, STORE_DEVICE, bytes_of(d->id, ID_LEN), bytes_of(r, RECORD));
 }
 
+void device_delete(struct store_txn *t, const uint8_t id[ID_LEN])
+{
+	store_delete(t, STORE_DEVICE, bytes_of(id, ID_LEN));
+}
+
 bool device_read(const struct store_cursor *c, struct device *out)
 {
 	if (c->key.n != ID_LEN || !unpack(c->value, out))
@@ -84,6 +90,62 @@ void device_key_put(
 {
 	store_put(t, STORE_KEY, bytes_of(key_hash, KEY_HALF), bytes_of(id, ID_LEN));
 }
+
+void device_key_delete(struct store_txn *t, const uint8_t key_hash[SHA256_LEN])
+{
+	store_delete(t, STORE_KEY, bytes_of(key_hash, KEY_HALF));
+}
+
+int device_key_hash(const uint8_t public_key[33], uint8_t out[SHA256_LEN])
+{
+	struct bytes key = bytes_of(public_key, 33);
+
+	return crypto_sha256(&key, 1, out);
+}
+
+/* Every key begins with 2 or 3. */
+bool device_has_key(const struct device *d)
+{
+	return d->public_key[0] != 0;
+}
+
+/* ---- tokens ---- */
+
+bool device_of_token(struct store_txn *t, const uint8_t token[TOKEN_LEN], uint8_t id[ID_LEN])
+{
+	struct bytes v;
+
+	if (!store_get(t, STORE_TOKEN, bytes_of(token, TOKEN_LEN), &v))
+		return false;
+	if (v.n == ID_LEN)
+		memcpy(id, v.p, ID_LEN);
+	else
+		t->err = ERR_CORRUPT;
+	return t->err == 0;
+}
+
+void device_token_put(struct store_txn *t, const uint8_t token[TOKEN_LEN], const uint8_t id[ID_LEN])
+{
+	store_put(t, STORE_TOKEN, bytes_of(token, TOKEN_LEN), bytes_of(id, ID_LEN));
+}
+
+void device_token_delete(struct store_txn *t, const uint8_t token[TOKEN_LEN])
+{
+	store_delete(t, STORE_TOKEN, bytes_of(token, TOKEN_LEN));
+}
+
+bool device_token_read(const struct store_cursor *c, uint8_t token[TOKEN_LEN], uint8_t id[ID_LEN])
+{
+	if (c->key.n != TOKEN_LEN || c->value.n != ID_LEN) {
+		c->txn->err = ERR_CORRUPT;
+		return false;
+	}
+	memcpy(token, c->key.p, TOKEN_LEN);
+	memcpy(id, c->value.p, ID_LEN);
+	return true;
+}
+
+/* ---- waiting ---- */
 
 static struct bytes waiting_key(uint16_t line, const uint8_t id[ID_LEN], uint8_t key[2 + ID_LEN])
 {

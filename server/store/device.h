@@ -23,10 +23,30 @@ uint64_t device_build_hash(const char *build_id);
 bool device_get(struct store_txn *t, const uint8_t id[ID_LEN], struct device *out);
 void device_put(struct store_txn *t, const struct device *d);
 
-/* The device that enrolled with this public key (65 bytes), if any. */
+/* Of the device id itself; what else is kept under it has calls of its own. */
+void device_delete(struct store_txn *t, const uint8_t id[ID_LEN]);
+
+/* How a public key (compressed) is looked up by. */
+WARN_UNUSED int device_key_hash(const uint8_t public_key[33], uint8_t out[SHA256_LEN]);
+/* The device that has this key, if any. */
 bool device_of_key(struct store_txn *t, const uint8_t key_hash[SHA256_LEN], uint8_t id[ID_LEN]);
 void device_key_put(
 	struct store_txn *t, const uint8_t key_hash[SHA256_LEN], const uint8_t id[ID_LEN]);
+void device_key_delete(struct store_txn *t, const uint8_t key_hash[SHA256_LEN]);
+/* False: it is to be bound to the first key that comes with the device's token. */
+bool device_has_key(const struct device *d);
+
+/*
+ * Devices' own tokens: `token` is the first half of SHA-256 of its text, so that looking one up tells
+ * nothing of those there are.
+ */
+#define TOKEN_LEN 16u
+bool device_of_token(struct store_txn *t, const uint8_t token[TOKEN_LEN], uint8_t id[ID_LEN]);
+void device_token_put(
+	struct store_txn *t, const uint8_t token[TOKEN_LEN], const uint8_t id[ID_LEN]);
+void device_token_delete(struct store_txn *t, const uint8_t token[TOKEN_LEN]);
+/* Reads what store_foreach over STORE_TOKEN found. */
+bool device_token_read(const struct store_cursor *c, uint8_t token[TOKEN_LEN], uint8_t id[ID_LEN]);
 
 /* Devices that opted in to a ring inside the one they are in. */
 void waiting_put(struct store_txn *t, uint16_t line, const uint8_t id[ID_LEN], enum ring wish);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "server/store/device.h"
 #include "server/store/store_private.h"
 
 static void copy_table(struct store_txn *t, MDB_txn *old, enum store_table table)
@@ -37,8 +38,28 @@ static void add_checksums(struct store_txn *t)
 		mdb_txn_abort(old);
 }
 
+static void hash_compressed_keys(struct store_txn *t)
+{
+	int rc = mdb_drop(t->mdb, t->store->table[STORE_KEY], 0);
+	uint8_t hash[SHA256_LEN];
+	struct store_cursor c;
+	struct device d;
+
+	if (rc != 0)
+		t->err = store_err(rc);
+	store_foreach(&c, t, STORE_DEVICE, bytes_of(NULL, 0)) {
+		if (!device_read(&c, &d))
+			t->err = ERR_CORRUPT;
+		else if (device_key_hash(d.public_key, hash) != 0)
+			t->err = ERR_CRYPTO;
+		else
+			device_key_put(t, hash, d.id);
+	}
+}
+
 static void (*const from_format[STORE_FORMAT])(struct store_txn *t) = {
 	[1] = add_checksums,
+	[2] = hash_compressed_keys,
 };
 
 void migrate(struct store_txn *t, uint32_t from)

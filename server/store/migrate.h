@@ -7,8 +7,9 @@
 /*
  * 1: values as they are.
  * 2: four bytes of checksum behind each value.
+ * 3: devices are found by the hash of their compressed key, which is what is kept of it.
  */
-#define STORE_FORMAT 2u
+#define STORE_FORMAT 3u
 
 /*
  * Rewrites the store, of format `from` as it was committed last, into that of the next, within `t`.

@@ -21,7 +21,7 @@ enum store_table {
 	STORE_LOG,      /* u64 index -> LogEntry */
 	STORE_ENVELOPE, /* metadata name -> Envelope as it is served */
 	STORE_DEVICE,   /* device id -> struct device */
-	STORE_KEY,      /* SHA-256 of the device key, first half -> device id */
+	STORE_KEY,      /* SHA-256 of the device key (compressed), first half -> device id */
 	STORE_WAITING,  /* u16 line, device id -> u8 wish: opted in, not there yet */
 	STORE_ARM,      /* u32 rollout, u8 step, device id -> struct evidence_device */
 	STORE_STAGE,    /* u32 rollout, u8 step, u16 product -> struct evidence */

@@ -2,6 +2,7 @@
 /* What goes in comes out, and what is damaged is said to be. */
 #include "unit.h"
 
+#include "proto/crypto.h"
 #include "records_world.h"
 #include "server/store/device.h"
 #include "server/store/entry.h"
@@ -119,6 +120,46 @@ static void test_keys(void **state)
 	}
 }
 
+static void test_tokens(void **state)
+{
+	uint8_t token[TOKEN_LEN], id[ID_LEN], have[ID_LEN], again[TOKEN_LEN];
+	struct rng r = { 23 };
+	struct store_cursor c;
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		rng_fill(&r, token, sizeof(token));
+		rng_fill(&r, id, sizeof(id));
+		assert_false(device_of_token(&txn, token, have));
+		device_token_put(&txn, token, id);
+		assert_true(device_of_token(&txn, token, have));
+		assert_memory_equal(have, id, ID_LEN);
+	}
+	device_token_delete(&txn, token);
+	assert_false(device_of_token(&txn, token, have));
+	store_foreach(&c, &txn, STORE_TOKEN, bytes_of(NULL, 0))
+		n += device_token_read(&c, again, have);
+	assert_int_equal(n, ROUNDS - 1);
+	assert_int_equal(txn.err, 0);
+}
+
+static void test_key_hash(void **state)
+{
+	static const uint8_t key[33] = { 2, 1, 2, 3 };
+	struct bytes all = bytes_of(key, sizeof(key));
+	uint8_t want[SHA256_LEN], have[SHA256_LEN];
+	struct device d = { .public_key = { 0 } };
+
+	(void)state;
+	assert_int_equal(crypto_sha256(&all, 1, want), 0);
+	assert_int_equal(device_key_hash(key, have), 0);
+	assert_memory_equal(want, have, SHA256_LEN);
+	assert_false(device_has_key(&d));
+	d.public_key[0] = 3;
+	assert_true(device_has_key(&d));
+}
+
 static void test_waiting(void **state)
 {
 	uint8_t id[ID_LEN] = { 0 }, key[2], have[ID_LEN];
@@ -226,6 +267,8 @@ int main(void)
 		IN_STORE(test_devices),
 		IN_STORE(test_damaged_devices),
 		IN_STORE(test_keys),
+		IN_STORE(test_tokens),
+		IN_STORE(test_key_hash),
 		IN_STORE(test_waiting),
 		IN_STORE(test_log),
 		IN_STORE(test_envelopes),
