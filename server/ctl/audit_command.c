@@ -145,6 +145,15 @@ static int ask_seat(struct audit *a, const struct one *o, const Pb__AdminCommand
 	return 0;
 }
 
+static int ask_import(
+	struct audit *a, const struct one *o, const Pb__AdminCommand *m, struct ask *q)
+{
+	(void)a;
+	(void)o;
+	q->ask = authority_import(m->import);
+	return 0;
+}
+
 static int ask_withdraw(
 	struct audit *a, const struct one *o, const Pb__AdminCommand *m, struct ask *q)
 {
@@ -177,6 +186,7 @@ static int ask_of(struct audit *a, const struct one *o, const Pb__AdminCommand *
 		{ m->seat != NULL, "seats", AUTHORITY_SEAT, ask_seat },
 		{ m->withdraw != NULL, "withdraw", AUTHORITY_WITHDRAW, ask_withdraw },
 		{ m->confirm != NULL, "confirm", AUTHORITY_CONFIRM, ask_confirm },
+		{ m->import != NULL, "import", AUTHORITY_IMPORT, ask_import },
 	};
 
 	*q = (struct ask){ .ask.products = q->product };

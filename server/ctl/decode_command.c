@@ -21,6 +21,28 @@ static void say_seat(struct buf *out, const Pb__SeatAct *m)
 		ring_word((uint32_t)m->ring), m->product);
 }
 
+static void say_import(struct buf *out, const Pb__Import *m)
+{
+	buf_printf(out, "import %u device%s of ", m->rows, m->rows == 1 ? "" : "s");
+	for (size_t i = 0; i < m->n_products; i++)
+		buf_printf(out, "%s%s", i > 0 ? ", " : "", m->products[i]);
+}
+
+/* Who countersigns has the same file, or does not know what he signs. */
+static void show_import(struct buf *out, const Pb__Import *m)
+{
+	char hex[2 * SHA256_LEN + 1] = "?";
+
+	if (m->sha256.len == SHA256_LEN)
+		(void)hex_encode(hex, m->sha256.data, SHA256_LEN);
+	buf_printf(
+		out, "Seats      core %u, honour %u, dev %u at most\n", m->core, m->honour, m->dev);
+	buf_printf(out, "Dates      %s\n",
+		m->dates ? "as the rows give them: old ids vote" : "today: the ids are young");
+	buf_printf(out, "Rows       %s\n", hex);
+	buf_str(out, "Check it   huiductl fleet import FILE --dry-run, which says the same hash\n");
+}
+
 /* "halt 2.4.1" */
 static void say_command(struct decode *d, struct buf *out, const Pb__AdminCommand *m)
 {
@@ -47,6 +69,8 @@ static void say_command(struct decode *d, struct buf *out, const Pb__AdminComman
 			m->confirm->what == PB__CONFIRM_WHAT__CONFIRM_CLOCK
 				? "confirm that the server's clock is right"
 				: "confirm ?");
+	else if (m->import != NULL)
+		say_import(out, m->import);
 	else
 		buf_str(out, "?");
 }
@@ -79,6 +103,8 @@ void decode_command(struct decode *d, struct buf *out, ProtobufCBinaryData in)
 		buf_printf(out, "Device     %s\n", decode_hex(m->seat->device_ids[i], 32).s);
 	if (m->propose != NULL)
 		show_propose(d, out, m->propose);
+	if (m->import != NULL)
+		show_import(out, m->import);
 	t = m->publish != NULL ? targets_peek(wire_bytes(m->publish->targets), d->a, &err) : NULL;
 	if (t != NULL)
 		targets_show(out, d->term, t);

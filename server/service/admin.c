@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "server/base/mem.h"
+#include "server/service/import.h"
 #include "server/service/query.h"
 
 #define ARENA_SIZE ((size_t)64 * 1024 * 1024)
@@ -58,14 +59,19 @@ static int ask_checkpoint(struct query *q, Pb__AdminReply *reply)
 
 static int ask_artifact(struct query *q, Pb__AdminReply *reply)
 {
+	struct artifacts *files;
+
 	if (!q->ask->has_sha256 || q->ask->sha256.len != SHA256_LEN) {
 		q->text = "artifact: ask for a SHA-256";
 		return ERR_BAD_RANGE;
 	}
+	files = q->ask->rows ? q->server->imports : q->server->artifacts;
 	reply->has_present = reply->has_received = 1;
 	/* Asked before publishing: it is not collected in between. */
-	reply->present = artifact_touch(q->server->artifacts, q->ask->sha256.data);
-	reply->received = artifact_received(q->server->artifacts, q->ask->sha256.data);
+	reply->present = artifact_touch(files, q->ask->sha256.data);
+	reply->received = artifact_received(files, q->ask->sha256.data);
+	if (q->ask->rows)
+		reply->import = import_view(q->server, q->ask->sha256.data, q->arena);
 	return 0;
 }
 
@@ -102,13 +108,14 @@ static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *rep
 
 static int take_upload(struct query *q, struct bytes payload, Pb__AdminReply *reply)
 {
-	struct artifacts *a = q->server->artifacts;
+	struct artifacts *a;
 	int err;
 	const Pb__AdminUpload *m =
 		wire_read(&pb__admin_upload__descriptor, payload, &wire_admin, q->arena, &err);
 
 	if (m == NULL || m->sha256.len != SHA256_LEN)
 		return m == NULL ? err : ERR_BAD_RANGE;
+	a = m->rows ? q->server->imports : q->server->artifacts;
 	err = artifact_upload(a, m->sha256.data, m->length, m->offset, wire_bytes(m->data));
 	reply->has_received = 1;
 	if (err != 0)

@@ -47,11 +47,15 @@ int command_missing(
 	int err;
 
 	*out = 0;
-	if (m->seat == NULL)
+	if (m->seat == NULL && m->import == NULL)
 		return 0; /* a plan's approvers are counted where they signed: on the plan */
-	product[0] = m->seat->product;
-	ask.products = product;
-	ask.rings = 1u << m->seat->ring;
+	if (m->seat != NULL) {
+		product[0] = m->seat->product;
+		ask.products = product;
+		ask.rings = 1u << m->seat->ring;
+	} else {
+		ask = authority_import(m->import);
+	}
 	err = authority_of(crypto_openssl(), root, &ask, who, &may);
 	needed = authority_needed(root, &ask);
 	have = err == 0 ? authority_persons(root, &may) : 0;
@@ -210,6 +214,22 @@ static int check_seat(const struct state *s, const struct command *c, struct are
 	return 0;
 }
 
+/* That the file is here and no other is being taken in is not part of the state: import_check(). */
+static int check_import(const struct state *s, const struct command *c, struct arena *a, char *text)
+{
+	const Pb__Import *m = c->message->import;
+
+	(void)a; /* nothing to unpack */
+	if (m->sha256.len != SHA256_LEN || m->rows == 0 || m->n_products == 0)
+		return command_refuse(text, ERR_BAD_RANGE, "import: needs rows and their products");
+	for (size_t i = 0; i < m->n_products; i++)
+		if (!s->knows_product(s->ctx, NULL, m->products[i]))
+			return command_refuse(text, ERR_NOT_FOUND,
+				"import: the configuration knows no product '%.64s'",
+				m->products[i]);
+	return 0;
+}
+
 static int check_confirm(
 	const struct state *s, const struct command *c, struct arena *a, char *text)
 {
@@ -234,6 +254,7 @@ int command_check(const struct state *s, const struct command *c, struct arena *
 		{ m->seat != NULL, check_seat },
 		{ m->withdraw != NULL, check_withdraw },
 		{ m->confirm != NULL, check_confirm },
+		{ m->import != NULL, check_import },
 	};
 	int (*check)(const struct state *, const struct command *, struct arena *, char *) = NULL;
 	unsigned asked = 0;

@@ -8,6 +8,7 @@
 #include "server/base/mem.h"
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
+#include "server/service/import.h"
 #include "server/service/seat.h"
 #include "server/store/journal.h"
 
@@ -280,9 +281,10 @@ static void fill_ring(struct control *c, size_t line, enum ring ring, uint64_t n
 		err = seat_choose(c->server, &fill);
 	if (err == 0 && fill.n > 0)
 		err = log_fill(c, &fill, now_ms);
-	if (err != 0)
+	/* An import may have taken them meanwhile. */
+	if (err != 0 && err != ERR_WRONG_STATE)
 		log_error("ring %s: seats cannot be filled: %s", ring_str(ring), err_str(err));
-	else if (fill.n > 0)
+	else if (err == 0 && fill.n > 0)
 		log_info("ring %s: %zu seats filled", ring_str(ring), fill.n);
 	seat_fill_release(&fill);
 }
@@ -311,6 +313,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	gates_run(c, now_ms);
 	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
+	import_tick(s);
 	fill_lines(c, now_ms);
 	if (c->follow_due || follow_is_over(c, now_ms))
 		control_take_effect(c, now_ms, false);

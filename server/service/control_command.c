@@ -6,7 +6,9 @@
 #include "server/base/log.h"
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
+#include "server/service/import.h"
 #include "server/service/seat_act.h"
+#include "server/store/entry.h"
 
 /* The first digits of a pending command's id: what people call it by. */
 #define PENDING_SHOWN 8u
@@ -41,10 +43,47 @@ static int check(struct control *c, struct bytes envelope, uint64_t now_ms, stru
 		err = command_check(&c->state, command, &c->arena, text);
 	if (err == 0 && command->message->seat != NULL)
 		err = seat_act_check(c->server, command->message->seat, text);
+	if (err == 0 && command->message->import != NULL)
+		err = import_check(c->server, command->message->import, text);
 	return err;
 }
 
-/* The entry, and with it the seats it is about. */
+struct import_job {
+	struct job job;
+	const Pb__Import *command;
+	struct bytes entry;
+	uint64_t index;
+};
+
+static void import_run(struct job *job, struct writer *w)
+{
+	struct import_job *j = (struct import_job *)job;
+
+	entry_append(&w->txn, j->index, j->entry);
+	import_put(&w->txn, j->command, job->now_ms);
+}
+
+/* From the entry's commit on nothing but time is between the rows and the fleet. */
+static int log_import(
+	struct control *c, const Pb__Import *m, struct bytes envelope, uint64_t now_ms)
+{
+	struct import_job j = { .job = { .now_ms = now_ms, .run = import_run },
+		.command = m,
+		.index = c->state.log.size };
+	int err = append_pack(c, envelope, now_ms, &j.entry);
+
+	if (err == 0)
+		err = writer_call(&c->server->writer, &j.job);
+	if (err == 0)
+		err = append_follow(c);
+	if (err == 0)
+		err = import_resume(c->server);
+	if (err == 0)
+		import_tick(c->server);
+	return err;
+}
+
+/* The entry, and with it the seats or devices it is about. */
 static int log_command(
 	struct control *c, const struct command *command, unsigned needed, uint64_t now_ms)
 {
@@ -52,6 +91,8 @@ static int log_command(
 
 	if (seat != NULL && needed == 0)
 		return seat_act_take(c, seat, command->envelope, now_ms);
+	if (command->message->import != NULL && needed == 0)
+		return log_import(c, command->message->import, command->envelope, now_ms);
 	return append_envelope(c, command->envelope, now_ms);
 }
 

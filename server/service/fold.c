@@ -191,8 +191,8 @@ static int apply_change(
 		return apply_act(s, e, m->act, m->reason);
 	if (m->withdraw != NULL)
 		return apply_withdraw(s, e, m->withdraw, who);
-	if (m->seat != NULL || m->confirm != NULL)
-		return 0; /* seats and the signer's clock are not part of this state */
+	if (m->seat != NULL || m->confirm != NULL || m->import != NULL)
+		return 0; /* devices, seats and the signer's clock are not part of this state */
 	return ERR_CORRUPT;
 }
 

@@ -19,6 +19,8 @@ struct line {
 	/* Devices in each ring; kept by the writer, read by anybody. */
 	_Atomic uint64_t devices[RING__COUNT];
 	_Atomic uint64_t waiting;
+	/* Seats given in the transaction under way, not in devices[] yet; the writer's own. */
+	uint64_t granting[RING__COUNT];
 };
 
 struct registry {

@@ -132,6 +132,14 @@ uint64_t seat_free(const struct server *s, size_t line, enum ring ring)
 	return seats > taken ? seats - taken : 0;
 }
 
+uint64_t seat_left(const struct line *l, enum ring ring)
+{
+	uint64_t taken = atomic_load(&l->devices[ring]) + l->granting[ring];
+	uint64_t seats = l->config->rings.seats[ring];
+
+	return seats > taken ? seats - taken : 0;
+}
+
 int seat_seed(const uint8_t log_root[SHA256_LEN], uint8_t out[SEED_LEN])
 {
 	static const char domain[] = "huidu/fill/v1"; /* its NUL is part of it */
@@ -204,12 +212,15 @@ int seat_choose(struct server *s, struct seat_fill *fill)
 static void give_run(struct job *job, struct writer *w)
 {
 	struct seat_fill *fill = (struct seat_fill *)job;
-	const struct line *l = &w->registry->lines[fill->line];
+	struct line *l = &w->registry->lines[fill->line];
 
-	if (fill->ring < RING_STABLE && fill->n > seat_free(fill->server, fill->line, fill->ring)) {
+	fill->granted = false;
+	if (fill->ring < RING_STABLE && fill->n > seat_left(l, fill->ring)) {
 		job->err = ERR_WRONG_STATE;
 		return;
 	}
+	l->granting[fill->ring] += fill->n;
+	fill->granted = true;
 	entry_append(&w->txn, fill->index, fill->entry);
 	for (size_t i = 0; i < fill->n; i++) {
 		struct device d;
@@ -231,6 +242,8 @@ static void give_done(struct job *job)
 	struct seat_fill *fill = (struct seat_fill *)job;
 	struct line *l = &fill->server->registry.lines[fill->line];
 
+	if (fill->granted)
+		l->granting[fill->ring] -= fill->n;
 	for (size_t i = 0; job->err == 0 && i < fill->n; i++) {
 		fleet_word *word = fleet_find(fill->server->fleet, fill->ids[i]);
 		struct fleet_device f;

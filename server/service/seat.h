@@ -24,12 +24,15 @@ struct seat_fill {
 	uint8_t (*ids)[ID_LEN]; /* rising; owned */
 	size_t n;
 	uint8_t digest[SHA256_LEN]; /* over the ids */
+	bool granted;               /* counted in line.granting */
 	struct bytes entry;         /* the log entry that records it, and its index */
 	uint64_t index;
 };
 
 /* Seats of this ring that are free, and could be filled. */
 uint64_t seat_free(const struct server *s, size_t line, enum ring ring);
+/* The same for the writer, in the middle of a transaction. */
+uint64_t seat_left(const struct line *l, enum ring ring);
 /* SHA-256("huidu/fill/v1\0" || log root) */
 WARN_UNUSED int seat_seed(const uint8_t log_root[SHA256_LEN], uint8_t out[SEED_LEN]);
 /* Chooses; with no seat free or nobody waiting, fill->n is 0.  Blocks for the writer. */

@@ -12,6 +12,7 @@
 #include "server/base/mem.h"
 #include "server/metrics/metrics.h"
 #include "server/service/grant.h"
+#include "server/service/import.h"
 #include "server/store/device.h"
 
 #define DESK_ARENA ((size_t)96 * 1024)
@@ -95,6 +96,16 @@ static int load_fleet(struct server *s)
 	return t.err;
 }
 
+static int open_files(struct server *s, const char *name, struct artifacts **out, char *error)
+{
+	char *path = mem_printf("%s/%s", s->config->data, name);
+	int err = artifacts_open(path, out);
+
+	(void)snprintf(error, ERROR_MAX, "%.200s: %s", path, err_str(err));
+	free(path);
+	return err;
+}
+
 static int open_parts(struct server *s, char *error)
 {
 	char *path = mem_printf("%s/store", s->config->data);
@@ -107,10 +118,9 @@ static int open_parts(struct server *s, char *error)
 	free(path);
 	if (err != 0)
 		return err;
-	path = mem_printf("%s/artifacts", s->config->data);
-	err = artifacts_open(path, &s->artifacts);
-	(void)snprintf(error, ERROR_MAX, "%.200s: %s", path, err_str(err));
-	free(path);
+	err = open_files(s, "artifacts", &s->artifacts, error);
+	if (err == 0)
+		err = open_files(s, "imports", &s->imports, error);
 	if (err != 0)
 		return err;
 	err = registry_open(s->store, s->config, &s->registry);
@@ -118,6 +128,10 @@ static int open_parts(struct server *s, char *error)
 		err = load_fleet(s);
 	if (err == 0)
 		err = writer_open(&s->writer, s->store, s->fleet, &s->registry);
+	if (err == 0) {
+		s->import = import_new(s);
+		err = import_resume(s);
+	}
 	if (err != 0)
 		(void)snprintf(error, ERROR_MAX, "store: %s", err_str(err));
 	return err;
@@ -161,12 +175,16 @@ void server_dismiss(struct server *s)
 void server_close(struct server *s)
 {
 	server_dismiss(s);
+	if (s->import != NULL)
+		import_stop(s->import);
 	if (s->writer.store != NULL)
 		writer_close(&s->writer);
+	import_free(s->import);
 	image_free(atomic_load(&s->image));
 	fleet_free(s->fleet);
 	registry_release(&s->registry);
 	artifacts_close(s->artifacts);
+	artifacts_close(s->imports);
 	store_close(s->store);
 	door_free(s->door);
 	flood_free(s->flood);

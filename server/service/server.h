@@ -25,9 +25,11 @@ struct server {
 	struct config *own_config;   /* the same, once it was replaced */
 	struct store *store;
 	struct artifacts *artifacts;
+	struct artifacts *imports; /* rows of fleets: apart, for they are nobody's to download */
 	struct fleet *fleet;
 	struct registry registry;
 	struct writer writer;
+	struct import *import;
 	struct control *control;
 	struct epochs epochs;          /* report keys derive from their secrets */
 	struct door *door;             /* who may enrol */

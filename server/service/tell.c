@@ -66,6 +66,16 @@ static const char *tell_seat(struct query *q, const Pb__SeatAct *m)
 		q, "invite %zu device%s of %s to %s", m->n_device_ids, s, m->product, ring);
 }
 
+static const char *tell_import(struct query *q, const Pb__Import *m)
+{
+	uint32_t seats = m->core + m->honour + m->dev;
+
+	return query_printf(q, "import %u device%s of %s%s, %u with seats%s", m->rows,
+		m->rows == 1 ? "" : "s", m->n_products > 0 ? m->products[0] : "?",
+		m->n_products > 1 ? " and others" : "", seats,
+		m->dates ? ", with their dates" : "");
+}
+
 static const char *tell_withdraw(struct query *q, const Pb__Withdraw *m, const struct rollout *r)
 {
 	char id[17] = "?";
@@ -98,5 +108,7 @@ const char *tell_what(struct query *q, const Pb__AdminCommand *m)
 		return tell_seat(q, m->seat);
 	if (m->withdraw != NULL)
 		return tell_withdraw(q, m->withdraw, r);
+	if (m->import != NULL)
+		return tell_import(q, m->import);
 	return m->confirm != NULL ? "confirm that the server's clock is right" : "?";
 }

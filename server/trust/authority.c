@@ -19,6 +19,7 @@ static const unsigned kinds[AUTHORITY__COUNT] = {
 	[AUTHORITY_SEAT] = TESTER,
 	[AUTHORITY_WITHDRAW] = TESTER | RELEASE | APPROVER,
 	[AUTHORITY_CONFIRM] = RELEASE | APPROVER,
+	[AUTHORITY_IMPORT] = TESTER | RELEASE | APPROVER,
 };
 
 static bool is_for_product(const Pb__AdminRole *a, const char *product)
@@ -140,6 +141,21 @@ unsigned authority_needed(const Pb__Root *root, const struct authority_ask *ask)
 	bool core = (ask->rings & 1) != 0;
 
 	return ask->op == AUTHORITY_SEAT && core && strcmp(root->profile, "solo") != 0 ? 2 : 1;
+}
+
+/* An old id has a vote, as a seat in core has: who vouches for one may give the other. */
+struct authority_ask authority_import(const Pb__Import *m)
+{
+	unsigned rings = ((m->core > 0 || m->dates) ? 1u << PB__RING__RING_CORE : 0) |
+		(m->honour > 0 ? 1u << PB__RING__RING_HONOUR : 0) |
+		(m->dev > 0 ? 1u << PB__RING__RING_DEV : 0);
+
+	return (struct authority_ask){
+		.op = rings != 0 ? AUTHORITY_SEAT : AUTHORITY_IMPORT,
+		.products = (const char *const *)m->products,
+		.n_products = m->n_products,
+		.rings = rings,
+	};
 }
 
 /* ---- everybody ---- */

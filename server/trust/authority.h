@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "proto/admin.pb-c.h"
 #include "proto/envelope.h"
 
 enum authority_op {
@@ -25,6 +26,7 @@ enum authority_op {
 	AUTHORITY_SEAT,     /* tester manager */
 	AUTHORITY_WITHDRAW, /* release engineer, approver, tester manager */
 	AUTHORITY_CONFIRM,  /* release engineer, approver */
+	AUTHORITY_IMPORT,   /* all but observers, and a right in any ring: devices of stable */
 	AUTHORITY__COUNT
 };
 
@@ -46,6 +48,8 @@ bool authority_names(const Pb__Root *root, const struct signers *who, const char
 unsigned authority_persons(const Pb__Root *root, const struct signers *who);
 /* How many different people must: 2 for seats in core where the profile has two, otherwise 1. */
 unsigned authority_needed(const Pb__Root *root, const struct authority_ask *ask);
+/* What an import asks for: seats, when it gives any or keeps dates; the message must stay. */
+struct authority_ask authority_import(const Pb__Import *m);
 /* The keys that may sign commands at all, as a role with threshold 1; lists into `room`, ERR_NO_ROOM. */
 WARN_UNUSED int authority_people(
 	const Pb__Root *root, ProtobufCBinaryData *room, size_t max, Pb__Role *out);

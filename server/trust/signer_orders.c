@@ -4,7 +4,8 @@
 
 #include "server/trust/signer_proc.h"
 
-#define DEVICES_MAX 1000u
+#define DEVICES_MAX         1000u
+#define IMPORT_PRODUCTS_MAX 256u
 
 /* The envelope's signers of a role, who must be as many people as the role's threshold says. */
 static int open_by_people(
@@ -177,6 +178,21 @@ static int prepare_seat(struct proc *p, struct order *o)
 	return 0;
 }
 
+static int prepare_import(struct proc *p, struct order *o)
+{
+	const Pb__Import *m = o->m->import;
+	bool good = m->sha256.len == SHA256_LEN && m->rows > 0 && m->n_products > 0 &&
+		m->n_products <= IMPORT_PRODUCTS_MAX;
+
+	for (size_t i = 0; good && i < m->n_products; i++)
+		good = name_ok(m->products[i]);
+	if (!good)
+		return proc_refuse(p, ERR_BAD_RANGE,
+			"import: rows of 1 to %u products, and their hash", IMPORT_PRODUCTS_MAX);
+	o->ask = authority_import(m);
+	return 0;
+}
+
 static int prepare_withdraw(struct proc *p, struct order *o)
 {
 	const Pb__Withdraw *m = o->m->withdraw;
@@ -242,9 +258,11 @@ const struct order_kind *order_kind_of(const Pb__AdminCommand *m)
 		{ "seats", AUTHORITY_SEAT, prepare_seat, NULL },
 		{ "withdraw", AUTHORITY_WITHDRAW, prepare_withdraw, narrow_withdraw },
 		{ "confirm", AUTHORITY_CONFIRM, prepare_confirm, NULL },
+		{ "import", AUTHORITY_IMPORT, prepare_import, NULL },
 	};
 	const bool asked[] = { m->publish != NULL, m->propose != NULL, m->approve != NULL,
-		m->act != NULL, m->seat != NULL, m->withdraw != NULL, m->confirm != NULL };
+		m->act != NULL, m->seat != NULL, m->withdraw != NULL, m->confirm != NULL,
+		m->import != NULL };
 	const struct order_kind *found = NULL;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -102,6 +102,7 @@ static void test_kinds(void **state)
 		{ AUTHORITY_SEAT, "t" },
 		{ AUTHORITY_WITHDRAW, "tra" },
 		{ AUTHORITY_CONFIRM, "ra" },
+		{ AUTHORITY_IMPORT, "tra" },
 	};
 	static const struct {
 		unsigned who;
