@@ -122,7 +122,7 @@ int cmd_build_publish(struct ctl *c)
 	if (err == 0)
 		err = publish_verify(c, envelope, &a, &t);
 	if (err == 0 && file != NULL)
-		err = upload(c, file, t->targets[0]->length, t->targets[0]->sha256);
+		err = upload(c, file, t->targets[0]->length, t->targets[0]->sha256, false);
 	if (err == 0)
 		err = publish_send(c, envelope, t, &hand.key[0]);
 	hand_release(&hand);

@@ -73,6 +73,14 @@ const struct command commands[] = {
 	{ "device", "why", "why", "ID", "why a device has an update, or none",
 		"huiductl why 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_why, ARG(OUTPUT), 1, 1 },
 
+	{ "fleet", "import", NULL, "FILE", "bring devices, from CSV or JSON lines",
+		"huiductl fleet import phones.csv --dry-run",
+		cmd_fleet_import, ARG(CHECK_ONLY) | ARG(SKIP_BAD) | ARG(KEEP_DATES) | ARG(REASON) |
+		ARG(KEY) | ARG(OUTPUT), 1, 1 },
+	{ "fleet", "export", NULL, "[FILE]", "all devices, as import takes them",
+		"huiductl fleet export -o jsonl phones.jsonl",
+		cmd_fleet_export, ARG(ROWS) | ARG(PRODUCT) | ARG(CONFIG), 0, 1 },
+
 	{ "ring", "show", NULL, "[LINE]", "seats of the rings",
 		"huiductl ring show", cmd_ring_show, ARG(OUTPUT), 0, 1 },
 

@@ -79,6 +79,7 @@ static int look(struct sending *s, struct reply *r, bool *present)
 	q.kind = PB__QUERY_KIND__QUERY_ARTIFACT;
 	q.has_sha256 = true;
 	q.sha256 = s->message.sha256;
+	q.has_rows = q.rows = s->message.rows;
 	err = ctl_try(s->ctl, ENVELOPE_QUERY, &q, r);
 	if (err != 0)
 		return err;
@@ -210,7 +211,7 @@ static int send_file(struct sending *s)
 	return err;
 }
 
-int upload(struct ctl *c, const char *path, uint64_t length, ProtobufCBinaryData sha256)
+int upload(struct ctl *c, const char *path, uint64_t length, ProtobufCBinaryData sha256, bool rows)
 {
 	struct sending s = { .ctl = c, .path = path, .message = PB__ADMIN_UPLOAD__INIT };
 	struct reply r = { 0 };
@@ -221,6 +222,7 @@ int upload(struct ctl *c, const char *path, uint64_t length, ProtobufCBinaryData
 		return err;
 	s.message.sha256 = sha256;
 	s.message.length = length;
+	s.message.has_rows = s.message.rows = rows;
 	err = look(&s, &r, &present);
 	if (err != 0)
 		err = ctl_explain(c, err, &r);

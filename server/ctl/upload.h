@@ -7,6 +7,6 @@
 
 #include "server/ctl/ctl.h"
 
-/* Nothing is sent when the server has the file. */
+/* Nothing is sent when the server has the file.  `rows`: it is that of an import. */
 WARN_UNUSED int upload(
-	struct ctl *c, const char *path, uint64_t length, ProtobufCBinaryData sha256);
+	struct ctl *c, const char *path, uint64_t length, ProtobufCBinaryData sha256, bool rows);
