@@ -15,7 +15,7 @@
 
 #define DAY_MS       86400000ull
 #define ROW_MAX      512u
-#define ROWS         2048u /* in one transaction: some tens of milliseconds */
+#define ROWS         4096u /* in one transaction: some tens of milliseconds */
 #define TROUBLES_MAX 20u
 #define RECORD_ARENA ((size_t)64 * 1024)
 
