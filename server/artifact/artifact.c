@@ -110,14 +110,6 @@ bool artifact_exists(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]
 	return there;
 }
 
-void artifact_remove(const struct artifacts *a, const uint8_t sha256[SHA256_LEN])
-{
-	char *path = artifact_path(a, sha256);
-
-	(void)unlink(path); /* what stays takes room, and is no danger */
-	free(path);
-}
-
 bool artifact_touch(const struct artifacts *a, const uint8_t sha256[SHA256_LEN])
 {
 	char *path = artifact_path(a, sha256);

@@ -18,8 +18,6 @@ void artifacts_close(struct artifacts *a);
 /* A descriptor for reading, owned by the caller, and the length; ERR_NOT_FOUND. */
 WARN_UNUSED int artifact_open(
 	const struct artifacts *a, const uint8_t sha256[SHA256_LEN], int *fd, uint64_t *length);
-/* Gone, if it was there; who has it open reads on. */
-void artifact_remove(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);
 bool artifact_exists(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);
 /* Somebody means to use the file: it counts as brought now.  False when it is not there. */
 bool artifact_touch(const struct artifacts *a, const uint8_t sha256[SHA256_LEN]);

@@ -75,7 +75,7 @@ const struct command commands[] = {
 
 	{ "fleet", "import", NULL, "FILE", "bring devices, from CSV or JSON lines",
 		"huiductl fleet import phones.csv --dry-run",
-		cmd_fleet_import, ARG(CHECK_ONLY) | ARG(SKIP_BAD) | ARG(KEEP_DATES) | ARG(REASON) |
+		cmd_fleet_import, ARG(DRY_RUN) | ARG(SKIP_BAD) | ARG(KEEP_DATES) | ARG(REASON) |
 		ARG(KEY) | ARG(OUTPUT), 1, 1 },
 	{ "fleet", "export", NULL, "[FILE]", "all devices, as import takes them",
 		"huiductl fleet export -o jsonl phones.jsonl",

@@ -355,15 +355,24 @@ static void done(struct job *job)
 
 /* ---- control ---- */
 
+/* What stays takes room, and is no danger. */
+static void drop_rows(struct server *s)
+{
+	struct artifact_file rows = { .unfinished = false };
+
+	memcpy(rows.sha256, s->import->command->sha256.data, SHA256_LEN);
+	if (artifact_remove(s->imports, &rows) != 0)
+		log_warn("import: its rows cannot be removed");
+	s->import->dropped = true;
+}
+
 void import_tick(struct server *s)
 {
 	struct import *im = s->import;
 	bool idle = false;
 
-	if (im->command != NULL && !im->dropped && !atomic_load(&im->active) && is_over(im)) {
-		artifact_remove(s->imports, im->command->sha256.data);
-		im->dropped = true;
-	}
+	if (im->command != NULL && !im->dropped && !atomic_load(&im->active) && is_over(im))
+		drop_rows(s);
 	if (!atomic_load(&im->active) || atomic_load(&im->stop) ||
 		!atomic_compare_exchange_strong(&im->in_flight, &idle, true))
 		return;

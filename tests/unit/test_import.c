@@ -682,6 +682,7 @@ static void other_rows(void **state)
 	Pb__AdminCommand m;
 	struct bytes envelope;
 	struct rows r, evil;
+	struct artifact_file rows = { .unfinished = false };
 	struct row w;
 
 	(void)state;
@@ -690,7 +691,8 @@ static void other_rows(void **state)
 	rows_add(&r, row(&w, 1, RING_STABLE));
 	envelope = command_of(&r, &m);
 	envelope = world_sign_as(&d, envelope, 0, KEY_RELEASE);
-	artifact_remove(d.server.imports, r.sha256);
+	memcpy(rows.sha256, r.sha256, SHA256_LEN);
+	assert_int_equal(artifact_remove(d.server.imports, &rows), 0);
 	assert_int_equal(world_send(&d, envelope), ERR_NO_ARTIFACT);
 	rows_begin(&evil);
 	rows_add(&evil, row(&w, 2, RING_STABLE));
