@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum kind { COUNTER, GAUGE, COUNTER_MS /* kept in ms, shown in seconds */ };
+enum kind { COUNTER, GAUGE, COUNTER_MS, COUNTER_US /* kept in ms or us, shown in seconds */ };
 
 static const struct {
 	const char *name;
@@ -97,6 +97,9 @@ static void write_value(struct buf *out, size_t i)
 	if (table[i].kind == COUNTER_MS)
 		buf_printf(
 			out, "%llu.%03u\n", (unsigned long long)(v / 1000), (unsigned)(v % 1000));
+	else if (table[i].kind == COUNTER_US)
+		buf_printf(out, "%llu.%06u\n", (unsigned long long)(v / 1000000),
+			(unsigned)(v % 1000000));
 	else
 		buf_printf(out, "%llu\n", (unsigned long long)v);
 }
