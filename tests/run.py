@@ -114,7 +114,7 @@ def sim(args):
     worlds = ["--years", "100", "--jobs", "2"] if args.full else ["--seconds", "45"]
     passed, failed = 0, []
     for options in (["--seed", "11", "--days", "10"], worlds,
-                    ["--self-test", "--days", "25", "--seconds", "60"]):
+                    ["--self-test", "--days", "20"]):
         good, bad = lines([os.path.join(args.build, "tests", "sim"), *options])
         passed += good
         failed += bad

@@ -74,7 +74,7 @@ static void suffer_power(struct chance *c)
 			chance_within(c, MINUTE_MS,
 				chance_hit(c, 200000) ? 8 * SIM_DAY_MS : 8 * SIM_HOUR_MS);
 	} else if (!has_backup()) {
-		if (chance_hit(c, 20000))
+		if (chance_hit(c, 60000))
 			back_up();
 	} else if (fault_hits(c, FAULT_RESTORE)) {
 		restore();

@@ -30,7 +30,7 @@ static const unsigned worst[FAULT__COUNT] = {
 	[FAULT_DOWN] = 3000,
 	[FAULT_DISK] = 4000,
 	[FAULT_STEP] = 2000,
-	[FAULT_RESTORE] = 4000,
+	[FAULT_RESTORE] = 20000,
 };
 
 /* Some faults, not all: each alone is to be seen too. */
