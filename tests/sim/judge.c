@@ -5,6 +5,7 @@
 #include "proto/bucket.h"
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
+#include "server/service/retention.h"
 #include "server/service/seat.h"
 #include "server/store/device.h"
 #include "server/store/entry.h"
@@ -167,6 +168,7 @@ void judge_server(void)
 		if (o == state_rollout(state(), o->release))
 			judge_halt(r, o);
 		judge_opened(r, o);
+		r->aged |= retention_due_ms(o, host->d.config.retention_ms) <= host->d.now_ms;
 	}
 	judge_rings();
 	judge_metrics();
@@ -298,6 +300,9 @@ void judge_store(void)
 	judge_seats(&t);
 	for (size_t i = 0; i < state()->n_rollouts; i++) {
 		const struct rollout *o = state()->rollouts[i];
+		/* What devices did in it goes then, and nothing is left to count. */
+		if (release_find(o->release)->aged)
+			continue;
 		for (size_t s = 0; s < o->n_steps; s++)
 			if (o->opened_ms[s] != 0)
 				judge_stage(&t, (struct stage_key){ o->no, (uint8_t)s });

@@ -146,6 +146,7 @@ struct release {
 	uint64_t halted_ms; /* since when it is; 0: it is not */
 	bool was_halted;
 	bool completed;
+	bool aged;                   /* its devices' records may be gone */
 	uint32_t upper[RING__COUNT]; /* the most that was opened for a ring */
 	uint64_t installs;
 };
