@@ -101,6 +101,20 @@ int ledger_open(const char *path, struct ledger **out)
 	return err;
 }
 
+int ledger_read(const char *path, struct merkle *log)
+{
+	struct ledger l = { .slots.fd = -1 };
+	int err = slots_read(path, &l.saved);
+
+	if (err == 0)
+		err = parse(&l, buf_bytes(&l.saved));
+	if (err == 0)
+		*log = l.log;
+	forget(&l);
+	buf_release(&l.saved);
+	return err;
+}
+
 void ledger_close(struct ledger *l)
 {
 	if (l == NULL)

@@ -25,6 +25,8 @@ struct ledger {
  * it open.  ERR_CORRUPT when neither slot is whole: it is never taken for an empty one.  ERR_BUSY.
  */
 WARN_UNUSED int ledger_open(const char *path, struct ledger **out);
+/* Only the log's tree, beside a process that has it open. */
+WARN_UNUSED int ledger_read(const char *path, struct merkle *log);
 void ledger_close(struct ledger *l);
 
 /* Durable when it returns 0; on an error the file is as it was, and so is `l` after a revert. */

@@ -144,6 +144,15 @@ int slots_open(const char *path, struct bytes first, struct slots *s, struct buf
 	return err != 0 ? err : choose(s, payload);
 }
 
+int slots_read(const char *path, struct buf *payload)
+{
+	struct slots s = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
+	int err = s.fd < 0 ? -errno : choose(&s, payload);
+
+	slots_close(&s);
+	return err;
+}
+
 void slots_close(struct slots *s)
 {
 	if (s->fd >= 0)

@@ -23,6 +23,8 @@ struct slots {
  */
 WARN_UNUSED int slots_open(
 	const char *path, struct bytes first, struct slots *s, struct buf *payload);
+/* The same to look only, beside a process that has it open and may be writing. */
+WARN_UNUSED int slots_read(const char *path, struct buf *payload);
 void slots_close(struct slots *s);
 /* Durable when it returns 0; otherwise the file has what it had.  ERR_TOO_BIG, -errno. */
 WARN_UNUSED int slots_write(struct slots *s, struct bytes payload);

@@ -11,6 +11,7 @@
 #include "proto/wire.h"
 #include "rng.h"
 #include "server/base/file.h"
+#include "server/trust/floor.h"
 #include "server/trust/ledger.h"
 #include "tmpdir.h"
 
@@ -338,6 +339,39 @@ static void test_one_owner(void **state)
 
 #define IN_TMPDIR(test) cmocka_unit_test_setup_teardown(test, tmpdir_make, tmpdir_drop)
 
+/* Who brings a store back holds it; who only looks needs nothing of it. */
+static void test_floor(void **state)
+{
+	struct signer_log held, seen;
+	struct floor *floor, *again;
+	uint8_t root[SHA256_LEN];
+	struct ledger *l;
+
+	(void)state;
+	assert_int_equal(floor_peek(tmpdir_path("none"), &seen), -ENOENT);
+	assert_int_equal(floor_hold(tmpdir_path("none"), &floor, &held), -ENOENT);
+	assert_int_not_equal(access(tmpdir_path("none"), F_OK), 0);
+	l = open_it();
+	fill(l);
+	assert_int_equal(ledger_save(l), 0);
+	assert_int_equal(merkle_root(crypto_openssl(), &l->log, root), 0);
+	assert_int_equal(floor_peek(tmpdir_path("ledger"), &seen), 0);
+	assert_int_equal(seen.size, 13);
+	assert_memory_equal(seen.root, root, SHA256_LEN);
+	assert_int_equal(floor_hold(tmpdir_path("ledger"), &floor, &held), ERR_BUSY);
+	ledger_close(l);
+	assert_int_equal(floor_hold(tmpdir_path("ledger"), &floor, &held), 0);
+	assert_int_equal(held.size, 13);
+	assert_memory_equal(held.root, root, SHA256_LEN);
+	assert_int_equal(floor_hold(tmpdir_path("ledger"), &again, &held), ERR_BUSY);
+	floor_release(floor);
+	floor_release(NULL);
+	ledger_close(open_it());
+	assert_int_equal(file_replace(tmpdir_path("bad"), bytes_str("nothing"), 0600), 0);
+	assert_int_equal(floor_peek(tmpdir_path("bad"), &seen), ERR_CORRUPT);
+	assert_int_equal(floor_hold(tmpdir_path("bad"), &floor, &held), ERR_CORRUPT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +382,7 @@ int main(void)
 		IN_TMPDIR(test_both_bad),
 		IN_TMPDIR(test_cannot_save),
 		IN_TMPDIR(test_one_owner),
+		IN_TMPDIR(test_floor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
