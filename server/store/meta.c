@@ -211,6 +211,8 @@ int meta_check(const char *path)
 	bool ok = false, moved = true;
 	unsigned tries = 0;
 
+	if (l.fd < 0 && errno == ENOTDIR)
+		l.fd = open(path, O_RDONLY | O_CLOEXEC);
 	free(file);
 	if (l.fd < 0)
 		return errno == ENOENT ? 0 : -errno;

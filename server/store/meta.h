@@ -10,7 +10,7 @@
 #include "proto/err.h"
 
 /*
- * Looks at data.mdb in the directory `path` without LMDB, also while a server writes to it.
+ * Looks at data.mdb in the directory `path`, or at a copy of it, without LMDB, also while a server writes to it.
  * ERR_CORRUPT: the last commit is damaged.
  */
 WARN_UNUSED int meta_check(const char *path);

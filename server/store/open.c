@@ -281,6 +281,15 @@ int store_open(const char *path, uint64_t map_bytes, struct store **out, char *e
 	return 0;
 }
 
+/* A copy in a file of its own has no table of readers, and nobody writes to it. */
+static unsigned read_flags(const char *path)
+{
+	struct stat st;
+	bool file = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+
+	return MDB_RDONLY | (file ? MDB_NOSUBDIR | MDB_NOLOCK : 0u);
+}
+
 int store_open_read(const char *path, struct store **out, char *error)
 {
 	struct store *s = mem_zalloc(sizeof(*s));
@@ -289,7 +298,7 @@ int store_open_read(const char *path, struct store **out, char *error)
 
 	error[0] = '\0';
 	if (rc == 0)
-		rc = open_map(s, path, MDB_RDONLY, 0);
+		rc = open_map(s, path, read_flags(path), 0);
 	if (rc == 0)
 		rc = find_tables(s);
 	if (rc == 0)

@@ -61,7 +61,7 @@ struct store_txn {
 WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error);
 /*
  * Opens one that is there for reading, beside a server that may be writing to it: nothing is made,
- * changed or mended, so it must be of this format.
+ * changed or mended, so it must be of this format.  `path` may also be what store_copy() wrote.
  */
 WARN_UNUSED int store_open_read(const char *path, struct store **out, char *error);
 void store_close(struct store *s);
