@@ -34,9 +34,10 @@ struct arg_list {
 struct args {
 	struct arg_list words; /* what is no option */
 	const char *context, *color, *output, *reason, *plan, *product, *build, *release, *out,
-		*profile, *repository, *line, *listen, *baseline, *role, *draft, *config;
+		*profile, *repository, *line, *listen, *baseline, *role, *draft, *config, *prefix,
+		*journal;
 	enum arg_flag ascii, help, version, watch, yes, dry_run, all, demo, renew, skip_bad,
-		keep_dates;
+		keep_dates, force, empty;
 	struct arg_number fleet, runs, counter, rollback_index, timeout; /* timeout in ms */
 	struct arg_list builds, rollback_from, keys, products, persons, rings;
 	/* Options as they stand, until it is known whose they are. */

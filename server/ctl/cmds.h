@@ -54,6 +54,11 @@ int cmd_log_verify(struct ctl *c);
 int cmd_log_tail(struct ctl *c);
 int cmd_log_show(struct ctl *c);
 int cmd_log_export(struct ctl *c);
+int cmd_store_stat(struct ctl *c);
+int cmd_store_check(struct ctl *c);
+int cmd_store_dump(struct ctl *c);
+int cmd_store_backup(struct ctl *c);
+int cmd_store_restore(struct ctl *c);
 int cmd_version(struct ctl *c);
 int cmd_help(struct ctl *c);
 /* Nothing was asked for: the help, as an error, so that a script notices. */

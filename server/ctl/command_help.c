@@ -30,6 +30,7 @@ static const struct topic {
 	{ NULL, "root" },
 	{ NULL, "clock" },
 	{ NULL, "doctor" },
+	{ "Keep", "store" },
 	{ "And", "version" },
 	{ NULL, "help" },
 };
