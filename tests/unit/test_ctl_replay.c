@@ -271,7 +271,7 @@ static const struct {
 	{ lie_fewer_rows, 1, "the rows are not those it was taken on: their hash chain differs" },
 	{ lie_plan, 1, "the verdict is hold, the log says promote" },
 	{ lie_proposed, 1, "the verdict is hold, the log says promote" },
-	{ lie_no_rows, 0, "a decision rests on 30 rows, and there are 10" },
+	{ lie_no_rows, 2, "cannot be recomputed: it rests on 30 rows, and 10 are left" },
 	{ lie_number, 0, "row 4 is not one of evidence" },
 	{ lie_stream, 0, "row 4 is not one of evidence" },
 	{ lie_twice, 0, "entry 100 of the log cannot follow those before it" },
