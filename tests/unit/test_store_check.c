@@ -2,9 +2,16 @@
 /* A store that a fleet has lived on is whole; each kind of damage to it is found, and named. */
 #include "unit.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "deployment.h"
+#include "proto/bucket.h"
 #include "rng.h"
 #include "server/base/buf.h"
 #include "server/store/check.h"
@@ -14,6 +21,7 @@
 
 #define HOUR  3600000ull
 #define FLEET 120
+#define FLIPS 600u
 
 static const char *const products[] = { "phone-a", "phone-b" };
 static const struct plan_stage ladder[] = {
@@ -490,12 +498,100 @@ static void test_ends(void **state)
 	store_abort(&t);
 }
 
+/* ---- bytes ---- */
+
+/* All there is, as it is read: what a flipped byte did not change. */
+static uint64_t read_all(struct store_txn *t)
+{
+	struct store_cursor c;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < STORE__COUNT; i++)
+		store_foreach(&c, t, (enum store_table)i, bytes_of(NULL, 0))
+			sum = sum * 31 + hash64(c.key.p, c.key.n) * 17 +
+				hash64(c.value.p, c.value.n);
+	return sum;
+}
+
+/* What becomes of who opens the copy; 0: it is whole, and `*sum` is what it has. */
+static int open_copy(const char *path, uint64_t *sum)
+{
+	struct store_check c = { .found = NULL };
+	struct store_txn t;
+	struct store *s;
+	char error[256];
+	int err;
+
+	if (store_open_read(path, &s, error) != 0)
+		return 1;
+	store_begin(s, &t, false);
+	err = store_check(&t, &c) != 0;
+	*sum = read_all(&t);
+	store_abort(&t);
+	store_close(s);
+	return err;
+}
+
+/* In a child, whose end by a signal is an answer too. */
+static bool is_found(const char *path, uint64_t want)
+{
+	static const int ends[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
+	uint64_t sum = 0;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct rlimit none = { 0, 0 };
+		(void)setrlimit(RLIMIT_CORE, &none);
+		/* cmocka's would go on with the tests. */
+		for (size_t i = 0; i < COUNT(ends); i++)
+			(void)signal(ends[i], SIG_DFL);
+		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+		_exit(open_copy(path, &sum) != 0 ? 1 : sum == want ? 0 : 77);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !WIFEXITED(status) || WEXITSTATUS(status) < 77;
+}
+
+/* A byte that changed is found, or it changes nothing of what is read. */
+static void test_flips(void **state)
+{
+	char path[96];
+	uint64_t want = 0;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/copy.mdb", d.dir);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(store_copy(d.server.store, fd), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(open_copy(path, &want), 0);
+	for (unsigned i = 0; i < FLIPS; i++) {
+		/* As many in the heads of pages as in all the rest. */
+		uint64_t at = rng_below(&rng, (uint64_t)st.st_size);
+		uint8_t was, now;
+		if (i % 2 == 0)
+			at = at / 4096 * 4096 + rng_below(&rng, 160);
+		assert_int_equal(pread(fd, &was, 1, (off_t)at), 1);
+		now = (uint8_t)(was ^ 1u << rng_below(&rng, 8));
+		assert_int_equal(pwrite(fd, &now, 1, (off_t)at), 1);
+		if (!is_found(path, want))
+			fail_msg("byte %llu, %02x for %02x: not found", (unsigned long long)at, now,
+				was);
+		assert_int_equal(pwrite(fd, &was, 1, (off_t)at), 1);
+	}
+	assert_int_equal(open_copy(path, &want), 0);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_erased),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_flips),
 	};
 
 	return cmocka_run_group_tests(tests, open_world, close_world);
