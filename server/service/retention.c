@@ -89,10 +89,13 @@ static void purge_run(struct job *job, struct writer *w)
 	size_t left = A_TIME;
 
 	for (size_t i = 0; i < p->n && left > 0; i++) {
+		size_t before = left;
 		/* A hit is of a device in an arm: it goes first. */
 		left -= remove_some(&w->txn, STORE_HIT, p->due[i].rollout, left);
 		if (left > 0)
 			left -= remove_some(&w->txn, STORE_ARM, p->due[i].rollout, left);
+		if (left < before)
+			stage_purged_put(&w->txn, p->due[i].rollout);
 		if (left == 0)
 			break;
 		forget_stages(&w->txn, p->due[i].rollout);

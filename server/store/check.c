@@ -125,7 +125,7 @@ static const char *meta(struct check *k, const struct store_cursor *c)
 		const char *begin;
 		size_t bytes;
 	} sizes[] = { { "format", 4 }, { "commit", 8 }, { "product", 2 }, { "line", 2 },
-		{ "crashes/", 1 } };
+		{ "crashes/", 1 }, { "purged/", 1 } };
 
 	(void)k;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)

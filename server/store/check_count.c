@@ -27,7 +27,7 @@ struct stage_check {
 	uint8_t key[5];
 	struct recount *list;
 	size_t n;
-	uint64_t devices;      /* with a record */
+	bool purged;           /* of those there were some have none any more */
 	struct recount erased; /* devices whose product is not known any more */
 	uint64_t n_erased;
 };
@@ -91,7 +91,6 @@ static void read_arms(struct stage_check *s)
 			s->k->t->err = 0;
 			continue;
 		}
-		s->devices++;
 		if (device_get(s->k->t, id, &device))
 			r = find(s, device.product);
 		s->k->t->err = 0;
@@ -179,8 +178,8 @@ static void add_up(struct evidence *sum, const struct evidence *e)
 /* Nobody is missing from all strata and the devices that were erased. */
 static void compare_stage(struct stage_check *s)
 {
-	struct evidence *all = &s->erased.counted;
 	static const struct evidence none;
+	struct evidence *all = &s->erased.counted;
 
 	for (size_t i = 0; i < s->n; i++) {
 		compare_arms(s, &s->list[i], &s->erased.counted);
@@ -196,7 +195,8 @@ static void compare_stage(struct stage_check *s)
 /* Devices that were erased are gone, and were taken out of those at risk if anybody looked. */
 static void compare_risk(struct stage_check *s, const struct recount *r)
 {
-	struct sum sum = { .what = "devices are at risk", .spare = s->n_erased };
+	struct sum sum = { .what = "devices are at risk",
+		.spare = s->purged ? UINT64_MAX : s->n_erased };
 
 	for (unsigned g = 0; g <= EVIDENCE_GROUPS; g++) {
 		sum.who = arm_word[g > 0];
@@ -277,7 +277,7 @@ static void check_signature(struct stage_check *s, const uint8_t signature[SIGNA
 
 	count_hits(s, signature, hits);
 	for (unsigned a = 0; a < ARM__COUNT; a++) {
-		if (s->devices > 0 && hits[a] < n->total[a])
+		if (!s->purged && hits[a] < n->total[a])
 			check_found(s->k,
 				"says %u devices of the %s had it, and the records say %" PRIu64,
 				n->total[a], arm_word[a], hits[a]);
@@ -334,16 +334,17 @@ static void check_signatures(struct stage_check *s)
 
 static void check_stage(struct stage_check *s)
 {
+	s->purged = stage_purged(s->k->t, s->stage.rollout) || s->k->t->err != 0;
+	s->k->t->err = 0;
 	read_strata(s);
 	read_arms(s);
 	read_rows(s);
 	s->k->table = STORE_STAGE;
-	/* Once a rollout is over for long, its devices' records go and the sums stay. */
-	if (s->devices > 0 && s->n > 0)
+	/* Once a rollout is over, its devices' records go and the sums stay; devices may come anew. */
+	if (!s->purged && s->n > 0)
 		compare_stage(s);
 	for (size_t i = 0; i < s->n; i++) {
-		if (s->devices > 0)
-			compare_risk(s, &s->list[i]);
+		compare_risk(s, &s->list[i]);
 		compare_rows(s, &s->list[i]);
 	}
 	check_signatures(s);

@@ -2,6 +2,7 @@
 #include "server/store/stage.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define ARM_KEY    (5 + ID_LEN)
 #define ARM_RECORD 36u
@@ -167,6 +168,26 @@ bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product, st
 	EACH_ARRAY(out, GET)
 #undef GET
 	return true;
+}
+
+static struct bytes purged_key(uint32_t rollout, char key[24])
+{
+	return bytes_of(key, (size_t)snprintf(key, 24, "purged/%u", rollout));
+}
+
+void stage_purged_put(struct store_txn *t, uint32_t rollout)
+{
+	char key[24];
+
+	store_put(t, STORE_META, purged_key(rollout, key), bytes_of("", 1));
+}
+
+bool stage_purged(struct store_txn *t, uint32_t rollout)
+{
+	char key[24];
+	struct bytes v;
+
+	return store_get(t, STORE_META, purged_key(rollout, key), &v);
 }
 
 struct bytes row_key(uint32_t rollout, uint64_t number, uint8_t key[ROW_KEY])

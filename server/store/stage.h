@@ -23,6 +23,13 @@ bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product, st
 void stage_put(
 	struct store_txn *t, struct stage_key stage, uint16_t product, const struct evidence *e);
 
+/*
+ * Devices' records of the rollout were removed, or some of them: what was counted of them cannot be
+ * counted again.
+ */
+void stage_purged_put(struct store_txn *t, uint32_t rollout);
+bool stage_purged(struct store_txn *t, uint32_t rollout);
+
 /* One closed row, with where it belongs. */
 struct stored_row {
 	struct stage_key stage;

@@ -480,6 +480,26 @@ static void test_erased(void **state)
 	store_abort(&t);
 }
 
+/* What is being removed because its rollout is over is not lost; without the mark it is. */
+static void test_purged(void **state)
+{
+	static struct record r;
+	struct store_check c;
+	struct store_txn t;
+
+	(void)state;
+	store_begin(d.server.store, &t, true);
+	while (store_count(&t, STORE_HIT) > 0)
+		lose(&t, STORE_HIT, &r);
+	for (unsigned i = 0; i < 3; i++)
+		lose(&t, STORE_ARM, &r);
+	assert_int_equal(check(&t, &c), ERR_CORRUPT);
+	stage_purged_put(&t, get_be32(r.key));
+	if (check(&t, &c) != 0)
+		fail_msg("%s", buf_text(&said));
+	store_abort(&t);
+}
+
 /* A store that was just made, and one that nothing can be read from. */
 static void test_ends(void **state)
 {
@@ -590,6 +610,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_erased),
+		cmocka_unit_test(test_purged),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_flips),
 	};
