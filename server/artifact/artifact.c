@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "server/artifact/artifact_private.h"
+#include "server/base/file.h"
 #include "server/base/mem.h"
 
 char *artifact_path(const struct artifacts *a, const uint8_t sha256[SHA256_LEN])
@@ -35,6 +36,8 @@ static int make_folders(const char *dir)
 	struct stat st;
 	int err = make_folder(dir);
 
+	if (err == 0)
+		err = file_sync_entry(dir);
 	/* Versions before 0.2 had one upload at a time, in a file of this name. */
 	if (err == 0 && stat(upload, &st) == 0 && S_ISREG(st.st_mode))
 		err = unlink(upload) != 0 ? -errno : 0;

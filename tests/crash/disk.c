@@ -213,7 +213,7 @@ static void take_sync(struct loading *l, const struct trace_record *r, uint32_t 
 static void take(struct loading *l, const struct trace_record *r, uint32_t moment)
 {
 	const char *path = (const char *)r->data;
-	uint32_t from;
+	uint32_t from, to;
 
 	switch ((enum trace_kind)r->kind) {
 	case TRACE_OPEN:
@@ -228,7 +228,8 @@ static void take(struct loading *l, const struct trace_record *r, uint32_t momen
 		break;
 	case TRACE_RENAME:
 		from = name_of(l, path);
-		bind(l, moment, name_of(l, path + strlen(path) + 1), l->bound[from], from);
+		to = name_of(l, path + strlen(path) + 1);
+		bind(l, moment, to, l->bound[from], from);
 		break;
 	case TRACE_UNLINK:
 		bind(l, moment, name_of(l, path), DISK_NONE, DISK_NONE);
@@ -259,7 +260,8 @@ void disk_load(struct disk *d, const char *base, const char *trace, enum disk_li
 	const struct trace_head *head;
 
 	*d = (struct disk){ .n_moments = 0 };
-	l.bound[name_of(&l, "")] = DISK_FOLDER;
+	(void)name_of(&l, ""); /* the folder itself: number 0 */
+	l.bound[0] = d->bound[0] = DISK_FOLDER;
 	load_base(&l, base, "");
 	d->trace = map_trace(trace);
 	head = (const struct trace_head *)(const void *)d->trace;

@@ -10,7 +10,7 @@
  *    grown, with zeros in place of what was written.  No sector is torn inside; the lab tears
  *    LMDB's meta page there all the same, as a class of its own.
  *  - When fsync or fdatasync of a file returned, all that was written to that file before is there.
- *    Of its name nothing is promised, nor of other files.
+ *    Of its name nothing is promised, nor of other files.  sync_file_range promises nothing.
  *  - When a write through O_DSYNC or O_SYNC returned, what it wrote is there; what was written to the
  *    file before, and not synced, need not be.
  *  - Making, renaming and removing a name happens wholly or not at all, at any moment from the call

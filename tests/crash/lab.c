@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,18 +43,20 @@ static void be_quiet(void)
 		abort();
 }
 
-/* LMDB writes its meta page last, and less than a sector of it. */
-static bool commits(const struct disk_op *op)
-{
-	return op != NULL && op->kind == DISK_WRITE && op->n < DISK_SECTOR &&
-		op->at < 2ull * DISK_PAGE;
-}
-
-static uint32_t store_file(const struct relic *relic)
+/*
+ * LMDB writes its meta page last, and less than a sector of it; the first commits are another file's,
+ * which becomes the store by its name.
+ */
+static bool commits(const struct relic *relic, const struct disk_op *op)
 {
 	const struct disk_file *f = relic_find(relic, STORE);
 
-	return f == NULL ? DISK_NONE : (uint32_t)(f - relic->file);
+	if (f == NULL)
+		return false;
+	if (op->kind == DISK_NAME)
+		return strcmp(relic->disk->name[op->name], STORE) == 0;
+	return op->kind == DISK_WRITE && op->n < DISK_SECTOR && op->at < 2ull * DISK_PAGE &&
+		op->file == (uint32_t)(f - relic->file);
 }
 
 /* What the store held after each commit, if no power fails: looked at in a process of its own. */
@@ -69,10 +72,10 @@ static void note_commits(struct lab *l, uint32_t *n)
 		const struct disk_op *op;
 		worker_go(&w, id.moment);
 		op = disk_under_way(&l->disk, id.moment);
-		if (id.moment > 0 && !commits(op))
+		if (id.moment > 0 && op == NULL)
 			continue;
 		worker_build(&w, id.moment == 0 ? &nothing : &id);
-		if (id.moment > 0 && op->file != store_file(&w.relic))
+		if (id.moment > 0 && !commits(&w.relic, op))
 			continue;
 		worker_look(&w, &look);
 		if (look.err != 0)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "proto/bucket.h"
-#include "server/store/store.h"
+#include "server/store/check.h"
 #include "server/trust/ledger.h"
 #include "tests/crash/start.h"
 
@@ -13,8 +13,19 @@ static uint64_t mix(uint64_t h, struct bytes b)
 	return disk_random(h ^ hash64(b.p, b.n) ^ b.n << 48);
 }
 
-static int read_all(struct store *s, uint64_t *digest)
+static void found(void *ctx, const struct store_finding *f)
 {
+	struct look *out = ctx;
+
+	if (out->text[0] == '\0')
+		(void)snprintf(out->text, sizeof(out->text), "I6: store check: %s: %s",
+			store_table_str(f->table), f->says);
+}
+
+static int read_all(struct store *s, struct look *out)
+{
+	struct store_check check = { .found = found, .ctx = out };
+	uint64_t *digest = &out->digest;
 	struct store_cursor c;
 	struct store_txn t;
 	int err;
@@ -26,6 +37,8 @@ static int read_all(struct store *s, uint64_t *digest)
 			*digest = mix(mix(*digest, c.key), c.value);
 	}
 	err = t.err;
+	if (err == 0)
+		err = store_check(&t, &check);
 	store_abort(&t);
 	return err;
 }
@@ -38,8 +51,8 @@ void look_store(const char *folder, struct look *out)
 	out->err = store_open(folder, MAP_BYTES, &s, out->text);
 	if (out->err != 0)
 		return;
-	out->err = read_all(s, &out->digest);
-	if (out->err != 0)
+	out->err = read_all(s, out);
+	if (out->err != 0 && out->text[0] == '\0')
 		(void)snprintf(out->text, sizeof(out->text), "store: %s", err_str(out->err));
 	store_close(s);
 }

@@ -23,9 +23,9 @@ static const char usage[] =
 	"       crash-lab --self-test            lies that the lab must see through\n"
 	"       crash-lab --run DIR --state ID   one state of a run that was kept\n";
 
-static const struct states_effort quick = { .samples = 256, .random = 40, .bytes = 7 };
+static const struct states_effort quick = { .samples = 256, .random = 100, .bytes = 7 };
 static const struct states_effort full = {
-	.samples = 4096, .random = 200, .bytes = 1, .masks = true
+	.samples = 4096, .random = 1000, .bytes = 1, .masks = true
 };
 static const struct states_effort little = { .samples = 16, .random = 0, .bytes = 1000 };
 
@@ -63,7 +63,8 @@ static bool is_complete(const char *folder)
 	static const struct state_id end = { 0, STATE_PREFIX, 0 };
 	char *trace = mem_printf("%s/trace", folder), *base = mem_printf("%s/base", folder);
 	char *copy = mem_printf("%s/end", folder);
-	char *command = mem_printf("cp -r '%s' '%s' && rm -rf '%s/phone'", base, copy, copy);
+	char *command = mem_printf(
+		"rm -rf '%s' && cp -r '%s' '%s' && rm -rf '%s/phone/'*", copy, base, copy, copy);
 	struct disk d;
 	struct relic relic;
 	struct pick *pick;

@@ -65,6 +65,7 @@ static void take(struct promise *p, const struct mark *m)
 		break;
 	case MARK_PHONE:
 		p->phone_counter = m->a;
+		p->phone_log = m->b;
 		memcpy(p->phone_build, m->text, sizeof(p->phone_build));
 		break;
 	}

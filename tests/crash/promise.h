@@ -26,7 +26,7 @@ struct promise {
 	struct test_device device[SCRIPT_DEVICES]; /* without its key */
 	size_t n_devices;
 	char phone_build[64];
-	uint64_t phone_counter;
+	uint64_t phone_counter, phone_log;
 	const char *step; /* of the script, for people */
 };
 

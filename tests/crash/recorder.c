@@ -6,48 +6,15 @@
  * What it does not know ends the program, so that no change goes unseen: the lab compares what the
  * trace says with what there is in the end, besides.
  */
-/* Both forms of each call are made here, and neither stands for the other. */
-#undef _FILE_OFFSET_BITS
-#undef _FORTIFY_SOURCE
-#include "trace.h"
-
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-#define EXPORT  __attribute__((visibility("default")))
-#define FDS_MAX 1024
-#define PARTS   64
+#include "recorder.h"
 
 static struct trace_head *head;
 static char folder[256];
 static size_t folder_n;
-/* By descriptor: a forked signer inherits them with the descriptors. */
-static struct {
-	uint32_t handle; /* 0: not ours */
-	bool unwatched;  /* LMDB's lock file: made anew by whoever opens it first */
-} fds[FDS_MAX];
+/* By descriptor: a forked signer inherits them with the descriptors.  0: not ours. */
+static uint32_t handles[FDS_MAX];
 
-#define REAL(name)                                                                                 \
-	static __typeof__(name) *real;                                                             \
-	if (real == NULL) {                                                                        \
-		union {                                                                            \
-			void *p;                                                                   \
-			__typeof__(name) *f;                                                       \
-		} u = { dlsym(RTLD_NEXT, #name) };                                                 \
-		real = u.f;                                                                        \
-	}
-
-__attribute__((noreturn)) static void die(const char *what)
+void recorder_die(const char *what)
 {
 	(void)fprintf(stderr, "crash recorder: %s: the lab does not know it\n", what);
 	abort();
@@ -55,7 +22,7 @@ __attribute__((noreturn)) static void die(const char *what)
 
 /* ---- the trace ---- */
 
-static bool on(void)
+bool recorder_on(void)
 {
 	return head != NULL && folder_n > 0;
 }
@@ -66,7 +33,7 @@ static void lock(void)
 		;
 }
 
-static void add(const struct trace_record *record, const struct iovec *part, size_t n)
+void recorder_add(const struct trace_record *record, const struct iovec *part, size_t n)
 {
 	struct trace_record *out;
 	size_t bytes = 0, size;
@@ -77,7 +44,7 @@ static void add(const struct trace_record *record, const struct iovec *part, siz
 	size = (sizeof(*out) + bytes + 7) & ~(size_t)7;
 	lock();
 	if (sizeof(*head) + head->used + size > TRACE_ROOM)
-		die("so long a run");
+		recorder_die("so long a run");
 	out = (struct trace_record *)(void *)((uint8_t *)(head + 1) + head->used);
 	*out = *record;
 	out->size = (uint32_t)size;
@@ -91,7 +58,7 @@ static void add(const struct trace_record *record, const struct iovec *part, siz
 	atomic_store(&head->lock, 0);
 }
 
-static struct iovec part_of(const void *p, size_t n)
+struct iovec recorder_part(const void *p, size_t n)
 {
 	union {
 		const void *in;
@@ -108,10 +75,10 @@ __attribute__((constructor)) static void map(void)
 	if (fd < 0)
 		return;
 	if (ftruncate(fd, (off_t)TRACE_ROOM) != 0)
-		die("a trace that does not fit");
+		recorder_die("a trace that does not fit");
 	head = mmap(NULL, TRACE_ROOM, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (head == MAP_FAILED)
-		die("a trace that cannot be mapped");
+		recorder_die("a trace that cannot be mapped");
 	head->magic = TRACE_MAGIC;
 	(void)close(fd);
 }
@@ -124,40 +91,34 @@ EXPORT void crash_begin(const char *path)
 
 EXPORT void crash_mark(const struct mark *m)
 {
-	struct iovec p = part_of(m, sizeof(*m));
+	struct iovec p = recorder_part(m, sizeof(*m));
 
-	add(&(struct trace_record){ .kind = TRACE_MARK }, &p, 1);
+	recorder_add(&(struct trace_record){ .kind = TRACE_MARK }, &p, 1);
 }
 
 /* The path below the folder, "" for itself; NULL when it is elsewhere. */
-static const char *below(const char *path)
+const char *recorder_below(const char *path)
 {
-	if (!on() || path == NULL || strncmp(path, folder, folder_n - 1) != 0)
+	if (!recorder_on() || path == NULL || strncmp(path, folder, folder_n - 1) != 0)
 		return NULL;
 	if (path[folder_n - 1] == '\0')
 		return path + folder_n - 1;
 	return path[folder_n - 1] == '/' ? path + folder_n : NULL;
 }
 
-static void add_path(enum trace_kind kind, const char *path)
+uint32_t recorder_handle(int fd)
 {
-	struct iovec p = part_of(path, strlen(path) + 1);
-
-	add(&(struct trace_record){ .kind = (uint8_t)kind }, &p, 1);
-}
-
-static uint32_t handle_of(int fd)
-{
-	return on() && fd >= 0 && fd < FDS_MAX ? fds[fd].handle : 0;
+	return recorder_on() && fd >= 0 && fd < FDS_MAX ? handles[fd] : 0;
 }
 
 /* ---- opening ---- */
 
-static bool is_lock_file(const char *path)
+bool recorder_is_lock(const char *path)
 {
 	size_t n = strlen(path);
 
-	return n >= 8 && strcmp(path + n - 8, "lock.mdb") == 0;
+	return (n >= 8 && strcmp(path + n - 8, "lock.mdb") == 0) ||
+		(n >= 5 && strcmp(path + n - 5, "-lock") == 0);
 }
 
 static void opened(int fd, const char *path, int flags, bool was_there)
@@ -167,11 +128,10 @@ static void opened(int fd, const char *path, int flags, bool was_there)
 
 	if (fd < 0 || fd >= FDS_MAX)
 		return;
-	fds[fd].handle = 0;
-	fds[fd].unwatched = path != NULL && is_lock_file(path);
-	if (path == NULL || fds[fd].unwatched)
+	handles[fd] = 0;
+	if (path == NULL || recorder_is_lock(path))
 		return;
-	r.handle = fds[fd].handle = atomic_fetch_add(&head->handles, 1) + 1;
+	r.handle = handles[fd] = atomic_fetch_add(&head->handles, 1) + 1;
 	if (!was_there)
 		r.flags |= TRACE_CREATED;
 	if ((flags & O_TRUNC) != 0)
@@ -179,14 +139,14 @@ static void opened(int fd, const char *path, int flags, bool was_there)
 	if ((flags & (O_SYNC | O_DSYNC)) != 0)
 		r.flags |= TRACE_SYNCED;
 	if ((flags & O_APPEND) != 0)
-		die("O_APPEND");
-	p = part_of(path, strlen(path) + 1);
-	add(&r, &p, 1);
+		recorder_die("O_APPEND");
+	p = recorder_part(path, strlen(path) + 1);
+	recorder_add(&r, &p, 1);
 }
 
 static int open_as(const char *path, int flags, mode_t mode)
 {
-	const char *name = below(path);
+	const char *name = recorder_below(path);
 	bool was_there = name == NULL || access(path, F_OK) == 0;
 	int fd;
 
@@ -224,7 +184,7 @@ EXPORT int close(int fd)
 {
 	REAL(close)
 	if (fd >= 0 && fd < FDS_MAX)
-		fds[fd].handle = 0;
+		handles[fd] = 0;
 	return real(fd);
 }
 
@@ -232,226 +192,24 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
 	REAL(close_range)
 	for (unsigned i = first; i < FDS_MAX && i <= last; i++)
-		fds[i].handle = 0;
+		handles[i] = 0;
 	return real(first, last, flags);
 }
 
 EXPORT int dup2(int from, int to)
 {
 	REAL(dup2)
-	if (handle_of(from) != 0)
-		die("dup2");
+	if (recorder_handle(from) != 0)
+		recorder_die("dup2");
 	if (to >= 0 && to < FDS_MAX)
-		fds[to].handle = 0;
+		handles[to] = 0;
 	return real(from, to);
 }
 
 EXPORT int dup(int fd)
 {
 	REAL(dup)
-	if (handle_of(fd) != 0)
-		die("dup");
+	if (recorder_handle(fd) != 0)
+		recorder_die("dup");
 	return real(fd);
-}
-
-/* ---- writing ---- */
-
-static ssize_t wrote(int fd, ssize_t n, off_t at, const struct iovec *part, size_t parts)
-{
-	struct iovec cut[PARTS];
-	size_t left = n > 0 ? (size_t)n : 0;
-
-	if (handle_of(fd) == 0 || n <= 0)
-		return n;
-	if (parts > PARTS)
-		die("a write of so many parts");
-	for (size_t i = 0; i < parts; i++) {
-		cut[i] = part[i];
-		if (cut[i].iov_len > left)
-			cut[i].iov_len = left;
-		left -= cut[i].iov_len;
-	}
-	add(
-		&(struct trace_record){
-			.kind = TRACE_WRITE, .handle = fds[fd].handle, .offset = (uint64_t)at },
-		cut, parts);
-	return n;
-}
-
-#define PWRITE(name)                                                                               \
-	EXPORT ssize_t name(int fd, const void *p, size_t n, off_t at)                             \
-	{                                                                                          \
-		struct iovec part = part_of(p, n);                                                 \
-		REAL(name)                                                                         \
-		return wrote(fd, real(fd, p, n, at), at, &part, 1);                                \
-	}
-PWRITE(pwrite)
-PWRITE(pwrite64)
-
-#define PWRITEV(name)                                                                              \
-	EXPORT ssize_t name(int fd, const struct iovec *part, int n, off_t at)                     \
-	{                                                                                          \
-		REAL(name)                                                                         \
-		return wrote(fd, real(fd, part, n, at), at, part, (size_t)n);                      \
-	}
-PWRITEV(pwritev)
-PWRITEV(pwritev64)
-
-static off_t position(int fd)
-{
-	return handle_of(fd) != 0 ? lseek(fd, 0, SEEK_CUR) : 0;
-}
-
-EXPORT ssize_t write(int fd, const void *p, size_t n)
-{
-	struct iovec part = part_of(p, n);
-	off_t at = position(fd);
-
-	REAL(write)
-	return wrote(fd, real(fd, p, n), at, &part, 1);
-}
-
-EXPORT ssize_t writev(int fd, const struct iovec *part, int n)
-{
-	off_t at = position(fd);
-
-	REAL(writev)
-	return wrote(fd, real(fd, part, n), at, part, (size_t)n);
-}
-
-/* ---- syncing, sizes ---- */
-
-static int synced(int fd, int rc)
-{
-	if (rc == 0 && handle_of(fd) != 0)
-		add(&(struct trace_record){ .kind = TRACE_SYNC, .handle = fds[fd].handle }, NULL,
-			0);
-	return rc;
-}
-
-#define SYNC(name)                                                                                 \
-	EXPORT int name(int fd)                                                                    \
-	{                                                                                          \
-		REAL(name)                                                                         \
-		return synced(fd, real(fd));                                                       \
-	}
-SYNC(fsync)
-SYNC(fdatasync)
-
-static int cut(int fd, off_t size, int rc)
-{
-	if (rc == 0 && handle_of(fd) != 0)
-		add(&(struct trace_record){ .kind = TRACE_TRUNCATE,
-			    .handle = fds[fd].handle,
-			    .offset = (uint64_t)size },
-			NULL, 0);
-	return rc;
-}
-
-#define TRUNCATE(name)                                                                             \
-	EXPORT int name(int fd, off_t size)                                                        \
-	{                                                                                          \
-		REAL(name)                                                                         \
-		return cut(fd, size, real(fd, size));                                              \
-	}
-TRUNCATE(ftruncate)
-TRUNCATE(ftruncate64)
-
-/* Room is set aside; the size only grows where nothing is said to keep it. */
-static int set_aside(int fd, int mode, off_t end, int rc)
-{
-	struct stat st;
-
-	if (rc != 0 || handle_of(fd) == 0 || mode == FALLOC_FL_KEEP_SIZE)
-		return rc;
-	if (mode != 0 || fstat(fd, &st) != 0)
-		die("fallocate with such flags");
-	return st.st_size == end ? cut(fd, end, 0) : 0;
-}
-
-#define FALLOCATE(name)                                                                            \
-	EXPORT int name(int fd, int mode, off_t at, off_t n)                                       \
-	{                                                                                          \
-		REAL(name)                                                                         \
-		return set_aside(fd, mode, at + n, real(fd, mode, at, n));                         \
-	}
-FALLOCATE(fallocate)
-FALLOCATE(fallocate64)
-
-#define MMAP(name)                                                                                 \
-	EXPORT void *name(void *addr, size_t n, int prot, int flags, int fd, off_t at)             \
-	{                                                                                          \
-		REAL(name)                                                                         \
-		if (handle_of(fd) != 0 && (prot & PROT_WRITE) != 0 && (flags & MAP_SHARED) != 0)   \
-			die("a file that is written through a map");                               \
-		return real(addr, n, prot, flags, fd, at);                                         \
-	}
-MMAP(mmap)
-MMAP(mmap64)
-
-/* ---- names ---- */
-
-static int renamed(const char *from, const char *to, int rc)
-{
-	struct iovec part[2];
-
-	if (rc != 0 || (below(from) == NULL && below(to) == NULL))
-		return rc;
-	if (below(from) == NULL || below(to) == NULL)
-		die("a rename out of the folder or into it");
-	part[0] = part_of(below(from), strlen(below(from)) + 1);
-	part[1] = part_of(below(to), strlen(below(to)) + 1);
-	add(&(struct trace_record){ .kind = TRACE_RENAME }, part, 2);
-	return rc;
-}
-
-EXPORT int rename(const char *from, const char *to)
-{
-	REAL(rename)
-	return renamed(from, to, real(from, to));
-}
-
-static int named(enum trace_kind kind, const char *path, int rc)
-{
-	if (rc == 0 && below(path) != NULL)
-		add_path(kind, below(path));
-	return rc;
-}
-
-EXPORT int unlink(const char *path)
-{
-	REAL(unlink)
-	return named(TRACE_UNLINK, path, real(path));
-}
-
-EXPORT int mkdir(const char *path, mode_t mode)
-{
-	REAL(mkdir)
-	return named(TRACE_MKDIR, path, real(path, mode));
-}
-
-/* ---- what is not known ---- */
-
-EXPORT int link(const char *from, const char *to)
-{
-	REAL(link)
-	if (below(from) != NULL || below(to) != NULL)
-		die("link");
-	return real(from, to);
-}
-
-EXPORT int renameat2(int a, const char *from, int b, const char *to, unsigned flags)
-{
-	REAL(renameat2)
-	if (on())
-		die("renameat2");
-	return real(a, from, b, to, flags);
-}
-
-EXPORT int sync_file_range(int fd, off_t at, off_t n, unsigned flags)
-{
-	REAL(sync_file_range)
-	if (handle_of(fd) != 0)
-		die("sync_file_range");
-	return real(fd, at, n, flags);
 }

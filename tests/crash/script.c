@@ -182,11 +182,14 @@ static void promote(struct script *s)
 	show(s, &s->device[4]);
 }
 
-/* What was halted it drops, and says so. */
+/* What was halted it drops, and says so.  What it has learnt of the log it does not forget. */
 static void note_phone(struct script *s)
 {
+	struct huidu_status status;
+
 	must(s, s->phone.error == HUIDU_EBUILD_HALTED ? 0 : s->phone.error, s->phone.said);
-	mark(MARK_PHONE, s->phone.release_counter, 0, s->phone.build_id);
+	huidu_status(s->phone.h, &status);
+	mark(MARK_PHONE, s->phone.release_counter, (uint32_t)status.log_size, s->phone.build_id);
 }
 
 static void phone(struct script *s)

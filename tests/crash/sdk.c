@@ -50,7 +50,7 @@ static int on_state_write(void *ctx, unsigned slot, const void *data, size_t len
 
 static void fetch(struct sdk *p, const struct huidu_request *q)
 {
-	uint8_t sha256[SHA256_LEN], bytes[sizeof(p->file)];
+	uint8_t sha256[SHA256_LEN], bytes[256];
 	uint64_t length = 0;
 	ssize_t n = 0;
 	int fd = -1, err = ERR_NOT_FOUND;
@@ -82,40 +82,47 @@ static int on_http(void *ctx, const struct huidu_request *q)
 	return 0;
 }
 
+/* Not synced: what a crash leaves of it is hashed before it is believed. */
 static int on_file_write(void *ctx, uint64_t offset, const void *data, size_t len)
 {
-	struct sdk *p = ctx;
+	char *path = mem_printf("%s/file", ((struct sdk *)ctx)->dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int err = fd < 0 ? -errno : file_write_at(fd, offset, bytes_of(data, len));
 
-	if (offset + len > sizeof(p->file))
-		return -ENOSPC;
-	memcpy(p->file + offset, data, len);
-	return 0;
+	if (fd >= 0)
+		(void)close(fd);
+	free(path);
+	return err;
 }
 
 static int on_file_read(void *ctx, uint64_t offset, void *data, size_t *len)
 {
-	const struct sdk *p = ctx;
-	size_t left = offset < sizeof(p->file) ? sizeof(p->file) - offset : 0;
+	char *path = mem_printf("%s/file", ((struct sdk *)ctx)->dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : pread(fd, data, *len, (off_t)offset);
 
-	*len = *len < left ? *len : left;
-	memcpy(data, p->file + offset, *len);
-	return 0;
+	if (fd >= 0)
+		(void)close(fd);
+	free(path);
+	*len = n > 0 ? (size_t)n : 0;
+	return n < 0 ? -EIO : 0;
 }
 
 static int on_apply(void *ctx, const struct huidu_offer *offer)
+{
+	(void)offer;
+	huidu_applied(((struct sdk *)ctx)->h, 0);
+	return 0;
+}
+
+/* What lies in the other slot may have been put there before a crash. */
+static int on_activate(void *ctx, const struct huidu_offer *offer)
 {
 	struct sdk *p = ctx;
 
 	(void)snprintf(p->other, sizeof(p->other), "%s", offer->build_id);
 	p->other_counter = offer->release_counter;
-	huidu_applied(p->h, 0);
-	return 0;
-}
-
-static int on_activate(void *ctx, const struct huidu_offer *offer)
-{
-	(void)offer;
-	((struct sdk *)ctx)->restarting = true;
+	p->restarting = true;
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A phone with the real SDK whose state lies in two files, DIR/phone/0 and 1, as a phone's flash would. */
+/* A phone with the real SDK whose state lies in two files, DIR/phone/0 and 1, and its download in a third. */
 #pragma once
 
 #include <huidu/huidu.h>
@@ -14,7 +14,6 @@ struct sdk {
 	char dir[96];
 	char build_id[64], other[64];
 	uint64_t release_counter, other_counter;
-	uint8_t file[256];
 	bool restarting;
 	int error; /* the last it named */
 	char said[128];

@@ -197,10 +197,15 @@ static void check_reports(struct checking *c, struct test_device *t, uint32_t ac
 static void check_phone(struct checking *c)
 {
 	struct sdk *s = &c->phone;
+	struct huidu_status status;
 	int err = sdk_start(s, &c->d, c->p->phone_build, c->p->phone_counter);
 
 	if (!holds(c, err == 0, "I8: the phone does not start: %s", err_str(err)))
 		return;
+	huidu_status(s->h, &status);
+	(void)holds(c, status.log_size >= c->p->phone_log,
+		"I8: the phone had seen %" PRIu64 " entries of the log, and knows of %" PRIu64,
+		c->p->phone_log, status.log_size);
 	sdk_poll(s);
 	(void)holds(c, s->error == 0 || s->error == HUIDU_EBUILD_HALTED,
 		"I8: the phone's next poll: %s: %s", s->said, err_str(s->error));

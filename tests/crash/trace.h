@@ -58,8 +58,8 @@ enum mark_kind {
 	MARK_SERVED,   /* a phone was shown `text` in version a */
 	MARK_HALTED,   /* acknowledged: text: the release */
 	MARK_ARTIFACT, /* acknowledged: hash */
-	MARK_PHONE,    /* a phone with the SDK got so far: a: counter of its build; text */
-	MARK_STEP,     /* text: of the script, for people */
+	MARK_PHONE, /* a phone with the SDK got so far: a: counter of its build, text; b: entries of the log */
+	MARK_STEP, /* text: of the script, for people */
 };
 
 struct mark {

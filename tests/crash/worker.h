@@ -20,7 +20,6 @@ struct worker {
 	struct promise promise;
 	struct verdict *verdict; /* of the child that starts a server */
 	struct cached *stores, *ledgers;
-	size_t n_stores, n_ledgers;
 	uint32_t ordinal, skip; /* states of this moment */
 };
 
