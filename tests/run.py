@@ -121,8 +121,16 @@ def sim(args):
     return passed, failed
 
 
+def crash_lab(args):
+    """What a disk may hold after a crash at any moment; and lies that must be seen through."""
+    program = os.path.join(args.build, "tests", "crash-lab")
+    passed, failed = lines([program] + ["--full"] * args.full)
+    seen, missed = lines([program, "--self-test"])
+    return passed + seen, failed + missed
+
+
 # Each takes the arguments and returns (passed, names of those that failed).
-CRASH_PARTS = (fault_run, crash_scenarios, sim)
+CRASH_PARTS = (crash_lab, fault_run, crash_scenarios, sim)
 
 
 def crash(args):
