@@ -157,7 +157,7 @@ const struct command commands[] = {
 	{ "store", "dump", NULL, "[KIND]", "the records of one kind, a line of JSON each",
 		"huiductl store dump device --prefix 9f3c", cmd_store_dump,
 		ARG(CONFIG) | ARG(PREFIX), 0, 1 },
-	{ "store", "backup", NULL, "FILE", "a copy while the server runs; no keys, no builds' files",
+	{ "store", "backup", NULL, "FILE", "a copy of it, also while the server runs",
 		"huiductl store backup /backup/huidu.mdb --force", cmd_store_backup,
 		ARG(CONFIG) | ARG(FORCE), 1, 1 },
 	{ "store", "restore", NULL, "[FILE]", "a backup in its place, and the log made whole",
