@@ -13,7 +13,7 @@ SIZE = 80
 SERVER, SIGNER = 0, 1
 DISK, OPEN = 1, 2
 FOREVER = 0xffffffff
-AT_ARMED, AT_FAILED, AT_CALLS, AT_SYNC, AT_CLOCK = 0, 24, 32, 64, 72
+AT_ARMED, AT_FAILED, AT_META, AT_CALLS, AT_SYNC, AT_CLOCK = 0, 24, 28, 32, 64, 72
 
 
 class Page:
@@ -31,7 +31,7 @@ class Page:
 
     def arm(self, role, kind, error, first, last):
         self.put(AT_CALLS, '8I', *[0] * 8)
-        self.put(AT_FAILED, 'I', 0)
+        self.put(AT_FAILED, 'II', 0, 0)
         self.put(4, 'IIiII', role, kind, error, first, last)
         self.put(AT_ARMED, 'I', 1)
 
@@ -40,6 +40,10 @@ class Page:
 
     def failed(self):
         return self.get(AT_FAILED)
+
+    def meta(self):
+        """Of them, writes of LMDB's meta page: it takes none after one that failed, until a start."""
+        return self.get(AT_META)
 
     def calls(self, role, kind):
         return self.get(AT_CALLS + 16 * role + 4 * kind)

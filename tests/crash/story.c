@@ -108,15 +108,9 @@ static int install(struct story *s, const char *arg)
 	return err;
 }
 
-static int release_counter(const char *release)
-{
-	return release[0] - '0';
-}
-
 static int publish_build(struct story *s, const char *release)
 {
-	return deployment_publish(
-		s->d, product[0], release, (uint64_t)release_counter(release), release);
+	return deployment_publish(s->d, product[0], release, (uint64_t)(release[0] - '0'), release);
 }
 
 static bool is_published(struct story *s, const char *release)

@@ -64,9 +64,11 @@ def go_on(d, loads, downloads):
     wait_until(lambda: all(l.reports > r + 5 for l, r in zip(loads, reports)), 'reports go on')
     (d.folder / 'again').write_bytes(b'again')
     d.must('build', 'publish', 'again', '--product', 'phone-a', '--build', '2.0')
+    done = downloads.done
+    wait_until(lambda: downloads.done > done, 'a download')
     downloads.enough.set()
     downloads.join(30)
-    assert not downloads.wrong and downloads.done > 3, downloads.wrong[:3]
+    assert not downloads.wrong, downloads.wrong[:3]
     for load in loads:
         load.finish()
         # What was refused was told when to come back, and came back.
@@ -124,19 +126,24 @@ def test_disk_stands_still(deployment, seed):
     go_on(d, loads, downloads)
 
 
+@pytest.mark.parametrize('first', [5, 6, 7, 8])
 @pytest.mark.parametrize('kind, error', [(DISK, errno.ENOSPC), (OPEN, errno.EMFILE)])
-def test_nothing_left_for_a_while(deployment, seed, kind, error):
-    """No space, or no descriptor, from some call on until there is again: nobody restarts anything."""
+def test_nothing_left_for_a_while(deployment, seed, kind, error, first):
+    """No space, or no descriptor, from some call on until there is again: nobody restarts anything, but
+    after a meta page that could not be written."""
     d = deployment
     loads, downloads = begin(d, seed)
-    d.page.arm(SERVER, kind, error, 5, FOREVER)
-    wait_until(lambda: d.page.failed() > 3, 'calls fail')
+    d.page.arm(SERVER, kind, error, first, FOREVER)
+    wait_until(lambda: d.page.failed() > 3 or d.page.meta() > 0, 'calls fail')
     if kind == DISK:
         assert polls_during(d, loads, 3) > 20
-        d.page.disarm()
     else:
         time.sleep(3)
-        assert d.process.poll() is None
-        d.page.disarm()
         downloads.wrong.clear()  # they could not connect
+    assert d.process.poll() is None
+    d.page.disarm()
+    if d.page.meta() > 0:
+        d.kill()
+        d.start()
+        downloads.wrong.clear()
     go_on(d, loads, downloads)
