@@ -125,11 +125,11 @@ static int open_world(void **state)
 			&d, "2.0", products, 2, plan_of(&plan, ladder, 3, 6 * HOUR, 100000)));
 	for (unsigned h = 0; h < 100 && deployment_rollout(&d, "2.0")->step == 0; h++)
 		live(1, "2.0", 2);
-	live(20, "2.0", 2);
+	live(8, "2.0", 2);
 	deployment_restart(&d);
 	assert_whole();
-	live(6, "2.0", 2);
-	/* A control group has left, and a stage is over. */
+	live(4, "2.0", 2);
+	/* A control group has left, and a stage is over; nothing was removed yet. */
 	return deployment_rollout(&d, "2.0")->step > 0 ? 0 : -1;
 }
 
