@@ -81,6 +81,11 @@ static uint32_t tag_of(uint64_t hash)
 	return (uint32_t)hash << NUMBER_BITS;
 }
 
+static bool is_tagged(uint32_t s, uint64_t hash)
+{
+	return ((s ^ tag_of(hash)) & ~NUMBER_MAX) == 0;
+}
+
 static uint64_t place_in(const struct layout *l, uint64_t hash)
 {
 	return l->base + ((hash >> 32) * l->size >> 32);
@@ -108,6 +113,7 @@ struct fleet *fleet_new(uint64_t expected)
 	if (l->size < SLOTS_MIN)
 		l->size = SLOTS_MIN;
 	region_reach(&f->slots, (size_t)(l->size + GAP) * sizeof(*f->slot));
+	region_reach(&f->entries, (size_t)expected * sizeof(struct device_entry));
 	atomic_init(&f->state, STATE(0, BOUNDARY_END));
 	weigh(f);
 	return f;
@@ -141,7 +147,7 @@ static struct device_entry *look(const struct fleet *f, uint64_t half, uint64_t 
 		uint32_t s = atomic_load_explicit(&slot[i], memory_order_acquire);
 		if (s == 0)
 			return NULL;
-		if (((s ^ tag_of(hash)) & ~NUMBER_MAX) != 0)
+		if (!is_tagged(s, hash))
 			continue;
 		struct device_entry *e = &f->entry[(s & NUMBER_MAX) - 1];
 		if (e->half == half)
@@ -171,6 +177,21 @@ void fleet_prefetch(const struct fleet *f, const uint8_t id[ID_LEN])
 	uint64_t at = place_of(f, hash_of(f, get_be64(id)), state);
 
 	__builtin_prefetch(f->slots.base + at * sizeof(*f->slot));
+}
+
+void fleet_prefetch_word(const struct fleet *f, const uint8_t id[ID_LEN])
+{
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_acquire);
+	uint64_t hash = hash_of(f, get_be64(id));
+	const _Atomic uint32_t *slot = f->slot + place_of(f, hash, state);
+	uint32_t s;
+
+	for (; (s = atomic_load_explicit(slot, memory_order_acquire)) != 0; slot++)
+		if (is_tagged(s, hash)) {
+			/* Another's, now and then: then it was for nothing. */
+			__builtin_prefetch(&f->entry[(s & NUMBER_MAX) - 1]);
+			return;
+		}
 }
 
 fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN])

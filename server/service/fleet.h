@@ -39,8 +39,12 @@ void fleet_free(struct fleet *f);
 
 /* NULL when there is no such device. */
 fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN]);
-/* It will be asked for in a microsecond or so. */
+/*
+ * Memory is slow: for who will ask for it in a microsecond or so, where to look; then, a microsecond
+ * later, its word.
+ */
 void fleet_prefetch(const struct fleet *f, const uint8_t id[ID_LEN]);
+void fleet_prefetch_word(const struct fleet *f, const uint8_t id[ID_LEN]);
 /* False when the first half of the id is taken: draw another.  It may be one that was erased. */
 bool fleet_add(struct fleet *f, const uint8_t id[ID_LEN], const struct fleet_device *d);
 /* It is not found any more; false when there is no such device. */

@@ -23,6 +23,7 @@ static int check_mac(
 	uint8_t key[SHA256_LEN], mac[SHA256_LEN];
 	int err = request_report_key(d, epoch, m->device_id.data, key);
 
+	fleet_prefetch_word(d->server->fleet, m->device_id.data);
 	if (err == 0)
 		err = crypto_mac_sign(d->mac, bytes_of(key, sizeof(key)), part, 2, mac);
 	if (err != 0)
