@@ -50,8 +50,11 @@ class Huidud:
         with open(path, "w", encoding="utf-8") as f:
             f.write(text + "environment: trial\nenrol: open\n")
         command = [f"{build}/server/huidud", "-c", path]
-        self.process = subprocess.Popen((["taskset", "-c", str(pin)] if pin is not None else []) +
-                                        command, stderr=subprocess.DEVNULL)
+        self.command = (["taskset", "-c", str(pin)] if pin is not None else []) + command
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
         for _ in range(400):
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()

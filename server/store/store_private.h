@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the store share; nobody else includes it. */
+/* What the files of the store share; nobody else includes it but a bench. */
 #pragma once
 
 #include <lmdb.h>
