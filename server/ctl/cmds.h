@@ -25,6 +25,8 @@ int cmd_gate_explain(struct ctl *c);
 int cmd_gate_replay(struct ctl *c);
 int cmd_plan_simulate(struct ctl *c);
 int cmd_device_why(struct ctl *c);
+int cmd_device_export(struct ctl *c);
+int cmd_device_erase(struct ctl *c);
 int cmd_fleet_import(struct ctl *c);
 int cmd_fleet_export(struct ctl *c);
 int cmd_ring_show(struct ctl *c);

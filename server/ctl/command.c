@@ -81,6 +81,13 @@ const struct command commands[] = {
 		"huiductl fleet export -o jsonl phones.jsonl",
 		cmd_fleet_export, ARG(ROWS) | ARG(PRODUCT) | ARG(CONFIG), 0, 1 },
 
+	{ "device", "export", NULL, "ID", "all that is kept of a device, as JSON",
+		"huiductl device export 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_export,
+		ARG(CONFIG), 1, 1 },
+	{ "device", "erase", NULL, "ID", "keep nothing of a device; it may enrol anew",
+		"huiductl device erase 9f3c0a5be1d24c7f8a6b3d2e1f004512", cmd_device_erase,
+		ARG(YES) | ARG(OUTPUT), 1, 1 },
+
 	{ "ring", "show", NULL, "[LINE]", "seats of the rings",
 		"huiductl ring show", cmd_ring_show, ARG(OUTPUT), 0, 1 },
 

@@ -93,6 +93,7 @@ static const struct {
 	{ PB__QUERY_KIND__QUERY_LOG, query_log },
 	{ PB__QUERY_KIND__QUERY_TRUST, query_trust },
 	{ PB__QUERY_KIND__QUERY_GC, query_files },
+	{ PB__QUERY_KIND__QUERY_ERASE, query_erase },
 };
 
 static int take_query(struct query *q, struct bytes payload, Pb__AdminReply *reply)

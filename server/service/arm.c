@@ -2,6 +2,7 @@
 #include "server/service/arm.h"
 
 #include "server/base/mem.h"
+#include "server/store/device.h"
 
 struct arm_job {
 	struct job job;
@@ -14,9 +15,11 @@ static void run(struct job *job, struct writer *w)
 	struct stage *stage = stages_find(&w->stages, e->stage);
 	struct stratum *stratum = stage == NULL ? NULL : stage_stratum(stage, e->product);
 	struct evidence_device d;
+	struct device device;
 
-	/* The stage may have been closed since, and a device enters once. */
-	if (stratum == NULL || arm_get(&w->txn, e->stage, e->id, &d))
+	/* The stage may have been closed since, the device erased, and it enters once. */
+	if (stratum == NULL || arm_get(&w->txn, e->stage, e->id, &d) ||
+		!device_get(&w->txn, e->id, &device))
 		return;
 	evidence_enter(&stratum->evidence, &d, e->arm, e->group, e->seq, job->now_ms);
 	arm_put(&w->txn, e->stage, e->id, &d);

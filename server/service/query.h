@@ -30,6 +30,8 @@ WARN_UNUSED int query_trust(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_files(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_replay(struct query *q, Pb__AdminReply *reply);
 
+WARN_UNUSED int query_erase(struct query *q, Pb__AdminReply *reply);
+
 /* The rollout that is asked for by its name. */
 WARN_UNUSED int query_find(struct query *q, const struct rollout **out);
 Pb__RolloutView *query_rollout_view(struct query *q, const struct rollout *r);

@@ -103,16 +103,38 @@ bool novel_read(const struct store_cursor *c, uint8_t signature[SIGNATURE_LEN], 
 	return true;
 }
 
+static struct bytes hit_key(struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN], uint8_t key[HIT_KEY])
+{
+	(void)novel_prefix(stage, key);
+	memcpy(key + 5, signature, HIT_SIGNATURE);
+	memcpy(key + 5 + HIT_SIGNATURE, id, ID_LEN);
+	return bytes_of(key, HIT_KEY);
+}
+
+bool hit_has(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN])
+{
+	uint8_t key[HIT_KEY];
+	struct bytes v;
+
+	return store_get(t, STORE_HIT, hit_key(stage, signature, id, key), &v);
+}
+
+void hit_delete(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN])
+{
+	uint8_t key[HIT_KEY];
+
+	store_delete(t, STORE_HIT, hit_key(stage, signature, id, key));
+}
+
 bool hit_put(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
 	const uint8_t id[ID_LEN])
 {
 	uint8_t key[HIT_KEY];
-	struct bytes k, v;
+	struct bytes k = hit_key(stage, signature, id, key), v;
 
-	(void)novel_prefix(stage, key);
-	memcpy(key + 5, signature, HIT_SIGNATURE);
-	memcpy(key + 5 + HIT_SIGNATURE, id, ID_LEN);
-	k = bytes_of(key, HIT_KEY);
 	if (store_get(t, STORE_HIT, k, &v))
 		return false;
 	store_put(t, STORE_HIT, k, bytes_of("", 1));

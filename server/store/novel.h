@@ -31,6 +31,10 @@ bool novel_read(const struct store_cursor *c, uint8_t signature[SIGNATURE_LEN], 
 /* The prefix of a stage's. */
 struct bytes novel_prefix(struct stage_key stage, uint8_t key[5]);
 
+bool hit_has(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN]);
+void hit_delete(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
+	const uint8_t id[ID_LEN]);
 /* Marks that the device had it; false when it was marked already. */
 bool hit_put(struct store_txn *t, struct stage_key stage, const uint8_t signature[SIGNATURE_LEN],
 	const uint8_t id[ID_LEN]);

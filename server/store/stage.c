@@ -80,6 +80,13 @@ void arm_put(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LE
 	store_put(t, STORE_ARM, arm_key(stage, id, key), bytes_of(r, ARM_RECORD));
 }
 
+void arm_delete(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LEN])
+{
+	uint8_t key[ARM_KEY];
+
+	store_delete(t, STORE_ARM, arm_key(stage, id, key));
+}
+
 bool arm_read(const struct store_cursor *c, struct stage_key *stage, uint8_t id[ID_LEN],
 	struct evidence_device *out)
 {
@@ -188,6 +195,17 @@ bool stage_purged(struct store_txn *t, uint32_t rollout)
 	struct bytes v;
 
 	return store_get(t, STORE_META, purged_key(rollout, key), &v);
+}
+
+bool stage_key_read(const struct store_cursor *c, struct stage_key *stage, uint16_t *product)
+{
+	if (c->key.n != STAGE_KEY) {
+		c->txn->err = ERR_CORRUPT;
+		return false;
+	}
+	*stage = get_stage_key(c->key.p);
+	*product = get_be16(c->key.p + 5);
+	return true;
 }
 
 struct bytes row_key(uint32_t rollout, uint64_t number, uint8_t key[ROW_KEY])

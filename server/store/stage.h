@@ -15,6 +15,7 @@ bool arm_get(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LE
 	struct evidence_device *out);
 void arm_put(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LEN],
 	const struct evidence_device *d);
+void arm_delete(struct store_txn *t, struct stage_key stage, const uint8_t id[ID_LEN]);
 /* Reads what store_foreach over STORE_ARM found. */
 bool arm_read(const struct store_cursor *c, struct stage_key *stage, uint8_t id[ID_LEN],
 	struct evidence_device *out);
@@ -22,6 +23,8 @@ bool arm_read(const struct store_cursor *c, struct stage_key *stage, uint8_t id[
 bool stage_get(struct store_txn *t, struct stage_key stage, uint16_t product, struct evidence *out);
 void stage_put(
 	struct store_txn *t, struct stage_key stage, uint16_t product, const struct evidence *e);
+/* Which one store_foreach over STORE_STAGE found. */
+bool stage_key_read(const struct store_cursor *c, struct stage_key *stage, uint16_t *product);
 
 /*
  * Devices' records of the rollout were removed, or some of them: what was counted of them cannot be

@@ -206,3 +206,31 @@ def test_phones_move_without_enrolling(tmp_path):
         a.stop()
         if b is not None:
             b.stop()
+
+
+# ---- one device
+
+def test_export_and_erase_one(tmp_path):
+    d = Server(tmp_path, 'open')
+    try:
+        d.edit({'fill: hash': 'fill: invite'})
+        d.start()
+        phone = Phone(tmp_path)
+        assert phone.enrol(d)[0] == 200 and phone.poll(d) == 200
+        data = json.loads(d.must('device', 'export', phone.id.hex()))
+        assert data['schema'] == 'huidu.device-data/1' and data['kept'] is True
+        assert data['product'] == 'phone-a' and data['ring'] == 'stable'
+        assert base64.b64decode(data['key'])[1:] == phone.public[1:33]
+        assert data['log_entries'] == [] and data['arms'] == []
+        refused = d.ctl('device', 'erase', phone.id.hex())
+        assert refused.returncode == 2 and '--yes' in refused.stderr
+        assert 'erased: its record, key' in d.must('device', 'erase', phone.id.hex(), '--yes')
+        assert phone.poll(d) == 401
+        old = phone.id
+        assert json.loads(d.must('device', 'export', old.hex()))['kept'] is False
+        done = d.ctl('device', 'erase', old.hex(), '--yes')
+        assert done.returncode == 3 and 'not enrolled here' in done.stderr
+        assert phone.enrol(d)[0] == 200 and phone.id != old and phone.poll(d) == 200
+        assert d.metric('huidu_devices_erased_total') == 1
+    finally:
+        d.stop()
