@@ -73,7 +73,7 @@ static void check_halts(struct checking *c)
 static bool has_file(struct checking *c, const uint8_t sha256[SHA256_LEN])
 {
 	uint8_t data[256], have[SHA256_LEN];
-	struct bytes bytes = bytes_of(data, 0);
+	struct bytes bytes;
 	uint64_t length;
 	ssize_t n = -1;
 	int fd;
@@ -82,7 +82,7 @@ static bool has_file(struct checking *c, const uint8_t sha256[SHA256_LEN])
 		return false;
 	n = read(fd, data, sizeof(data));
 	(void)close(fd);
-	bytes.n = n > 0 ? (size_t)n : 0;
+	bytes = bytes_of(data, n > 0 ? (size_t)n : 0);
 	return n >= 0 && (uint64_t)n == length && crypto_sha256(&bytes, 1, have) == 0 &&
 		memcmp(have, sha256, SHA256_LEN) == 0;
 }
