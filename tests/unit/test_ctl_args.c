@@ -69,7 +69,7 @@ static const struct {
 	{ "hlat x", "'hlat' is no command; did you mean 'halt'?" },
 	{ "xyzzy", "'xyzzy' is no command" },
 	{ "rollout gte", "'rollout gte' is no command; did you mean 'rollout get'?" },
-	{ "device", "'device' needs a verb: why" },
+	{ "device", "'device' needs a verb: why export erase" },
 	{ "rollout get --wach", "--wach is no option here; did you mean --watch?" },
 	{ "rollout list -w", "-w is no option here" },
 	{ "build list --plan x", "--plan is no option here" },
