@@ -30,7 +30,8 @@ static const struct topic {
 	{ NULL, "root" },
 	{ NULL, "clock" },
 	{ NULL, "doctor" },
-	{ "Keep", "store" },
+	{ "Keep", "fleet" },
+	{ NULL, "store" },
 	{ "And", "version" },
 	{ NULL, "help" },
 };
