@@ -76,10 +76,20 @@ static void name(struct dump *d, struct bytes key)
 	free(text);
 }
 
+/* "serial-secret": what ids are derived with is nobody's to see. */
+static bool is_secret(struct bytes key)
+{
+	struct bytes end = bytes_str("-secret");
+
+	return key.n >= end.n && memcmp(key.p + key.n - end.n, end.p, end.n) == 0;
+}
+
 static bool meta(struct dump *d, const struct store_cursor *c)
 {
 	name(d, c->key);
-	if (c->value.n == 2)
+	if (is_secret(c->key))
+		json_bool(&d->j, "secret", true);
+	else if (c->value.n == 2)
 		json_u64(&d->j, "value", get_be16(c->value.p));
 	else if (c->value.n == 4)
 		json_u64(&d->j, "value", get_be32(c->value.p));

@@ -43,6 +43,10 @@ def data(d):
     return d.folder / 'data'
 
 
+def stores(d):
+    return sorted(p.name for p in data(d).iterdir() if p.name.startswith('store'))
+
+
 def refused(d, *args, code, says):
     done = d.ctl('store', *args)
     assert done.returncode == code, done.stdout + done.stderr
@@ -92,6 +96,12 @@ def test_looks(deployment):
     assert json.loads(d.must('store', 'dump', 'device', '--prefix', one['device'])) == one
     entry = json.loads(d.must('store', 'dump', 'log', '--prefix', '00' * 8))
     assert entry['index'] == 0 and entry['type'] == 'root'
+    (d.folder / 'fleet.csv').write_text('serial_sha256,product,token\n' +
+                                        '5a' * 32 + ',phone-a,one-token-of-many\n')
+    d.must('fleet', 'import', 'fleet.csv')
+    meta = {r['name']: r for r in map(json.loads, d.must('store', 'dump', 'meta').splitlines())}
+    assert meta['serial-secret'].keys() == {'schema', 'kind', 'name', 'secret'}
+    assert d.json('store', 'check')['ok']
     refused(d, 'dump', 'devices', code=2, says='no kind of record')
     refused(d, 'dump', 'device', '--prefix', '9f3', code=2, says='--prefix')
     refused(d, 'check', d.folder / 'none.mdb', code=3, says='there is none')
@@ -181,7 +191,7 @@ def test_restore_refuses(stopped, tmp_path):
             code=6, says='another time or place')
     # Nothing of all this has left a trace.
     assert (data(d) / 'store' / 'data.mdb').read_bytes() == before
-    assert sorted(p.name for p in data(d).iterdir()) == ['artifacts', 'journal', 'store']
+    assert stores(d) == ['store']
     d.must('store', 'restore', old, '--yes', '--journal', d.folder / 'journal')
     d.start()
     is_halted(d)
@@ -203,7 +213,7 @@ def test_no_backup_at_all(stopped):
     shutil.rmtree(data(d) / 'store')
     done = d.ctl('store', 'restore', '--empty', '--yes')
     assert done.returncode == 0 and 'enrols again by itself' in done.stderr, done.stderr
-    assert sorted(p.name for p in data(d).iterdir()) == ['artifacts', 'journal', 'store']
+    assert stores(d) == ['store']
     d.start()
     is_halted(d)
     is_whole(d)
