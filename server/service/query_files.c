@@ -8,6 +8,7 @@
 #include "server/base/show.h"
 #include "server/metrics/metrics.h"
 #include "server/service/garbage.h"
+#include "server/service/import.h"
 #include "server/service/query.h"
 
 #define ARENA_SIZE ((size_t)1024 * 1024)
@@ -44,10 +45,11 @@ static Pb__FileView *view(struct query *q, const struct garbage *g, const struct
 	return v;
 }
 
-static int remove_one(struct query *q, const struct artifact_file *f, Pb__FileView *v)
+static int remove_one(
+	struct query *q, struct artifacts *from, const struct artifact_file *f, Pb__FileView *v)
 {
 	char hex[2 * SHA256_LEN + 1];
-	int err = artifact_remove(q->server->artifacts, f);
+	int err = artifact_remove(from, f);
 
 	if (err != 0) {
 		q->text = query_printf(
@@ -61,25 +63,42 @@ static int remove_one(struct query *q, const struct artifact_file *f, Pb__FileVi
 	return 0;
 }
 
-static int answer(struct query *q, const struct garbage *g, struct artifact_file *file, size_t n,
-	Pb__AdminReply *reply)
+/* Rows of a fleet: they go when they were taken in; what nobody ordered, as an unfinished upload. */
+static Pb__FileView *view_rows(struct query *q, struct artifact_file *f)
+{
+	static const struct garbage none;
+	Pb__FileView *v;
+
+	f->unfinished = true;
+	v = view(q, &none, f);
+	if (import_view(q->server, f->sha256, q->arena) == NULL)
+		return v;
+	v->needed = "a fleet that is brought in";
+	v->has_due_ms = false;
+	return v;
+}
+
+static int answer(
+	struct query *q, struct artifacts *from, const struct garbage *g, Pb__AdminReply *reply)
 {
 	bool remove = q->ask->name != NULL && strcmp(q->ask->name, "remove") == 0;
-	unsigned removed = 0;
-	int err = 0;
+	bool rows = from == q->server->imports;
+	struct artifact_file *file = NULL;
+	size_t n = 0;
+	int err = artifact_list(from, &file, &n);
 
-	reply->files = query_alloc(q, n * sizeof(*reply->files));
 	for (size_t i = 0; err == 0 && i < n && reply->n_files < FILES_MAX; i++) {
-		Pb__FileView *v;
-		bool due = garbage_due_ms(g, &file[i]) <= q->now_ms;
-		if (remove && (!due || removed == REMOVE_MAX))
+		bool whole = !file[i].unfinished;
+		Pb__FileView *v = rows ? view_rows(q, &file[i]) : view(q, g, &file[i]);
+		bool due = v->has_due_ms && v->due_ms <= q->now_ms;
+		file[i].unfinished = !whole;
+		if (remove && (!due || reply->n_files == REMOVE_MAX))
 			continue; /* only what goes is told */
-		v = view(q, g, &file[i]);
 		if (remove)
-			err = remove_one(q, &file[i], v);
-		removed += remove;
+			err = remove_one(q, from, &file[i], v);
 		reply->files[reply->n_files++] = v;
 	}
+	free(file);
 	return err;
 }
 
@@ -87,17 +106,15 @@ int query_files(struct query *q, Pb__AdminReply *reply)
 {
 	struct arena a = { mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 };
 	struct garbage g = { 0 };
-	struct artifact_file *file = NULL;
-	size_t n = 0;
 	int err = garbage_look(control_state(q->server), q->now_ms, &a, &g);
 
+	reply->files = query_alloc(q, FILES_MAX * sizeof(*reply->files));
 	if (err == 0)
-		err = artifact_list(q->server->artifacts, &file, &n);
+		err = answer(q, q->server->artifacts, &g, reply);
 	if (err == 0)
-		err = answer(q, &g, file, n, reply);
-	else
+		err = answer(q, q->server->imports, &g, reply);
+	if (err != 0 && q->text == NULL)
 		q->text = query_printf(q, "artifacts: %s", err_str(err));
-	free(file);
 	garbage_release(&g);
 	free(a.base);
 	return err;

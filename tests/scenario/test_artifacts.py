@@ -107,3 +107,18 @@ def test_many(deployment):
     assert all(f['removed'] for f in gone.values())
     assert [f.name for f in upload.iterdir()] == [hashlib.sha256(b'upload 6').hexdigest()]
     assert len(listed(d, 'list')) == 2
+
+
+def test_rows_of_a_fleet(deployment):
+    """Brought and never ordered: gone after a week."""
+    d = deployment
+    d.release('1.0', STABLE, b'first')
+    for days in (6, 8):
+        content = b'rows %d' % days
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = d.folder / 'data/imports' / sha256[:2] / sha256
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        age(path, days * DAY)
+    assert list(listed(d, 'gc')) == [hashlib.sha256(b'rows 8').hexdigest()]
+    assert hashlib.sha256(b'rows 6').hexdigest() in listed(d, 'list')

@@ -64,7 +64,7 @@ def test_killed_in_the_middle(deployment):
     d.start()
     path = sparse(d.folder / 'large.bin', LARGE, b'large')
     publisher = Publisher(d, path, '1.0')
-    wait_until(lambda: has(d, 100 * MIB), 'a tenth of a gigabyte')
+    wait_until(lambda: has(d, 100 * MIB), 'its hash, and a tenth of a gigabyte', 300)
     for _ in range(2):
         d.kill()
         before = max(coming(d))

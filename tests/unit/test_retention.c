@@ -8,6 +8,7 @@
 #include "deployment.h"
 #include "server/metrics/metrics.h"
 #include "server/service/control_private.h"
+#include "server/store/check.h"
 #include "server/store/novel.h"
 
 #define HOUR  3600000ull
@@ -87,6 +88,22 @@ static struct evidence evidence_of(const struct fleet_sim *f, const struct rollo
 	assert_true(stage_get(&t, key, f->d.server.registry.products[0].number, &e));
 	store_abort(&t);
 	return e;
+}
+
+static void found(void *ctx, const struct store_finding *f)
+{
+	(void)ctx;
+	print_error("%s: %s\n", store_table_str(f->table), f->says);
+}
+
+static void check_whole(const struct fleet_sim *f)
+{
+	struct store_check c = { .found = found };
+	struct store_txn t;
+
+	store_begin(f->d.server.store, &t, false);
+	assert_int_equal(store_check(&t, &c), 0);
+	store_abort(&t);
 }
 
 /* Hash of all rows: what every verdict is computed from. */
@@ -170,6 +187,8 @@ static void test_halted(void **state)
 	assert_memory_equal(e.entered, old.entered, sizeof(e.entered));
 	assert_int_equal(e.risk[0][STREAM_CRASH], 0);
 
+	check_whole(f);
+
 	/* It goes on: each device once, and as many at risk as have entered since. */
 	assert_int_equal(deployment_approve(&f->d, "1.0", 0), 0);
 	assert_int_equal(deployment_rollout(&f->d, "1.0")->state, ROLLOUT_RUNNING);
@@ -183,6 +202,7 @@ static void test_halted(void **state)
 		e.entered[ARM_CANARY] + e.entered[ARM_CONTROL] - old.entered[ARM_CANARY] -
 			old.entered[ARM_CONTROL]);
 	assert_true(count(f, STORE_ARM) > 0);
+	check_whole(f);
 	close_fleet(f);
 	free(f);
 }
