@@ -101,6 +101,7 @@ static const char *what_it_is(enum yaml_type type)
 {
 	switch (type) {
 	case YAML_U32:
+	case YAML_U64:
 		return "is a whole number";
 	case YAML_BOOL:
 		return "is true or false";
@@ -139,6 +140,10 @@ static bool scalar(const struct yaml_field *f, const char *s, void *at, uint64_t
 		return strcmp(s, "true") == 0 || strcmp(s, "false") == 0;
 	case YAML_DURATION:
 		ok = text_duration(s, v);
+		*(uint64_t *)at = *v;
+		return ok;
+	case YAML_U64:
+		ok = text_u64(s, v);
 		*(uint64_t *)at = *v;
 		return ok;
 	case YAML_SIZE:

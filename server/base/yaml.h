@@ -17,6 +17,7 @@
 enum yaml_type {
 	YAML_STRING,   /* char *, owned by the struct */
 	YAML_U32,      /* uint32_t */
+	YAML_U64,      /* uint64_t */
 	YAML_BOOL,     /* bool */
 	YAML_DURATION, /* uint64_t, ms */
 	YAML_PPM,      /* uint32_t; "1 %" or parts per million */

@@ -38,6 +38,17 @@ static const struct yaml_field component_fields[] = {
 static const struct yaml_schema components = {
 	component_fields, COUNT(component_fields), sizeof(struct config_component) };
 
+#define FACTORY_AT(member) offsetof(struct config_factory, member)
+static const struct yaml_field factory_fields[] = {
+	{ .type = YAML_LINE, .at = FACTORY_AT(line) },
+	{ .key = "product", .type = YAML_STRING, .at = FACTORY_AT(product) },
+	{ .key = "build",   .type = YAML_STRING, .at = FACTORY_AT(build) },
+	{ .key = "counter", .type = YAML_U64, .at = FACTORY_AT(counter) },
+	{ .key = "floor",   .type = YAML_BOOL, .at = FACTORY_AT(floor), .def = "false" },
+};
+static const struct yaml_schema factory = {
+	factory_fields, COUNT(factory_fields), sizeof(struct config_factory) };
+
 static const struct yaml_field line_fields[] = {
 	{ .type = YAML_LINE, .at = LINE_AT(line) },
 	{ .key = "name",       .type = YAML_STRING, .at = LINE_AT(name), .def = "default" },
@@ -46,6 +57,8 @@ static const struct yaml_field line_fields[] = {
 	{ .key = "rings",      .type = YAML_MAP,    .at = LINE_AT(rings), .of = &rings, .def = "" },
 	{ .key = "components", .type = YAML_LIST,   .at = LINE_AT(components), .of = &components,
 	  .count_at = LINE_AT(n_components), .def = "" },
+	{ .key = "factory",    .type = YAML_LIST,   .at = LINE_AT(factory), .of = &factory,
+	  .count_at = LINE_AT(n_factory), .def = "" },
 	{ .key = "fill",       .type = YAML_WORD,   .at = LINE_AT(fill), .words = fills,
 	  .def = "hash" },
 	{ .key = "fill_every", .type = YAML_DURATION, .at = LINE_AT(fill_every_ms), .def = "10m",
@@ -176,6 +189,36 @@ static int check_component(const struct config_line *l, const struct config_comp
 	return 0;
 }
 
+static bool is_twice(const struct config_line *l, size_t i)
+{
+	const struct config_factory *a = &l->factory[i];
+
+	for (size_t k = 0; k < i; k++) {
+		const struct config_factory *b = &l->factory[k];
+		if (strcmp(a->product, b->product) == 0 &&
+			(strcmp(a->build, b->build) == 0 || (a->floor && b->floor)))
+			return true;
+	}
+	return false;
+}
+
+static int check_factory(const struct config_line *l, const char *path, char *error)
+{
+	for (size_t i = 0; i < l->n_factory; i++) {
+		const struct config_factory *f = &l->factory[i];
+		if (!is_of_line(l, f->product))
+			return bad(path, f->line, error,
+				"factory: product: is a product of the same line");
+		if (!name_ok(f->build) || f->counter == 0)
+			return bad(path, f->line, error,
+				"factory: build: letters, digits, . _ -; counter: from 1");
+		if (is_twice(l, i))
+			return bad(path, f->line, error,
+				"factory: a build stands here once, and a product has one floor");
+	}
+	return 0;
+}
+
 static int check_line(
 	const struct config *c, const struct config_line *l, const char *path, char *error)
 {
@@ -197,7 +240,7 @@ static int check_line(
 		if (err != 0)
 			return err;
 	}
-	return 0;
+	return check_factory(l, path, error);
 }
 
 /* What a mode needs is there with that mode and with no other: what stands there is what counts. */
@@ -319,6 +362,17 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 void config_release(struct config *c)
 {
 	yaml_release(&schema, c);
+}
+
+const struct config_factory *config_floor(const struct config *c, const char *product)
+{
+	for (size_t l = 0; l < c->n_lines; l++)
+		for (size_t i = 0; i < c->lines[l].n_factory; i++) {
+			const struct config_factory *f = &c->lines[l].factory[i];
+			if (f->floor && strcmp(f->product, product) == 0)
+				return f;
+		}
+	return NULL;
 }
 
 const char *config_symptom(const struct config *c, size_t code)

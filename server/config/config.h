@@ -39,6 +39,14 @@ struct config_component {
 	uint32_t line; /* of the file */
 };
 
+/* A build that phones have from the factory, and that was never published here. */
+struct config_factory {
+	char *product, *build;
+	uint64_t counter;
+	bool floor;    /* nothing at or below it is published, proposed or offered */
+	uint32_t line; /* of the file */
+};
+
 struct config_line {
 	char *name;
 	char **products;
@@ -48,6 +56,8 @@ struct config_line {
 	} rings;
 	struct config_component *components;
 	size_t n_components;
+	struct config_factory *factory;
+	size_t n_factory;
 	uint32_t fill; /* enum config_fill */
 	uint64_t fill_every_ms;
 	uint32_t line; /* of the file */
@@ -86,5 +96,7 @@ WARN_UNUSED int config_load(const char *path, struct config *out, char error[YAM
 void config_release(struct config *c);
 /* The key itself, in base64, and not a file that holds it. */
 bool config_is_key(const char *manufacturer);
+/* The build that is the product's floor; NULL when it has none. */
+const struct config_factory *config_floor(const struct config *c, const char *product);
 /* What a symptom's code means here, NULL when it has no meaning. */
 const char *config_symptom(const struct config *c, size_t code);

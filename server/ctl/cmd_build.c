@@ -146,9 +146,11 @@ static void list_json(struct buf *out, const Pb__AdminReply *m)
 			json_str(&j, "release", b->release);
 		json_u64(&j, "counter", b->release_counter);
 		json_u64(&j, "rollback_index", b->rollback_index);
-		json_u64(&j, "length", b->length);
-		json_hex(&j, "sha256", wire_bytes(b->sha256));
-		json_time(&j, "published", b->published_ms);
+		if (b->sha256.len > 0) { /* of the factory there is no file */
+			json_u64(&j, "length", b->length);
+			json_hex(&j, "sha256", wire_bytes(b->sha256));
+			json_time(&j, "published", b->published_ms);
+		}
 		json_str(&j, "state", b->state);
 		json_end_object(&j);
 	}
@@ -172,8 +174,8 @@ static void list_text(struct buf *out, const struct term *term, const Pb__AdminR
 		table_cell(&t, STYLE_PLAIN, "%s", b->build_id);
 		table_cell(&t, STYLE_PLAIN, "%s", b->release != NULL ? b->release : "-");
 		table_cell(&t, STYLE_PLAIN, "%llu", (unsigned long long)b->release_counter);
-		table_cell(&t, STYLE_PLAIN, "%s", show_size(b->length).s);
-		table_cell(&t, STYLE_PLAIN, "%s", show_age(age_ms).s);
+		table_cell(&t, STYLE_PLAIN, "%s", b->length > 0 ? show_size(b->length).s : "-");
+		table_cell(&t, STYLE_PLAIN, "%s", b->length > 0 ? show_age(age_ms).s : "-");
 		table_cell(&t, STYLE_PLAIN, "%s", b->state);
 	}
 	table_print(&t, term, out);

@@ -9,6 +9,7 @@
 #include "server/base/json.h"
 #include "server/base/mem.h"
 #include "server/ctl/cmds.h"
+#include "server/ctl/deployed.h"
 #include "server/ctl/follow.h"
 #include "server/ctl/root_show.h"
 #include "server/ctl/sign.h"
@@ -247,6 +248,94 @@ static void check_files(struct doctor *d)
 	}
 }
 
+/* ---- devices below their floor ---- */
+
+#define SHOWN 3u /* ids, of a product */
+
+struct below {
+	const struct config_factory *floor;
+	uint64_t n;
+	uint8_t id[SHOWN][ID_LEN];
+};
+
+/* 0: nobody here knows how old it is. */
+static uint64_t counter_of(const Pb__AdminReply *m, const char *product, uint64_t build)
+{
+	for (size_t i = 0; i < m->n_builds; i++)
+		if (strcmp(m->builds[i]->product, product) == 0 &&
+			device_build_hash(m->builds[i]->build_id) == build)
+			return m->builds[i]->release_counter;
+	return 0;
+}
+
+static void count_below(const struct deployed *at, const Pb__AdminReply *m, struct below *b)
+{
+	struct store_cursor c;
+	struct store_txn t;
+	struct device d;
+	uint64_t build = 0, counter = 0;
+
+	store_begin(at->store, &t, false);
+	store_foreach(&c, &t, STORE_DEVICE, bytes_of(NULL, 0)) {
+		if (!device_read(&c, &d) || d.build == 0 ||
+			strcmp(deployed_product(at, d.product), b->floor->product) != 0)
+			continue;
+		if (d.build != build) /* mostly it is that of the device before */
+			counter = counter_of(m, b->floor->product, d.build);
+		build = d.build;
+		if (counter == 0 || counter >= b->floor->counter)
+			continue;
+		if (b->n < SHOWN)
+			memcpy(b->id[b->n], d.id, ID_LEN);
+		b->n++;
+	}
+	store_abort(&t);
+}
+
+static void tell_below(struct doctor *d, const struct below *b)
+{
+	char hex[2 * ID_LEN + 1];
+	char *what = mem_printf("floor of %s", b->floor->product);
+	struct buf ids = { 0 };
+
+	for (size_t i = 0; i < b->n && i < SHOWN; i++)
+		buf_printf(&ids, "%s%s", i > 0 ? " " : "", hex_encode(hex, b->id[i], ID_LEN));
+	if (b->n == 0)
+		find(d, GRADE_OK, what, NULL, "no device reports a build below %s",
+			b->floor->build);
+	else
+		find(d, GRADE_WARN, what, "huiductl device why ID",
+			"%llu device%s on a build below %s: %s%s", (unsigned long long)b->n,
+			b->n == 1 ? "" : "s", b->floor->build, buf_text(&ids),
+			b->n > SHOWN ? " ..." : "");
+	buf_release(&ids);
+	free(what);
+}
+
+/* Where the store is, it is read: the server has more to do than count. */
+static void check_floors(struct doctor *d)
+{
+	Pb__AdminQuery q = PB__ADMIN_QUERY__INIT;
+	struct deployed at;
+	struct reply r;
+	int err;
+
+	if (!deployed_is_here(d->c) || deployed_open(d->c, &at) != 0)
+		return;
+	q.kind = PB__QUERY_KIND__QUERY_BUILDS;
+	err = ctl_try(d->c, ENVELOPE_QUERY, &q, &r);
+	for (size_t l = 0; err == 0 && l < at.config.n_lines; l++)
+		for (size_t i = 0; i < at.config.lines[l].n_factory; i++) {
+			struct below b = { .floor = &at.config.lines[l].factory[i] };
+			if (!b.floor->floor)
+				continue;
+			count_below(&at, r.m, &b);
+			tell_below(d, &b);
+		}
+	reply_release(&r);
+	deployed_close(&at);
+}
+
 /* ---- telling ---- */
 
 static void json(const struct doctor *d, struct buf *out, bool ok)
@@ -320,6 +409,7 @@ int cmd_doctor(struct ctl *c)
 	check_roles(&d);
 	check_demo(&d);
 	check_files(&d);
+	check_floors(&d);
 	for (size_t i = 0; i < d.n; i++)
 		ok &= d.list[i].grade != GRADE_BAD;
 	(ctl_json(c) ? json : text)(&d, &out, ok);

@@ -172,7 +172,7 @@ const struct command commands[] = {
 		ARG(CONFIG) | ARG(JOURNAL) | ARG(EMPTY) | ARG(YES), 0, 1 },
 
 	{ "doctor", NULL, NULL, "", "what will stop working, and when",
-		"huiductl doctor -o json", cmd_doctor, ARG(OUTPUT), 0, 0 },
+		"huiductl doctor -o json", cmd_doctor, ARG(OUTPUT) | ARG(CONFIG), 0, 0 },
 	{ "version", NULL, NULL, "", "of huiductl", "huiductl version", cmd_version,
 		ARG(OUTPUT), 0, 0 },
 	{ "help", NULL, NULL, "[NOUN [VERB]]", "this, a command's page, or help exit-codes",

@@ -61,6 +61,13 @@ static void read_entry(struct deployed *d, struct bytes entry, struct arena *a)
 		add_build(d, t->build_id);
 }
 
+static void add_factory(struct deployed *d)
+{
+	for (size_t l = 0; l < d->config.n_lines; l++)
+		for (size_t i = 0; i < d->config.lines[l].n_factory; i++)
+			add_build(d, d->config.lines[l].factory[i].build);
+}
+
 static int by_hash(const void *a, const void *b)
 {
 	const struct deployed_build *x = a, *y = b;
@@ -78,6 +85,7 @@ static void read_builds(struct deployed *d, struct store_txn *t)
 		read_entry(d, entry, &a);
 	}
 	free(a.base);
+	add_factory(d);
 	if (d->n_builds > 0)
 		qsort(d->builds, d->n_builds, sizeof(*d->builds), by_hash);
 }
@@ -127,6 +135,23 @@ static int open_store(struct deployed *d)
 	store_abort(&t);
 	free(path);
 	return err == 0 ? 0 : fail(exit_of(err), "huiductl store check", "store: %s", err_str(err));
+}
+
+bool deployed_is_here(struct ctl *c)
+{
+	char error[YAML_ERROR_MAX];
+	struct config config;
+	char *path = c->args.config == NULL && c->context.file == NULL ? NULL : config_path(c);
+	bool here = path != NULL && config_load(path, &config, error) == 0;
+
+	free(path);
+	if (!here)
+		return false;
+	path = mem_printf("%s/store/data.mdb", config.data);
+	here = access(path, R_OK) == 0;
+	free(path);
+	config_release(&config);
+	return here;
 }
 
 int deployed_open(struct ctl *c, struct deployed *out)

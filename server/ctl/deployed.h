@@ -23,6 +23,8 @@ struct deployed {
 	size_t n_builds;
 };
 
+/* Both can be read here: who asks for less than them need not complain. */
+bool deployed_is_here(struct ctl *c);
 /* --config, or the huidud.yaml beside the context's file.  An exit code, spoken. */
 WARN_UNUSED int deployed_open(struct ctl *c, struct deployed *out);
 void deployed_close(struct deployed *d);

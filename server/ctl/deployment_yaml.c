@@ -74,6 +74,8 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"      dev: 100000\n"
 		"    fill: hash            # free seats: by lot (hash), or by invite\n"
 		"    fill_every: 10m\n"
+		"    # factory:            # builds that phones come with; floor: none older is offered\n"
+		"    #   - {product: phone-a, build: '1.0', counter: 100, floor: true}\n"
 		"    # components:         # products with a part in common are looked at together too\n"
 		"    #   - {name: modem-x, products: [phone-a, phone-b]}\n"
 		"\n"

@@ -7,6 +7,9 @@
 /* Writes the line for a person and returns `err`. */
 __attribute__((format(printf, 3, 4))) int command_refuse(
 	char *text, int err, const char *format, ...);
+/* Refuses a build at or below its product's floor. */
+WARN_UNUSED int command_floor(const struct state *s, const char *product, const char *build_id,
+	uint64_t counter, char *text);
 /* The rollout a command names, unless the log has more about it than its signer saw. */
 WARN_UNUSED int command_rollout(const struct state *s, ProtobufCBinaryData id,
 	const struct command *c, const struct rollout **out, char *text);

@@ -3,6 +3,19 @@
 #include "proto/names.h"
 #include "server/service/command_private.h"
 
+int command_floor(const struct state *s, const char *product, const char *build_id,
+	uint64_t counter, char *text)
+{
+	const char *build;
+	uint64_t at = s->floor(s->ctx, product, &build);
+
+	if (counter > at)
+		return 0;
+	return command_refuse(text, ERR_BAD_BUILD,
+		"build %s: counter %llu is not above %llu of %s, the floor of %s", build_id,
+		(unsigned long long)counter, (unsigned long long)at, build, product);
+}
+
 static const Pb__Target *full_file(const Pb__Targets *t)
 {
 	if (t->n_targets == 0 || t->targets[0]->base_build_id != NULL ||
@@ -24,6 +37,8 @@ static int check_targets(const struct state *s, const Pb__Targets *t, char *text
 		return command_refuse(text, ERR_NOT_FOUND,
 			"build %s: the configuration knows no product '%s'", t->build_id,
 			t->product);
+	if (state_is_below_floor(s, t->product, t->release_counter))
+		return command_floor(s, t->product, t->build_id, t->release_counter, text);
 	if (full_file(t) == NULL)
 		return command_refuse(text, ERR_BAD_BUILD,
 			"build %s: its first file must be a whole one", t->build_id);

@@ -20,6 +20,8 @@ static int check_proposed_build(
 	if (b == NULL)
 		return command_refuse(text, ERR_NOT_FOUND, "build %s: not published for %s",
 			ref->build_id, ref->product);
+	if (state_is_below_floor(s, b->product, b->release_counter))
+		return command_floor(s, b->product, b->build_id, b->release_counter, text);
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(m->builds[k]->product, ref->product) == 0)
 			return command_refuse(text, ERR_BAD_PLAN,

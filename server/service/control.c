@@ -96,6 +96,14 @@ static bool knows_product(void *ctx, const char *line, const char *product)
 	return p != NULL && (line == NULL || strcmp(r->lines[p->line].config->name, line) == 0);
 }
 
+static uint64_t floor_of(void *ctx, const char *product, const char **build)
+{
+	const struct config_factory *f = config_floor(((struct server *)ctx)->config, product);
+
+	*build = f != NULL ? f->build : "";
+	return f != NULL ? f->counter : 0;
+}
+
 /*
  * What the signer does not take it would not sign for either: the plan has expired, or the root in
  * force does not count who signed it.
@@ -186,6 +194,7 @@ int control_open(struct server *s, struct signer *signer, const struct rootfile 
 	c->state.production = s->config->environment != ENVIRONMENT_TRIAL;
 	c->state.has_file = has_file;
 	c->state.knows_product = knows_product;
+	c->state.floor = floor_of;
 	c->state.ctx = s;
 	s->control = c;
 	error[0] = '\0';
@@ -313,7 +322,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	gates_run(c, now_ms);
 	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
-	import_tick(s);
+	import_tick(s, now_ms);
 	fill_lines(c, now_ms);
 	if (c->follow_due || follow_is_over(c, now_ms))
 		control_take_effect(c, now_ms, false);

@@ -34,6 +34,7 @@ struct image_product {
 	uint16_t number;
 	size_t line;
 	uint64_t snapshot_version;
+	uint64_t floor; /* counter of the build below which none should be; 0: none */
 	struct image_build *builds;
 	size_t n_builds;
 	struct image_ring ring[RING__COUNT];

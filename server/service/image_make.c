@@ -204,10 +204,12 @@ struct image *image_make(struct control *c)
 	for (size_t i = 0; i < c->n_files; i++) {
 		const struct product_files *files = &c->files[i];
 		struct image_product *p = &image->product[i];
+		const char *unused;
 		p->name = files->product->name;
 		p->number = files->product->number;
 		p->line = files->product->line;
 		p->snapshot_version = files->snapshot.version;
+		p->floor = c->state.floor(c->state.ctx, p->name, &unused);
 		make_builds(&c->state, p);
 		for (unsigned r = 0; r < RING__COUNT; r++)
 			make_ring(c, files, (enum ring)r, &p->ring[r]);

@@ -64,6 +64,7 @@ size_t offers_choose(
 		const struct rollout *r = s->rollouts[i];
 		struct chosen c = { .rollout = r, .build = build_for(r, product) };
 		if (!rollout_is_live(r) || c.build == NULL || c.build->refused ||
+			state_is_below_floor(s, product, c.build->build->release_counter) ||
 			!furthest_step(r, ring, &c.step))
 			continue;
 		n = insert(out, n, &c);

@@ -28,6 +28,8 @@ int poll_ask_of(const struct request *r, struct poll_ask *out)
 	};
 	if (r->product == NULL)
 		return ERR_NOT_FOUND;
+	if (out->release_counter < r->product->floor)
+		metric_add(METRIC_POLLS_BELOW_FLOOR, 1);
 	out->product = r->product->number;
 	memcpy(out->id, r->id, ID_LEN);
 	if (snprintf(out->build_id, sizeof(out->build_id), "%s", r->poll->build_id) >=

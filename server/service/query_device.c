@@ -73,13 +73,24 @@ static Pb__DeviceOffer *view_offer(struct query *q, struct store_txn *t, const s
 	return v;
 }
 
-/* The id of the build it last said it runs, if we know one of that hash. */
-static const char *build_name(const struct state *s, const struct device *d)
+static const char *factory_name(const struct config *c, uint64_t build)
 {
+	for (size_t l = 0; l < c->n_lines; l++)
+		for (size_t i = 0; i < c->lines[l].n_factory; i++)
+			if (device_build_hash(c->lines[l].factory[i].build) == build)
+				return c->lines[l].factory[i].build;
+	return NULL;
+}
+
+/* The id of the build it last said it runs, if we know one of that hash. */
+static const char *build_name(struct query *q, const struct device *d)
+{
+	const struct state *s = control_state(q->server);
+
 	for (size_t i = 0; i < s->n_builds; i++)
 		if (device_build_hash(s->builds[i]->build_id) == d->build)
 			return s->builds[i]->build_id;
-	return NULL;
+	return factory_name(q->server->config, d->build);
 }
 
 static void view_device(struct query *q, struct store_txn *t, const struct device *d,
@@ -97,7 +108,7 @@ static void view_device(struct query *q, struct store_txn *t, const struct devic
 	v->wish = (uint32_t)d->wish;
 	v->enrolled_day = d->enrolled_day;
 	v->last_seq = d->last_seq;
-	v->last_build = build_name(s, d);
+	v->last_build = build_name(q, d);
 	v->offers = query_alloc(q, (s->n_rollouts + 1) * sizeof(*v->offers));
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		if (s->rollouts[i - 1]->opened_ms[0] != 0 &&
@@ -179,6 +190,40 @@ static Pb__BuildView *view_build(struct query *q, const struct build *b)
 	return v;
 }
 
+static Pb__BuildView *view_factory(struct query *q, const struct config_factory *f)
+{
+	Pb__BuildView *v = query_alloc(q, sizeof(*v));
+
+	*v = (Pb__BuildView)PB__BUILD_VIEW__INIT;
+	v->product = f->product;
+	v->build_id = f->build;
+	v->release_counter = f->counter;
+	v->state = f->floor ? "floor" : "factory";
+	return v;
+}
+
+/* They are no builds that anything could be done with: only who asks for all is told of them. */
+static void add_factory(struct query *q, Pb__AdminReply *reply)
+{
+	const struct config *c = q->server->config;
+
+	for (size_t l = 0; l < c->n_lines; l++)
+		for (size_t i = 0; i < c->lines[l].n_factory; i++)
+			if (state_build(control_state(q->server), c->lines[l].factory[i].product,
+				    c->lines[l].factory[i].build) == NULL)
+				reply->builds[reply->n_builds++] =
+					view_factory(q, &c->lines[l].factory[i]);
+}
+
+static size_t count_factory(const struct config *c)
+{
+	size_t n = 0;
+
+	for (size_t l = 0; l < c->n_lines; l++)
+		n += c->lines[l].n_factory;
+	return n;
+}
+
 static bool is_named(const struct build *b, const char *name)
 {
 	return strcmp(b->build_id, name) == 0 ||
@@ -190,7 +235,8 @@ int query_builds(struct query *q, Pb__AdminReply *reply)
 	const struct state *s = control_state(q->server);
 	const char *name = q->ask->name != NULL && q->ask->name[0] != '\0' ? q->ask->name : NULL;
 
-	reply->builds = query_alloc(q, (s->n_builds + 1) * sizeof(*reply->builds));
+	reply->builds = query_alloc(
+		q, (s->n_builds + count_factory(q->server->config) + 1) * sizeof(*reply->builds));
 	for (size_t i = 0; i < s->n_builds; i++) {
 		const struct build *b = s->builds[i];
 		Pb__BuildView *v;
@@ -202,5 +248,7 @@ int query_builds(struct query *q, Pb__AdminReply *reply)
 			v->targets = wire_data(b->targets.data, b->targets.len);
 		reply->builds[reply->n_builds++] = v;
 	}
+	if (name == NULL)
+		add_factory(q, reply);
 	return 0;
 }

@@ -117,6 +117,13 @@ struct rollout *state_rollout_of(const struct state *s, const struct build *b)
 	return NULL;
 }
 
+bool state_is_below_floor(const struct state *s, const char *product, uint64_t counter)
+{
+	const char *unused;
+
+	return counter <= s->floor(s->ctx, product, &unused);
+}
+
 struct rollout *state_rollout_id(const struct state *s, const uint8_t id[ID_LEN])
 {
 	for (size_t i = 0; i < s->n_rollouts; i++)

@@ -109,6 +109,8 @@ struct state {
 	bool production; /* no keys made for trying out */
 	bool (*has_file)(void *ctx, const uint8_t sha256[SHA256_LEN]);
 	bool (*knows_product)(void *ctx, const char *line, const char *product);
+	/* The counter of the product's floor, 0 when it has none, and what the build is called. */
+	uint64_t (*floor)(void *ctx, const char *product, const char **build);
 	void *ctx;
 };
 
@@ -163,6 +165,8 @@ const struct logged *state_logged(const struct state *s, const char *product, ui
 /* NULL when there is none.  A rollout is named by its release or one of its builds: the newest. */
 struct build *state_build(const struct state *s, const char *product, const char *build_id);
 struct rollout *state_rollout(const struct state *s, const char *name);
+/* At or below its product's floor: not to be offered. */
+bool state_is_below_floor(const struct state *s, const char *product, uint64_t counter);
 /* The newest rollout of a build. */
 struct rollout *state_rollout_of(const struct state *s, const struct build *b);
 struct rollout *state_rollout_id(const struct state *s, const uint8_t id[ID_LEN]);

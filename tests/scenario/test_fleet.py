@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -15,7 +16,7 @@ import time
 import pytest
 
 from test_enrol import Phone, Server
-from test_huidud import CTL, FLEET, LIMIT_S, STABLE, Deployment, wait_until
+from test_huidud import AGENT, CTL, LIMIT_S, STABLE, Deployment, wait_until
 
 
 @pytest.fixture
@@ -234,3 +235,133 @@ def test_export_and_erase_one(tmp_path):
         assert d.metric('huidu_devices_erased_total') == 1
     finally:
         d.stop()
+
+
+# ---- builds of the factory
+
+FACTORY = """    factory:
+      - {product: phone-a, build: shipped-9, counter: 9}
+      - {product: phone-a, build: shipped-10, counter: 10, floor: true}
+    fill: invite"""
+
+
+def test_factory_builds_and_the_floor(deployment, tmp_path):
+    deployment.edit({'    fill: hash': FACTORY})
+    deployment.start()
+    file = tmp_path / 'fleet.csv'
+    r = random.Random(1)
+    ids = [r.randbytes(16).hex() for _ in range(6)]
+    file.write_text('id,product,build\n' + ''.join(
+        f'{i},phone-a,shipped-{9 + (n > 3)}\n' for n, i in enumerate(ids)))
+    assert deployment.json('fleet', 'import', file)['added'] == 6
+    # By name wherever a build is shown.
+    names = sorted(row['build'] for row in rows_of(deployment.must('fleet', 'export')))
+    assert names == ['shipped-10'] * 2 + ['shipped-9'] * 4
+    assert deployment.json('device', 'why', ids[5])['last_build'] == 'shipped-10'
+    builds = {b['build']: b for b in deployment.json('build', 'list')['builds']}
+    assert builds['shipped-9']['state'] == 'factory' and builds['shipped-10']['state'] == 'floor'
+    assert 'shipped-10' in deployment.must('build', 'list')
+    # Four run what lies below.
+    found = [f for f in deployment.json('doctor')['findings'] if f['what'] == 'floor of phone-a']
+    assert found[0]['grade'] == 'warn'
+    assert found[0]['says'].startswith('4 devices on a build below shipped-10: ')
+    assert found[0]['says'].endswith(' ...')
+    # Nothing at or below it is published; the next counter is above it by itself.
+    (deployment.folder / 'a.bin').write_bytes(b'a')
+    for counter in (9, 10):
+        done = deployment.ctl('build', 'publish', 'a.bin', '--product', 'phone-a', '--build', 'old',
+                              '--counter', counter)
+        assert done.returncode != 0
+        assert f'counter {counter} is not above 10 of shipped-10, the floor of phone-a' in done.stderr
+    deployment.release('2.0', STABLE.replace('watch:', 'fixes: [shipped-9]\nwatch:'))
+    assert {b['build']: b['counter'] for b in deployment.json('build', 'list')['builds']}['2.0'] == 11
+    assert deployment.rollout('2.0')['state'] in ('running', 'complete')
+    # A floor that is raised above it: it is offered to nobody, nor proposed again.
+    phone = Phone(tmp_path)
+    assert phone.enrol(deployment)[0] == 200
+    assert deployment.metric('huidu_polls_below_floor_total') == 0
+    assert phone.poll(deployment) == 200  # it says counter 1
+    assert deployment.metric('huidu_polls_below_floor_total') == 1
+    wait_until(lambda: phone.poll(deployment) == 200 and
+               deployment.metric('huidu_polls_total{answer="offer"}') > 0, 'an offer')
+    assert deployment.stop() == 0
+    deployment.edit({'counter: 10,': 'counter: 12,'})
+    deployment.start()
+    offers = deployment.metric('huidu_polls_total{answer="offer"}')
+    for _ in range(5):
+        assert phone.poll(deployment) == 200
+    assert deployment.metric('huidu_polls_total{answer="offer"}') == offers
+
+
+def agent(d, folder):
+    return subprocess.run(
+        [AGENT, '--server', f'https://localhost:{d.port}', '--ca', 'tls/cert.pem', '--root',
+         'root.env', '--repository', 'd', '--product', 'phone-a', '--build', 'factory',
+         '--counter', '0', '--state', folder / 'state', '--install', './install', '--poll-min',
+         '1', '--once'], cwd=d.folder, capture_output=True, text=True, timeout=LIMIT_S)
+
+
+def copy_of(deployment, folder, *, log):
+    """Another machine: the same keys and root; with `log`, ledger and journal too."""
+    other = Deployment.__new__(Deployment)
+    other.__dict__.update(deployment.__dict__)
+    other.folder = folder
+    leave = ['data', '*.sock', '*.log'] + ([] if log else ['ledger*'])
+    shutil.copytree(deployment.folder, folder, ignore=shutil.ignore_patterns(*leave))
+    if log:
+        (folder / 'data').mkdir(0o700)
+        shutil.copy(deployment.folder / 'data/journal', folder / 'data')
+    other.config, other.log = folder / 'huidud.yaml', folder / 'huidud.log'
+    other.process, other.fleets = None, []
+    (folder / 'install').write_text('#!/bin/sh\ncp "$1" installed\n')
+    (folder / 'install').chmod(0o755)
+    other.config.write_text(re.sub('^enrol:.*$', 'enrol: closed', other.config.read_text(),
+                                   flags=re.M))
+    return other
+
+
+def test_an_agent_moves(deployment, tmp_path):
+    """The real SDK follows to a server that goes on with the log, without enrolling."""
+    deployment.start()
+    done = agent(deployment, tmp_path)
+    assert done.returncode == 0, done.stderr
+    device = re.search(r'device ([0-9a-f]{32})', done.stderr).group(1)
+    deployment.must('fleet', 'export', tmp_path / 'fleet.csv')
+    assert deployment.stop() == 0
+    other = copy_of(deployment, tmp_path / 'other', log=True)
+    try:
+        assert other.ctl('store', 'restore', '--empty', '--yes').returncode == 0
+        other.start()
+        assert other.json('fleet', 'import', tmp_path / 'fleet.csv')['added'] == 1
+        done = agent(other, tmp_path)
+        assert done.returncode == 0 and 'up to date' in done.stderr, done.stderr
+        assert 'refused' not in done.stderr and 'enrolling' not in done.stderr, done.stderr
+        # And takes an update there: what it reports is counted, under the id it always had.
+        other.release('2.0', STABLE, os.urandom(50000))
+        wait_until(lambda: agent(other, tmp_path).returncode == 10, 'installed')
+        assert agent(other, tmp_path).returncode == 0
+        wait_until(lambda: other.rollout('2.0')['state'] == 'complete', 'complete')
+        row = rows_of(other.must('fleet', 'export'))[0]
+        assert row['id'] == device and row['build'] == '2.0' and int(row['last_seq']) >= 4
+        assert other.metric('huidu_enrolments_total') == 0
+    finally:
+        other.stop()
+
+
+def test_a_log_of_its_own_is_not_followed(deployment, tmp_path):
+    """Importing the fleet is not enough: what a phone has seen, the server must go on with."""
+    deployment.start()
+    assert agent(deployment, tmp_path).returncode == 0
+    deployment.must('fleet', 'export', tmp_path / 'fleet.csv')
+    assert deployment.stop() == 0
+    other = copy_of(deployment, tmp_path / 'other', log=False)
+    try:
+        other.start()
+        other.must('fleet', 'import', tmp_path / 'fleet.csv')
+        other.release('2.0', STABLE, os.urandom(50000))
+        wait_until(lambda: 'the log is not a continuation of the one seen before' in
+                   agent(other, tmp_path).stderr, 'a refusal')
+        assert not (other.folder / 'installed').exists()
+        assert other.metric('huidu_enrolments_total') == 0
+    finally:
+        other.stop()
