@@ -34,11 +34,13 @@ static unsigned traces(const uint8_t id[ID_LEN])
 	unsigned n = 0;
 
 	store_begin(d.server.store, &t, false);
-	for (unsigned table = 0; table < STORE__COUNT; table++)
-		for (store_seek(&c, &t, (enum store_table)table, bytes_of(NULL, 0));
-			table != STORE_LOG && store_next(&c);)
+	for (unsigned table = 0; table < STORE__COUNT; table++) {
+		if (table == STORE_LOG)
+			continue;
+		store_foreach(&c, &t, (enum store_table)table, bytes_of(NULL, 0))
 			n += memmem(c.key.p, c.key.n, id, ID_LEN) != NULL ||
 				memmem(c.value.p, c.value.n, id, ID_LEN) != NULL;
+	}
 	assert_int_equal(t.err, 0);
 	store_abort(&t);
 	return n;
