@@ -322,7 +322,7 @@ void control_tick(struct server *s, uint64_t now_ms)
 	gates_run(c, now_ms);
 	c->gates_ms = now_ms;
 	follow_admit(c, now_ms);
-	import_tick(s, now_ms);
+	import_tick(s);
 	fill_lines(c, now_ms);
 	if (c->follow_due || follow_is_over(c, now_ms))
 		control_take_effect(c, now_ms, false);

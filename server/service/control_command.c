@@ -79,7 +79,7 @@ static int log_import(
 	if (err == 0)
 		err = import_resume(c->server);
 	if (err == 0)
-		import_tick(c->server, now_ms);
+		import_tick(c->server);
 	return err;
 }
 

@@ -18,8 +18,6 @@
 #define ROWS         4096u /* in one transaction: some tens of milliseconds */
 #define TROUBLES_MAX 20u
 #define RECORD_ARENA ((size_t)64 * 1024)
-#define LOOK_MS      3600000ull
-#define KEEP_MS      (7 * DAY_MS)
 
 #define MAGIC     "huidu-f1"
 #define MAGIC_LEN 8u
@@ -55,7 +53,6 @@ struct import {
 	pthread_mutex_t lock;
 	struct progress now;
 	bool dropped; /* the file, after the end */
-	uint64_t next_look_ms;
 };
 
 static const struct lint_rules row_rules = { ROW_MAX, 1, 0 };
@@ -369,29 +366,10 @@ static void drop_rows(struct server *s)
 	s->import->dropped = true;
 }
 
-/* Rows that nobody imported: a command that waits for its second person has three days. */
-static void drop_old(struct server *s, uint64_t now_ms)
-{
-	struct artifact_file *list;
-	size_t n;
-
-	s->import->next_look_ms = now_ms + LOOK_MS;
-	if (artifact_list(s->imports, &list, &n) != 0)
-		return; /* the next hour is as good */
-	for (size_t i = 0; i < n; i++)
-		if (list[i].since_ms + KEEP_MS < now_ms &&
-			artifact_remove(s->imports, &list[i]) != 0)
-			log_warn("import: old rows cannot be removed");
-	free(list);
-}
-
-void import_tick(struct server *s, uint64_t now_ms)
+void import_tick(struct server *s)
 {
 	struct import *im = s->import;
 	bool idle = false;
-
-	if (!atomic_load(&im->active) && now_ms >= im->next_look_ms)
-		drop_old(s, now_ms);
 
 	if (im->command != NULL && !im->dropped && !atomic_load(&im->active) && is_over(im))
 		drop_rows(s);

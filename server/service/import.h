@@ -21,8 +21,8 @@ void import_stop(struct import *im);
 
 /* At the start, once the store is open: what was under way goes on with the next tick. */
 WARN_UNUSED int import_resume(struct server *s);
-/* Control's: begins what waits to be begun, and drops files that are not needed any more. */
-void import_tick(struct server *s, uint64_t now_ms);
+/* Control's: begins what waits to be begun, and drops the file of what is over. */
+void import_tick(struct server *s);
 
 /*
  * The file is here, whole, and no other is being taken in; `text` (STATE_TEXT) gets the line for a
