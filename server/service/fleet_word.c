@@ -16,6 +16,13 @@
 #define HEARD_MASK   (0xffffull << HEARD_AT)
 #define HEARD_MS     16000u
 #define PRODUCT_MASK (2047ull << PRODUCT_AT)
+/*
+ * Who took the word before the device was erased may still answer it: it is of stable, wishes for
+ * nothing else and is in no arm.  All bits 0 would be a seat in core.
+ */
+#define ERASED                                                                                     \
+	(PRODUCT_MASK | (uint64_t)RING_STABLE << RING_AT | (uint64_t)RING_STABLE << WISH_AT |      \
+		1ull << LEFT_AT)
 
 uint64_t fleet_pack(const struct fleet_device *d)
 {
@@ -67,7 +74,7 @@ bool fleet_is_erased(uint64_t word)
 
 bool fleet_word_erase(fleet_word *w)
 {
-	return !fleet_is_erased(atomic_exchange(w, PRODUCT_MASK));
+	return !fleet_is_erased(atomic_exchange(w, ERASED));
 }
 
 /* Never 0, which says that nothing was heard. */

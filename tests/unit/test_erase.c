@@ -6,6 +6,7 @@
 
 #include "authority_world.h"
 #include "rows.h"
+#include "server/service/poll.h"
 #include "server/store/check.h"
 #include "server/store/device.h"
 #include "server/store/novel.h"
@@ -236,6 +237,39 @@ static void an_arm_that_comes_late(void **state)
 	close_world();
 }
 
+/* A poll that is answered with a word from before: whatever it wished for, it is of stable. */
+static void a_poll_under_way(void **state)
+{
+	struct poll_ask ask = { .wish = RING_CORE };
+	struct poll_answer a;
+	struct desk desk;
+	bool waits = false;
+
+	(void)state;
+	open_world();
+	assert_int_equal(desk_open(&desk, &d.server), 0);
+	(void)desk_refresh(&desk);
+	for (unsigned i = 0; i < DEVICES && !waits; i++) {
+		memcpy(ask.id, devices[i].id, ID_LEN);
+		ask.word = fleet_find(d.server.fleet, ask.id);
+		waits = fleet_unpack(atomic_load(ask.word)).ring == RING_STABLE;
+	}
+	assert_true(waits);
+	ask.product = fleet_unpack(atomic_load(ask.word)).product;
+	assert_int_equal(ask_erase(ask.id)->code, 0);
+	poll_answer(&desk, &ask, d.now_ms, &a);
+	const struct image_product *p = image_number(desk.image, ask.product);
+	assert_ptr_equal(a.part[0].p, p->ring[RING_STABLE].full.data);
+	assert_ptr_not_equal(a.part[0].p, p->ring[RING_CORE].full.data);
+	assert_int_not_equal(a.answer, ANSWER_OFFER);
+	assert_int_equal(a.part[1].p[1], RING_STABLE); /* field 8 */
+	while (writer_drain(&d.server.writer))
+		;
+	assert_int_equal(traces(ask.id), 0);
+	desk_release(&desk);
+	close_world();
+}
+
 static void what_the_log_says_stays(void **state)
 {
 	Pb__AdminCommand m = PB__ADMIN_COMMAND__INIT;
@@ -273,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_left),
 		cmocka_unit_test(an_arm_that_comes_late),
+		cmocka_unit_test(a_poll_under_way),
 		cmocka_unit_test(what_the_log_says_stays),
 	};
 

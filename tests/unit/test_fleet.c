@@ -178,7 +178,12 @@ static void test_erase(void **state)
 	assert_false(fleet_erase(f, id));
 	assert_null(fleet_find(f, id));
 	assert_int_equal(fleet_count(f), 4999);
-	/* Who still holds the word brings nobody back. */
+	/* Who still holds the word sees nobody who has a seat, waits for one or is in an arm. */
+	struct fleet_device gone = fleet_unpack(atomic_load(w));
+	assert_int_equal(gone.ring, RING_STABLE);
+	assert_int_equal(gone.wish, RING_STABLE);
+	assert_true(gone.left);
+	/* And brings nobody back. */
 	fleet_update(w, &d, UINT8_MAX);
 	fleet_hear(w, 1000000);
 	(void)fleet_enter(w, 3);
