@@ -281,7 +281,7 @@ static void take_rows(struct import *im, struct writer *w, struct bytes piece)
 	size_t at = 0;
 	unsigned n = 0;
 
-	while (n < ROWS && piece.n - at >= 2) {
+	while (n < ROWS && im->next.done < im->command->rows && piece.n - at >= 2) {
 		size_t length = get_be16(piece.p + at);
 		if (length > ROW_MAX) {
 			/* No row behind it can be found either. */
@@ -296,8 +296,19 @@ static void take_rows(struct import *im, struct writer *w, struct bytes piece)
 		at += 2 + length;
 		n++;
 	}
-	/* What ends in the middle of a row is the end. */
-	im->next.at = n == 0 ? im->command->length : im->next.at + at;
+	/* What ends in the middle of a row is the end, and so is the last that people signed for. */
+	im->next.at = n == 0 || im->next.done == im->command->rows ? im->command->length
+								   : im->next.at + at;
+}
+
+/* Its seats are counted among the devices from here on, or were not given. */
+static void ungrant(struct import *im)
+{
+	for (size_t i = 0; i < im->n_added; i++) {
+		struct line *l = &im->server->registry.lines[im->added[i].line];
+		l->granting[im->added[i].device.ring] -= im->added[i].device.ring < RING_STABLE;
+	}
+	im->n_added = 0;
 }
 
 static void run(struct job *job, struct writer *w)
@@ -305,8 +316,8 @@ static void run(struct job *job, struct writer *w)
 	struct import *im = (struct import *)job;
 	ssize_t n = pread(im->file, im->buffer, (size_t)ROWS * (ROW_MAX + 2), (off_t)im->now.at);
 
+	ungrant(im); /* of a transaction that a damaged record has undone: this is it again */
 	im->next = im->now;
-	im->n_added = 0;
 	if (n < 0) {
 		job->err = -errno;
 		return;
@@ -332,13 +343,10 @@ static void done(struct job *job)
 {
 	struct import *im = (struct import *)job;
 
-	for (size_t i = 0; i < im->n_added; i++) {
-		struct line *l = &im->server->registry.lines[im->added[i].line];
-		l->granting[im->added[i].device.ring] -= im->added[i].device.ring < RING_STABLE;
-	}
 	if (job->err == 0)
 		show(im);
-	else
+	ungrant(im);
+	if (job->err != 0)
 		log_error("import: %s; tried again", err_str(job->err));
 	if (is_over(im)) {
 		log_info("import: %u rows: %u devices added, %u were there, %u conflicts",

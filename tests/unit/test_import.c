@@ -6,6 +6,7 @@
 #include "rng.h"
 #include "rows.h"
 #include "server/service/import.h"
+#include "server/service/seat.h"
 #include "server/store/device.h"
 
 #define DAY_MS 86400000ull
@@ -564,6 +565,69 @@ static void seats_with_a_fill(void **state)
 	deployment_close(&d);
 }
 
+static void corrupt_run(struct job *job, struct writer *w)
+{
+	(void)job;
+	w->txn.err = ERR_CORRUPT;
+}
+
+static void corrupt_done(struct job *job)
+{
+	assert_int_equal(job->err, ERR_CORRUPT);
+}
+
+/* A batch that is run again, for another's record is damaged, gives its seats once. */
+static void a_batch_that_is_run_again(void **state)
+{
+	struct job bad = { .run = corrupt_run, .done = corrupt_done };
+	struct rows r;
+	struct row w;
+	struct line *l;
+
+	(void)state;
+	open_as("solo");
+	rows_begin(&r);
+	for (uint8_t n = 1; n < 4; n++)
+		rows_add(&r, row(&w, n, RING_DEV));
+	r.import.dev = 3;
+	assert_int_equal(send_rows(&r), 0);
+	assert_int_equal(writer_submit(&d.server.writer, &bad), 0);
+	finish();
+	expect(&r, 3, 0, 0);
+	l = &d.server.registry.lines[0];
+	assert_int_equal(l->devices[RING_DEV], 3);
+	assert_int_equal(l->granting[RING_DEV], 0);
+	assert_int_equal(seat_left(l, RING_DEV), 2);
+	buf_release(&r.file);
+	deployment_close(&d);
+}
+
+/* Behind as many rows as were signed for, none is taken. */
+static void more_rows_than_were_signed(void **state)
+{
+	struct rows r;
+	struct row w;
+
+	(void)state;
+	open_as("solo");
+	many(&r, ROWS + 3);
+	r.import.rows = ROWS + 1;
+	assert_int_equal(send_rows(&r), 0);
+	finish();
+	expect(&r, ROWS + 1, 0, 0);
+	assert_int_equal(fleet_count(d.server.fleet), ROWS + 1);
+	buf_release(&r.file);
+	/* Nor is what cannot be read there counted. */
+	rows_begin(&r);
+	rows_add(&r, row(&w, 1, RING_STABLE));
+	buf_str(&r.file, "\xff\xff");
+	assert_int_equal(send_rows(&r), 0);
+	finish();
+	expect(&r, 1, 0, 0);
+	buf_release(&r.file);
+	deployment_close(&d);
+}
+
 /* ---- who may ---- */
 
 static struct bytes command_of(struct rows *r, Pb__AdminCommand *m)
@@ -864,6 +928,8 @@ int main(void)
 		cmocka_unit_test(a_crash_after_any_batch),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(seats_with_a_fill),
+		cmocka_unit_test(a_batch_that_is_run_again),
+		cmocka_unit_test(more_rows_than_were_signed),
 		cmocka_unit_test(who_may),
 		cmocka_unit_test(the_second_person),
 		cmocka_unit_test(other_rows),
