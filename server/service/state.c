@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "proto/bucket.h"
 #include "proto/names.h"
 #include "server/base/mem.h"
 #include "server/service/fold.h"
@@ -143,11 +144,33 @@ bool rollout_is_live(const struct rollout *r)
 		r->state == ROLLOUT_COMPLETE;
 }
 
-static const struct rollout *complete_above(const struct state *s, const struct build *b)
+static enum ring outermost(const struct rollout *r)
+{
+	uint32_t ring = RING_CORE;
+
+	for (size_t i = 0; i < r->n_steps; i++)
+		if (r->steps[i].ring > ring)
+			ring = r->steps[i].ring;
+	return (enum ring)ring;
+}
+
+/* It is complete, and everybody of the ring, and so of those inside it, has been offered it. */
+static bool has_reached(const struct rollout *r, enum ring ring)
+{
+	for (size_t i = 0; r->state == ROLLOUT_COMPLETE && i < r->n_steps; i++)
+		if (r->steps[i].ring >= (uint32_t)ring && r->steps[i].upper == PPM)
+			return true;
+	return false;
+}
+
+static const struct rollout *complete_above(
+	const struct state *s, const struct build *b, enum ring ring)
 {
 	for (size_t i = 0; i < s->n_rollouts; i++) {
 		const struct rollout *r = s->rollouts[i];
-		for (size_t k = 0; r->state == ROLLOUT_COMPLETE && k < r->n_builds; k++)
+		if (!has_reached(r, ring))
+			continue;
+		for (size_t k = 0; k < r->n_builds; k++)
 			if (strcmp(r->builds[k].build->product, b->product) == 0 &&
 				r->builds[k].build->release_counter > b->release_counter)
 				return r;
@@ -158,7 +181,7 @@ static const struct rollout *complete_above(const struct state *s, const struct 
 bool rollout_is_behind(const struct state *s, const struct rollout *r)
 {
 	for (size_t i = 0; i < r->n_builds; i++)
-		if (complete_above(s, r->builds[i].build) == NULL)
+		if (complete_above(s, r->builds[i].build, outermost(r)) == NULL)
 			return false;
 	return true;
 }

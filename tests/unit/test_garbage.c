@@ -98,8 +98,11 @@ static void open_world(struct world *w)
 		set_targets(&w->build[i], i, NOW_S - 1);
 		w->spec[i] = (Pb__PlanSpec)PB__PLAN_SPEC__INIT;
 		w->of[i] = (struct rollout_build){ .build = &w->build[i], .next = &w->build[i] };
-		w->rollout[i] =
-			(struct rollout){ .builds = &w->of[i], .n_builds = 1, .spec = &w->spec[i] };
+		w->rollout[i] = (struct rollout){ .builds = &w->of[i],
+			.n_builds = 1,
+			.spec = &w->spec[i],
+			.steps = { { .ring = RING_STABLE, .upper = 1000000 } },
+			.n_steps = 1 };
 	}
 }
 
@@ -185,6 +188,13 @@ static void test_rollouts(void **state)
 	check(&w, "the newer one is not there yet", "3 4");
 	w.rollout[3].state = ROLLOUT_COMPLETE;
 	check(&w, "the newer one is everywhere", "4");
+	/* A daily build ends in honour; the weekly one is all that stable has. */
+	w.rollout[3].steps[0].ring = RING_HONOUR;
+	check(&w, "the newer one stays inside", "3 4");
+	w.rollout[2].steps[0].ring = RING_HONOUR;
+	check(&w, "the newer one reaches as far", "4");
+	w.rollout[3].steps[0].upper = 500000;
+	check(&w, "the newer one reaches half of them", "3 4");
 	w.rollout[3].state = ROLLOUT_HALTED;
 	check(&w, "the newer one was halted", "3 4");
 	/* Of one build, an older rollout and a newer. */
