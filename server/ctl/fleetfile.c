@@ -73,6 +73,15 @@ static bool has_nul(const struct fleetfile *f)
 	return f->text.len > 0 && memchr(f->text.data, '\0', f->text.len) != NULL;
 }
 
+/* What a terminal would obey, were it told as a name that is not known. */
+static bool has_control(const struct fleetfile *f)
+{
+	for (size_t i = 0; i < f->text.len; i++)
+		if (f->text.data[i] < ' ' || f->text.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
 /* ---- CSV ---- */
 
 /* The field at *p without its quotes, in place; *p goes behind its comma, NULL at the end. */
@@ -134,7 +143,7 @@ static int read_header(struct fleetfile *f, char *error)
 
 	if (!read_record(f, &too_long) || f->text.len == 0)
 		return bad_header(f, error, "", "a header is missing: id,product,ring,key say");
-	if (too_long || has_nul(f))
+	if (too_long || has_control(f))
 		return bad_header(f, error, "", "this is no CSV file");
 	for (p = (char *)f->text.data; p != NULL;) {
 		const char *name = csv_field(&p, &why);

@@ -214,6 +214,8 @@ static void test_headers(void **state)
 		{ "id,prodct\n", ":1: 'prodct' is no column; did you mean 'product'?" },
 		{ "id,imei\n", ":1: 'imei' is no column: huiductl help fleet import" },
 		{ "id,,product\n", ":1: ' ' is no column: huiductl help fleet import" },
+		{ "id,\x1b]0;owned\x07,product\n", ":1: this is no CSV file" },
+		{ "id,product\x7f\n", ":1: this is no CSV file" },
 		{ "id,product,id\n", ":1: 'id' stands in the header twice" },
 		{ "id,\"product\n", ":1: a quote that is not closed" },
 		{ "ID,product\n", ":1: 'ID' is no column: huiductl help fleet import" },
