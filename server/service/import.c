@@ -346,9 +346,16 @@ static void done(struct job *job)
 	if (job->err == 0)
 		show(im);
 	ungrant(im);
-	if (job->err != 0)
+	if (job->err != 0 && job->err != ERR_CORRUPT)
 		log_error("import: %s; tried again", err_str(job->err));
-	if (is_over(im)) {
+	if (job->err == ERR_CORRUPT) {
+		/* It would be again, and fail who is in one transaction with it. */
+		log_error("import: a row names a device whose record is damaged: %u of %u were "
+			  "taken; huiductl store check, then send it again",
+			im->now.done, im->command->rows);
+		finish(im);
+		atomic_store(&im->active, false);
+	} else if (is_over(im)) {
 		log_info("import: %u rows: %u devices added, %u were there, %u conflicts",
 			im->now.done, im->now.added, im->now.known, im->now.conflicts);
 		finish(im);

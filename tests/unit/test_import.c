@@ -602,6 +602,40 @@ static void a_batch_that_is_run_again(void **state)
 	deployment_close(&d);
 }
 
+/* A row whose device is there, and damaged: the import ends, and is in nobody's way. */
+static void a_damaged_device(void **state)
+{
+	struct store_txn t;
+	struct rows r, other;
+	struct row w;
+
+	(void)state;
+	open_as("solo");
+	row(&w, 2, RING_STABLE);
+	store_begin(d.server.store, &t, true);
+	store_put(&t, STORE_DEVICE, bytes_of(w.id, ID_LEN), bytes_str("no device"));
+	assert_int_equal(store_commit(&t), 0);
+	rows_begin(&r);
+	for (uint8_t n = 1; n < 4; n++)
+		rows_add(&r, row(&w, n, RING_DEV));
+	r.import.dev = 3;
+	assert_int_equal(send_rows(&r), 0);
+	finish();
+	assert_int_equal(view(&r)->done, 0);
+	assert_int_equal(d.server.registry.lines[0].granting[RING_DEV], 0);
+	/* It is not tried with each tick. */
+	deployment_tick(&d, 1000);
+	assert_false(writer_drain(&d.server.writer));
+	rows_begin(&other);
+	rows_add(&other, row(&w, 4, RING_STABLE));
+	assert_int_equal(send_rows(&other), 0);
+	finish();
+	expect(&other, 1, 0, 0);
+	buf_release(&r.file);
+	buf_release(&other.file);
+	deployment_close(&d);
+}
+
 /* Behind as many rows as were signed for, none is taken. */
 static void more_rows_than_were_signed(void **state)
 {
@@ -929,6 +963,7 @@ int main(void)
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(seats_with_a_fill),
 		cmocka_unit_test(a_batch_that_is_run_again),
+		cmocka_unit_test(a_damaged_device),
 		cmocka_unit_test(more_rows_than_were_signed),
 		cmocka_unit_test(who_may),
 		cmocka_unit_test(the_second_person),
