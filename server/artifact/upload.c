@@ -99,13 +99,22 @@ static int no_room(struct artifacts *a, uint64_t need, uint64_t room, uint64_t k
 	return -ENOSPC;
 }
 
-/* Room for the rest of it, set aside where the file system can. */
-static int make_room(struct artifacts *a, struct upload *u)
+/* Of what is missing; what an earlier run set aside for it is not looked for again. */
+static uint64_t not_set_aside(const struct upload *u, const struct stat *st)
 {
-	uint64_t need = u->length - u->size, room, keep, others = promised(a, u);
+	uint64_t has = (uint64_t)st->st_blocks * 512, from = has > u->size ? has : u->size;
+
+	return u->length > from ? u->length - from : 0;
+}
+
+/* Room for the rest of it, set aside where the file system can. */
+static int make_room(struct artifacts *a, struct upload *u, const struct stat *st)
+{
+	uint64_t rest = u->length - u->size, need = not_set_aside(u, st);
+	uint64_t room, keep, others = promised(a, u);
 	struct statvfs fs;
 
-	if (need == 0)
+	if (rest == 0)
 		return 0;
 	if (fstatvfs(u->fd, &fs) != 0)
 		return -errno;
@@ -116,7 +125,7 @@ static int make_room(struct artifacts *a, struct upload *u)
 	room = room > keep + others ? room - keep - others : 0;
 	if (need > room)
 		return no_room(a, need, room, keep);
-	u->reserved = fallocate(u->fd, FALLOC_FL_KEEP_SIZE, (off_t)u->size, (off_t)need) == 0;
+	u->reserved = fallocate(u->fd, FALLOC_FL_KEEP_SIZE, (off_t)u->size, (off_t)rest) == 0;
 	if (!u->reserved && (errno == ENOSPC || errno == EDQUOT))
 		return no_room(a, need, room, keep);
 	return 0;
@@ -152,7 +161,7 @@ static int start(struct artifacts *a, struct upload *u, int flags)
 	free(path);
 	if (err == 0) {
 		u->size = (uint64_t)st.st_size;
-		err = u->size > u->length ? ERR_CONFLICT : make_room(a, u);
+		err = u->size > u->length ? ERR_CONFLICT : make_room(a, u, &st);
 	}
 	if (err != 0 && u->fd >= 0 && u->size == 0)
 		throw_away(a, u); /* nothing but a name */
@@ -214,12 +223,15 @@ static int write_out(struct upload *u)
 	if (u->size - from < WRITE_OUT)
 		return 0;
 	u->written_out = u->size;
-	if (sync_file_range(u->fd, (off_t)from, (off_t)(u->size - from), SYNC_FILE_RANGE_WRITE) !=
-			0 ||
-		(from >= WRITE_OUT &&
-			sync_file_range(u->fd, (off_t)(from - WRITE_OUT), WRITE_OUT, wait) != 0))
-		return fdatasync(u->fd) != 0 ? -errno : 0; /* a file system that does not know it */
-	return 0;
+	if (sync_file_range(u->fd, (off_t)from, (off_t)(u->size - from), SYNC_FILE_RANGE_WRITE) ==
+			0 &&
+		(from < WRITE_OUT ||
+			sync_file_range(u->fd, (off_t)(from - WRITE_OUT), WRITE_OUT, wait) == 0))
+		return 0;
+	/* A disk that failed says so once: a sync after that would find all well. */
+	if (errno != ENOSYS && errno != EINVAL && errno != ESPIPE)
+		return -errno;
+	return fdatasync(u->fd) != 0 ? -errno : 0; /* a file system that does not know it */
 }
 
 static int write_piece(struct upload *u, struct bytes piece)

@@ -235,3 +235,20 @@ def test_disk_fills_up(deployment, small):
         assert 'Going on at' in err
     assert code == 0, out + err
     print(err)
+
+
+def test_room_is_set_aside_once(deployment, small):
+    """After a restart what was set aside before it is still the file's own."""
+    d = deployment
+    d.start()
+    path = d.folder / 'fits.bin'
+    path.write_bytes(b'fits' * (80 * MIB // 4))
+    publisher = Publisher(d, path, '1.0')
+    wait_until(lambda: has(d, 5 * MIB))
+    publisher.process.kill()
+    publisher.process.wait()
+    d.kill()
+    assert coming(d), 'too quick to be stopped'
+    d.start()
+    code, out, err = Publisher(d, path, '1.0').end()
+    assert code == 0 and 'Going on at' in err, out + err
