@@ -173,6 +173,7 @@ struct look {
 	struct ctl *c;
 	const char *path;
 	bool alone;
+	bool only_journal; /* is wrong: the store can make it anew */
 	struct logs logs;
 	struct store_check check;
 	struct buf out;
@@ -247,6 +248,13 @@ static int compare_entry(void *ctx, uint64_t index, struct bytes entry)
 	return entry_get(t, index, &have) && bytes_eq(entry, have) ? 0 : ERR_MISMATCH;
 }
 
+/* What is behind the entries that are whole is more than one that is being written. */
+static bool is_damaged(const struct logs *l)
+{
+	return journal_rest(l->journal) > 0 && l->ledger_err == 0 &&
+		journal_count(l->journal) < l->ledger.size;
+}
+
 static void check_journal(struct look *l, struct store_txn *t)
 {
 	uint64_t n;
@@ -259,7 +267,13 @@ static void check_journal(struct look *l, struct store_txn *t)
 			"has %" PRIu64 " entries and the log %" PRIu64
 			": a backup was put in its place by hand",
 			n, l->check.log_size);
-	else if (journal_each(l->logs.journal, 0, compare_entry, t) != 0)
+	else if (is_damaged(&l->logs)) {
+		l->only_journal = l->check.findings == 0;
+		say_of(l, "journal",
+			"is damaged at entry %" PRIu64
+			": huidud writes it anew from the store at its next start",
+			n);
+	} else if (journal_each(l->logs.journal, 0, compare_entry, t) != 0)
 		say_of(l, "journal", "has other entries than the log");
 	t->err = 0;
 }
@@ -293,17 +307,24 @@ static void end_text(struct look *l)
 
 	if (l->check.findings > 0) {
 		buf_printf(out, "%s: %s wrong\n", l->path, show_count(l->check.findings).s);
-		buf_str(out, "Next: huiductl store restore BACKUP, the newest that is whole\n");
+		buf_str(out,
+			l->only_journal
+				? "Next: copy the journal elsewhere, and start huidud again\n"
+				: "Next: huiductl store restore BACKUP, the newest that is whole\n");
 		return;
 	}
 	put(out, &l->c->term, STYLE_GOOD, "%s", icon(&l->c->term, ICON_DONE));
 	buf_printf(out, " %s: %s records, each whole and fitting the others\n", l->path,
 		show_count(l->check.records).s);
 	buf_printf(out, "  log      %s entries", show_count(l->check.log_size).s);
+	if (l->logs.journal != NULL && journal_count(l->logs.journal) < l->check.log_size)
+		buf_printf(out, "; %s of them in the journal",
+			show_count(journal_count(l->logs.journal)).s);
+	else if (!l->alone)
+		buf_printf(out, "; %s the journal",
+			l->logs.journal != NULL ? "so has" : "not compared with");
 	if (!l->alone)
-		buf_printf(out, "; %s the journal, %s the ledger",
-			l->logs.journal != NULL ? "so has" : "not compared with",
-			ledger ? "signed as in" : "not compared with");
+		buf_printf(out, ", %s the ledger", ledger ? "signed as in" : "not compared with");
 	buf_str(out, "\n");
 	if (!l->alone && l->logs.journal == NULL)
 		buf_printf(out, "  journal  %s\n", l->logs.journal_error);

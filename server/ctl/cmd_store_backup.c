@@ -24,6 +24,18 @@ struct backup {
 	uint64_t need, bytes, entries;
 };
 
+/* Its own file, which the server would go on writing to under no name. */
+static bool is_the_store(const struct backup *b, const char *store)
+{
+	char *data = mem_printf("%s/data.mdb", store);
+	struct stat mine, there;
+	bool same = stat(b->path, &mine) == 0 && stat(data, &there) == 0 &&
+		mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+
+	free(data);
+	return same;
+}
+
 /* Whoever has it locked under its name writes to it; a name that moved on is another's, done. */
 static int lock(struct backup *b)
 {
@@ -134,6 +146,9 @@ int cmd_store_backup(struct ctl *c)
 			"%s: it is there already", b.path);
 	b.temp = mem_printf("%s.new", b.path);
 	err = store_at_find(c, &at);
+	if (err == 0 && is_the_store(&b, at.store))
+		err = fail(EXIT_USAGE, "huiductl store backup FILE, best on another disk",
+			"%s: that is the store itself", b.path);
 	if (err == 0)
 		err = store_at_open(at.store, &s);
 	if (err == 0)

@@ -71,8 +71,19 @@ static int hold(struct restore *r)
 {
 	int err = floor_hold(r->at.ledger, &r->floor, &r->ledger);
 
-	if (err == 0)
+	if (err == 0 && r->ledger.size > 0)
 		return 0;
+	/* huidud makes an empty one where there is none, and then does not start. */
+	if (err == 0)
+		return fail(EXIT_REFUSED, "put the ledger of this server back, with huidud stopped",
+			"%s: it is empty: it was lost or replaced, and nothing shows that this "
+			"backup is not too old",
+			r->at.ledger);
+	if (err == ERR_CORRUPT)
+		return fail(EXIT_FAILED, "put back the newest copy of it there is",
+			"%s: neither of its two copies is whole: nothing shows that this backup is "
+			"not too old",
+			r->at.ledger);
 	if (err == ERR_BUSY)
 		return fail(EXIT_CONFLICT, "systemctl stop huidud, and the same again",
 			"%s: huidud is running", r->at.ledger);
@@ -123,12 +134,18 @@ static int make_log(struct restore *r, struct store *s)
 	int err;
 
 	r->log.want = r->ledger;
+	/* Without it the backup may do; one that was named is meant. */
+	if (r->c->args.journal == NULL && access(journal, F_OK) != 0 && errno == ENOENT)
+		journal = NULL;
 	err = restored_log_make(&r->log, s, journal);
+	if (err != 0 && r->log.error[0] != '\0')
+		return fail(exit_of(err), "--journal FILE, another copy of it", "%s", r->log.error);
 	if (err == ERR_FLOOR)
 		return fail(EXIT_REFUSED, what_is_missing(r),
-			"%s has %llu entries of the log, the journal %llu; the signer's ledger has "
-			"%llu, and phones have seen them",
+			"%s has %llu entries of the log, the journal %llu%s; the signer's ledger "
+			"has %llu, and phones have seen them",
 			from, (unsigned long long)r->log.had, (unsigned long long)r->log.journal,
+			r->log.cut ? ", and then it is damaged" : "",
 			(unsigned long long)r->ledger.size);
 	if (err == ERR_MISMATCH)
 		return fail(EXIT_REFUSED, what_is_missing(r),
@@ -144,12 +161,33 @@ static int make_log(struct restore *r, struct store *s)
 		: fail(exit_of(err), "df, and the same again", "%s: %s", r->made, err_str(err));
 }
 
+/* In a child: it was not looked at yet.  It may be older than this huiductl. */
+static int upgrade(void *ctx)
+{
+	const struct restore *r = ctx;
+	char error[256];
+
+	return store_upgrade(r->made, error) == 0
+		? EXIT_DONE
+		: fail(EXIT_FAILED, "another backup", "%s", error);
+}
+
+/* Readable, whole as it came. */
+static int look_at_copy(struct restore *r)
+{
+	int err = in_child(upgrade, r);
+
+	if (err < 0)
+		return fail(EXIT_FAILED, "another backup", "%s: its pages cannot be read", r->file);
+	return err != 0 ? err : store_at_check(r->made);
+}
+
 /* Whole as it came, and whole with what was added. */
 static int make_store(struct restore *r)
 {
 	char error[256];
 	struct store *s;
-	int err = r->file != NULL ? store_at_check(r->made) : 0;
+	int err = r->file != NULL ? look_at_copy(r) : 0;
 
 	if (err != 0)
 		return err;

@@ -102,6 +102,7 @@ static int make(struct making *m, struct journal *j)
 
 	l->had = entry_count(m->t);
 	l->journal = j != NULL ? journal_count(j) : 0;
+	l->cut = j != NULL && journal_rest(j) > 0;
 	if (j != NULL)
 		err = journal_each(j, 0, take, m);
 	if (err == 0)
@@ -118,19 +119,18 @@ int restored_log_make(struct restored_log *l, struct store *s, const char *journ
 	struct making m = { .log = l, .arena = { mem_alloc(ARENA_SIZE), ARENA_SIZE, 0 } };
 	struct journal *j = NULL;
 	struct store_txn t;
-	char error[256];
-	int err;
+	int err = journal != NULL ? journal_open_read(journal, &j, l->error) : 0;
 
-	if (access(journal, F_OK) == 0 && journal_open_read(journal, &j, error) != 0)
-		j = NULL; /* without it the store must do */
-	m.t = &t;
-	store_begin(s, &t, true);
-	err = t.err != 0 ? t.err : make(&m, j);
-	if (err == 0)
-		err = store_commit(&t);
-	else
-		store_abort(&t);
-	journal_close(j);
+	if (err == 0) {
+		m.t = &t;
+		store_begin(s, &t, true);
+		err = t.err != 0 ? t.err : make(&m, j);
+		if (err == 0)
+			err = store_commit(&t);
+		else
+			store_abort(&t);
+		journal_close(j);
+	}
 	free(m.arena.base);
 	return err;
 }

@@ -10,12 +10,14 @@ struct restored_log {
 	/* What was found and made: */
 	uint64_t had;     /* entries in the backup */
 	uint64_t journal; /* in the journal */
+	bool cut;         /* what follows in it is damaged */
+	char error[256];  /* the line of a journal that cannot be read, or "" */
 	uint64_t size;    /* now; after ERR_MISMATCH the first that differs */
 };
 
 /*
  * Adds the entries of the journal that the store's log lacks, with the directives among them, in one
- * commit.  ERR_FLOOR: even so it is shorter than the ledger; ERR_MISMATCH: store and journal differ;
+ * commit; `journal` NULL: there is none.  ERR_FLOOR: even so it is shorter than the ledger; ERR_MISMATCH: store and journal differ;
  * ERR_FORKED: it is as long as the ledger, and not the log that was signed.
  */
 WARN_UNUSED int restored_log_make(struct restored_log *l, struct store *s, const char *journal);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The environment: made, opened, copied, measured. */
+/* The environment: made, opened, brought to this format. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -254,15 +254,12 @@ static int make(const char *path, uint64_t map_bytes)
 	return rc;
 }
 
-int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error)
+/* One that is there, to write to; `new`: it may be empty. */
+static int open_whole(struct store *s, const char *path, uint64_t map_bytes, bool new, char *error)
 {
-	struct store *s = mem_zalloc(sizeof(*s));
-	int rc = make(path, map_bytes);
 	uint32_t format = 0;
+	int rc = meta_check(path);
 
-	error[0] = '\0';
-	if (rc == 0)
-		rc = meta_check(path);
 	if (rc == 0)
 		rc = open_map(s, path, 0, map_bytes);
 	if (rc == 0)
@@ -270,15 +267,56 @@ int store_open(const char *path, uint64_t map_bytes, struct store **out, char *e
 	if (rc == 0)
 		rc = read_format(s, &format);
 	if (rc == 0)
-		rc = check_format(path, format, false, error);
+		rc = check_format(path, format, format == 0 && !new, error);
 	if (rc == 0)
 		rc = check_commit(s, format);
 	while (rc == 0 && (format != STORE_FORMAT || !is_whole(s)))
 		rc = advance(s, &format);
+	return rc;
+}
+
+int store_open(const char *path, uint64_t map_bytes, struct store **out, char *error)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+	int rc = make(path, map_bytes);
+
+	error[0] = '\0';
+	if (rc == 0)
+		rc = open_whole(s, path, map_bytes, true, error);
 	if (rc != 0)
 		return fail(s, path, rc, error);
 	*out = s;
 	return 0;
+}
+
+int store_upgrade(const char *path, char *error)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+	int rc;
+
+	error[0] = '\0';
+	rc = open_whole(s, path, STORE_ROOM, false, error);
+	if (rc != 0)
+		return fail(s, path, rc, error);
+	store_close(s);
+	return 0;
+}
+
+/*
+ * LMDB makes its table of readers also for who only reads.  When that is root, it is left to the
+ * store's owner, who could not start otherwise.
+ */
+static void leave_lock(const char *path)
+{
+	char *data = mem_printf("%s/data.mdb", path), *lock = mem_printf("%s/lock.mdb", path);
+	struct stat of, st;
+
+	if (geteuid() == 0 && stat(data, &of) == 0 && of.st_uid != 0 && lstat(lock, &st) == 0 &&
+		S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == 0 &&
+		lchown(lock, of.st_uid, of.st_gid) != 0)
+		log_warn("store: %s: %s: huidud may not be able to open it", lock, strerror(errno));
+	free(data);
+	free(lock);
 }
 
 /* A copy in a file of its own has no table of readers, and nobody writes to it. */
@@ -299,6 +337,7 @@ int store_open_read(const char *path, struct store **out, char *error)
 	error[0] = '\0';
 	if (rc == 0)
 		rc = open_map(s, path, read_flags(path), 0);
+	leave_lock(path);
 	if (rc == 0)
 		rc = find_tables(s);
 	if (rc == 0)
@@ -321,61 +360,4 @@ void store_close(struct store *s)
 		return;
 	mdb_env_close(s->env);
 	free(s);
-}
-
-int store_copy(struct store *s, int fd)
-{
-	return store_err(mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT));
-}
-
-static uint64_t table_bytes(const MDB_stat *st)
-{
-	return (uint64_t)st->ms_psize *
-		(st->ms_branch_pages + st->ms_leaf_pages + st->ms_overflow_pages);
-}
-
-int store_info(struct store_txn *t, struct store_info *out)
-{
-	MDB_envinfo env;
-	MDB_stat st;
-	struct bytes v;
-	uint64_t used = 0;
-	int rc = mdb_env_info(t->store->env, &env);
-
-	*out = (struct store_info){ 0 };
-	for (unsigned i = 0; rc == 0 && i < STORE__COUNT; i++) {
-		rc = mdb_stat(t->mdb, t->store->table[i], &st);
-		out->page_bytes = st.ms_psize;
-		out->table[i].records = st.ms_entries;
-		out->table[i].bytes = table_bytes(&st);
-		used += out->table[i].bytes;
-	}
-	if (rc != 0)
-		return store_err(rc);
-	if (store_get(t, STORE_META, bytes_str("format"), &v) && v.n == 4)
-		out->format = get_be32(v.p);
-	out->last_commit = env.me_last_txnid;
-	out->file_bytes = (env.me_last_pgno + 1) * out->page_bytes;
-	out->free_bytes = out->file_bytes > used ? out->file_bytes - used : 0;
-	return t->err;
-}
-
-uint64_t store_bytes(const struct store *s)
-{
-	MDB_envinfo info = { 0 };
-	MDB_stat st = { 0 };
-
-	if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &st) != 0)
-		return 0;
-	return (info.me_last_pgno + 1) * st.ms_psize;
-}
-
-void store_tidy(struct store *s)
-{
-	int dead = 0, rc = mdb_reader_check(s->env, &dead);
-
-	if (rc != 0)
-		log_warn("store: readers: %s", mdb_strerror(rc));
-	else if (dead > 0)
-		log_info("store: %d readers that had ended were forgotten", dead);
 }

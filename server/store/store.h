@@ -64,6 +64,11 @@ WARN_UNUSED int store_open(const char *path, uint64_t map_bytes, struct store **
  * changed or mended, so it must be of this format.  `path` may also be what store_copy() wrote.
  */
 WARN_UNUSED int store_open_read(const char *path, struct store **out, char *error);
+/*
+ * Brings one that is there to this format, as store_open() does, and makes none: an empty one is
+ * ERR_STORE.
+ */
+WARN_UNUSED int store_upgrade(const char *path, char *error);
 void store_close(struct store *s);
 
 /* A consistent copy of what is committed now, compacted, while others go on writing; not synced. */

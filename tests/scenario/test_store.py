@@ -4,6 +4,8 @@ import concurrent.futures
 import fcntl
 import json
 import os
+import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -16,6 +18,7 @@ from test_huidud import (AGENT, CTL, HUIDUD, LIMIT_S, STABLE, Deployment, fleet_
                          wait_until)
 
 CORE = STABLE.replace('stable', 'core')
+FORMATS = pathlib.Path(__file__).resolve().parent.parent / 'unit' / 'formats'
 TABLES = ('meta', 'log', 'envelope', 'device', 'key', 'waiting', 'arm', 'stage', 'row', 'seen',
           'novel', 'hit', 'token')
 
@@ -231,6 +234,76 @@ def test_a_store_of_pages_that_cannot_be_read(stopped):
     d.start()
     is_halted(d)
     is_whole(d)
+
+
+def test_a_ledger_that_is_lost(stopped):
+    """huidud makes an empty one and refuses; nothing is taken for signed because of it."""
+    d, ledger = stopped, stopped.folder / 'online' / 'ledger'
+    kept = ledger.read_bytes()
+    ledger.unlink()
+    assert 'put it back' in refuses_to_start(d)
+    refused(d, 'restore', d.folder / 'old.mdb', '--yes', code=6, says='it is empty')
+    ledger.write_bytes(b'x' * len(kept))
+    assert 'newest copy' in refused(d, 'restore', d.folder / 'old.mdb', '--yes', code=1,
+                                    says='neither of its two copies')
+    ledger.write_bytes(kept)
+    d.must('store', 'restore', d.folder / 'old.mdb', '--yes')
+    d.start()
+    is_halted(d)
+
+
+def test_a_journal_that_is_damaged(stopped):
+    d, journal = stopped, data(stopped) / 'journal'
+    whole = journal.read_bytes()
+    spoilt = bytearray(whole)
+    spoilt[len(spoilt) // 3] ^= 1
+    journal.write_bytes(spoilt)
+    check = d.ctl('store', 'check')
+    assert check.returncode == 1 and 'is damaged at entry' in check.stdout, check.stdout
+    assert 'start huidud again' in check.stdout
+    refused(d, 'restore', d.folder / 'old.mdb', '--yes', code=6, says='and then it is damaged')
+    # One that was named is meant, also where the backup would do without.
+    (data(d) / 'store' / 'data.mdb').rename(d.folder / 'newest.mdb')
+    refused(d, 'restore', d.folder / 'newest.mdb', '--yes', '--journal', d.folder / 'none', code=3,
+            says='none')
+    d.must('store', 'restore', d.folder / 'newest.mdb', '--yes')
+    d.start()
+    is_halted(d)
+    d.kill()
+    assert journal.read_bytes()[:len(whole)] == whole
+    is_whole_now = d.must('store', 'check')
+    assert 'so has the journal' in is_whole_now
+
+
+def test_a_backup_of_an_older_format(stopped):
+    """It is brought to this one on the way: only then its log is looked at."""
+    d = stopped
+    for old in (FORMATS / 'format-1.mdb', FORMATS / 'format-2.mdb'):
+        before = old.read_bytes()
+        refused(d, 'restore', old, '--yes', code=6, says='of different logs')
+        assert old.read_bytes() == before
+    (d.folder / 'none').write_bytes(b'')
+    refused(d, 'restore', d.folder / 'none', '--yes', code=1, says='is empty')
+
+
+def test_not_onto_the_store(stopped):
+    d, file = stopped, data(stopped) / 'store' / 'data.mdb'
+    before = file.stat().st_ino
+    refused(d, 'backup', file, '--force', code=2, says='the store itself')
+    assert file.stat().st_ino == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can be another user')
+def test_root_looks_first(stopped):
+    """What root leaves behind does not keep the server's user from starting."""
+    d, store = stopped, data(stopped) / 'store'
+    nobody = pwd.getpwnam('nobody')
+    for path in (data(d), *data(d).rglob('*')):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    d.must('store', 'restore', d.folder / 'old.mdb', '--yes')
+    is_there = d.must('store', 'check')
+    assert is_there and (store / 'lock.mdb').exists()
+    assert {p.stat().st_uid for p in (store, *store.iterdir())} == {nobody.pw_uid}
 
 
 # ---- while all are busy
