@@ -132,7 +132,11 @@ static int open_parts(struct server *s, char *error)
 		s->import = import_new(s);
 		err = import_resume(s);
 	}
-	if (err != 0)
+	if (err == ERR_CORRUPT)
+		(void)snprintf(error, ERROR_MAX,
+			"store: a record is damaged; huiductl store check names all that are, huiductl "
+			"store restore puts a backup in the store's place");
+	else if (err != 0)
 		(void)snprintf(error, ERROR_MAX, "store: %s", err_str(err));
 	return err;
 }

@@ -306,6 +306,28 @@ def test_root_looks_first(stopped):
     assert {p.stat().st_uid for p in (store, *store.iterdir())} == {nobody.pw_uid}
 
 
+def test_a_device_that_is_damaged(deployment):
+    """Who starts on it is told what to type."""
+    d = deployment
+    d.start()
+    device = bytes.fromhex(device_of(agent(d, 'first')))
+    d.must('store', 'backup', d.folder / 'b.mdb')
+    d.kill()
+    file = data(d) / 'store' / 'data.mdb'
+    content = bytearray(file.read_bytes())
+    at = content.find(device)
+    while at >= 0:
+        content[at + len(device)] ^= 1
+        at = content.find(device, at + 1)
+    file.write_bytes(content)
+    said = refuses_to_start(d)
+    assert 'of table device is damaged' in said and 'huiductl store restore' in said, said
+    assert device.hex() in d.ctl('store', 'check').stdout
+    d.must('store', 'restore', d.folder / 'b.mdb', '--yes')
+    d.start()
+    assert device_of(agent(d, 'first')) == device.hex()
+
+
 # ---- while all are busy
 
 def agent(d, state):
