@@ -32,15 +32,6 @@ __attribute__((noreturn)) static void die(const char *what, const char *path)
 	abort();
 }
 
-uint64_t disk_random(uint64_t seed)
-{
-	uint64_t z = seed + 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
 /* ---- names and files ---- */
 
 static uint32_t name_of(struct loading *l, const char *path)
@@ -186,6 +177,7 @@ static bool is_lie(const struct loading *l, const char *path, bool folder)
 	static const char *const about[LIE__COUNT] = { [LIE_LEDGER] = "ledger",
 		[LIE_STORE] = STORE,
 		[LIE_ARTIFACT] = "data/artifacts/upload",
+		[LIE_IMPORT] = "data/imports/upload",
 		[LIE_PHONE] = "phone/" };
 
 	if (folder)
@@ -198,8 +190,10 @@ static void take_sync(struct loading *l, const struct trace_record *r, uint32_t 
 	uint32_t name = l->handle[r->handle].name, file = l->handle[r->handle].file;
 	const char *path = l->d->name[name];
 
-	if (is_lie(l, path, file == DISK_FOLDER))
+	if (is_lie(l, path, file == DISK_FOLDER)) {
+		l->d->first_lie = l->d->first_lie > 0 ? l->d->first_lie : moment;
 		return;
+	}
 	for (size_t i = 0; i < l->d->n_ops; i++) {
 		struct disk_op *op = &l->d->op[i];
 		bool same = file == DISK_FOLDER
@@ -298,6 +292,19 @@ static bool is_free(const struct disk *d, size_t i)
 	return true;
 }
 
+/* A name that something durable gave away since: whether it was there first is all the same. */
+static bool is_over(const struct disk *d, size_t i, uint32_t moment)
+{
+	const struct disk_op *op = &d->op[d->open[i]];
+
+	if (op->kind != DISK_NAME || op->from != DISK_NONE)
+		return false;
+	for (size_t k = i + 1; k < d->n_open; k++)
+		if (disk_is_durable(&d->op[d->open[k]], moment) && conflict(op, &d->op[d->open[k]]))
+			return true;
+	return false;
+}
+
 static void file_grow(struct disk_file *f, uint64_t size)
 {
 	size_t n = (size + DISK_PAGE - 1) / DISK_PAGE;
@@ -359,6 +366,8 @@ void disk_go(struct disk *d, uint32_t moment)
 		d->open[d->n_open++] = (uint32_t)d->next_op++;
 	for (size_t i = 0; i < d->n_open; i++) {
 		uint32_t number = d->open[i];
+		if (is_over(d, i, moment))
+			continue;
 		d->open[kept] = number;
 		if (disk_is_durable(&d->op[number], moment) && is_free(d, kept))
 			fold(d, &d->op[number]);

@@ -54,6 +54,7 @@ enum disk_lie {
 	LIE_STORE,    /* fdatasync of the store */
 	LIE_META,     /* O_DSYNC of the store's meta page */
 	LIE_ARTIFACT, /* fsync of an artifact's bytes */
+	LIE_IMPORT,   /* fsync of the rows of a fleet */
 	LIE_FOLDER,   /* fsync of folders */
 	LIE_PHONE,    /* fdatasync of the phone's state */
 	LIE_EARLY,    /* promises were made before what they promise was written */
@@ -64,6 +65,7 @@ struct disk {
 	const uint8_t *trace;
 	const struct trace_record **record; /* by moment */
 	uint32_t n_moments;
+	uint32_t first_lie; /* moment of the first sync that was dropped; 0: none was */
 	struct disk_op *op;
 	size_t n_ops;
 	char **name; /* all paths there ever are */

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,9 +21,10 @@
 #include "tests/lib/scratch.h"
 
 static const char usage[] =
-	"usage: crash-lab [--full] [--workers N] [--seconds N] [--keep DIR]\n"
-	"       crash-lab --self-test            lies that the lab must see through\n"
-	"       crash-lab --run DIR --state ID   one state of a run that was kept\n";
+	"usage: crash-lab [--full] [--seed N] [--workers N] [--seconds N] [--from MOMENT] [--keep DIR]\n"
+	"       crash-lab --self-test              lies that the lab must see through\n"
+	"       crash-lab [--seed N] --state ID    one state; the run is recorded again\n"
+	"       crash-lab --run DIR --state ID     one state of a run that was kept\n";
 
 static const struct states_effort quick = { .samples = 256, .random = 100, .bytes = 7 };
 static const struct states_effort full = {
@@ -31,7 +34,8 @@ static const struct states_effort little = { .samples = 16, .random = 0, .bytes 
 
 struct options {
 	bool full, self_test;
-	unsigned workers, seconds;
+	unsigned workers, seconds, from;
+	unsigned long long seed;
 	const char *keep, *run, *state;
 	const char *self; /* path of this program */
 };
@@ -47,8 +51,8 @@ static void record(const struct options *o, const char *folder)
 	command = mem_printf("'%s'/crash-recorder.so", slash != NULL ? program : ".");
 	command = mem_printf("rm -rf '%s/base' '%s/trace' '%s'/huidu-test-* && HUIDU_TESTS_IN='%s' "
 			     "" TRACE_ENV "='%s/trace' LD_PRELOAD=%s '%s' --record '%s/base' "
-			     ">'%s/where'",
-		folder, folder, folder, folder, folder, command, o->self, folder, folder);
+			     "%llu >'%s/where'",
+		folder, folder, folder, folder, folder, command, o->self, folder, o->seed, folder);
 	if (system(command) != 0) {
 		(void)fprintf(stderr, "crash lab: the run that was to be recorded failed\n");
 		exit(1);
@@ -104,6 +108,17 @@ static uint64_t tried(const struct tally *t)
 	return n;
 }
 
+/* Of all processes that have ended, and this one. */
+static time_t cpu_seconds(void)
+{
+	struct rusage self, others;
+
+	if (getrusage(RUSAGE_SELF, &self) != 0 || getrusage(RUSAGE_CHILDREN, &others) != 0)
+		return 0;
+	return self.ru_utime.tv_sec + self.ru_stime.tv_sec + others.ru_utime.tv_sec +
+		others.ru_stime.tv_sec;
+}
+
 static void show(const struct lab *l, time_t seconds)
 {
 	const struct tally *t = l->tally;
@@ -112,8 +127,9 @@ static void show(const struct lab *l, time_t seconds)
 
 	if ((uint32_t)t->next_moment < l->disk.n_moments)
 		(void)printf("stopped at moment %" PRIu32 "\n", (uint32_t)t->next_moment);
-	(void)printf("states tried: %" PRIu64 ", %" PRIu64 " of them distinct, in %ld s\n",
-		tried(t), (uint64_t)t->distinct, (long)seconds);
+	(void)printf("states tried: %" PRIu64 ", %" PRIu64
+		     " of them distinct, in %ld s; %ld s of CPU\n",
+		tried(t), (uint64_t)t->distinct, (long)seconds, (long)cpu_seconds());
 	for (unsigned i = 0; i < STATE__COUNT; i++)
 		(void)printf("  %-8s %10" PRIu64 "\n", state_class_str((enum state_class)i),
 			(uint64_t)t->tried[i]);
@@ -146,6 +162,7 @@ static const char *const lies[LIE__COUNT] = {
 	[LIE_STORE] = "the store's pages are not synced",
 	[LIE_META] = "the store's meta page is not synced",
 	[LIE_ARTIFACT] = "an artifact is not synced",
+	[LIE_IMPORT] = "the rows of a fleet are not synced",
 	[LIE_FOLDER] = "folders are not synced",
 	[LIE_PHONE] = "the phone's state is not synced",
 	[LIE_EARLY] = "promises come before the commit",
@@ -159,6 +176,7 @@ static unsigned self_test(const struct options *o, const char *folder, unsigned 
 		struct lab l = { .effort = little, .workers = o->workers, .stop_after = 1 };
 		bool seen;
 		lab_open(&l, folder, (enum disk_lie)lie);
+		l.tally->next_moment = l.disk.first_lie; /* before it all is well */
 		lab_run(&l);
 		seen = l.tally->violations > 0;
 		(void)printf("%s %s: %s\n", seen ? "ok    " : "FAILED", lies[lie],
@@ -188,15 +206,19 @@ static bool parse(int argc, char **argv, struct options *o)
 			o->workers = (unsigned)strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
 			o->seconds = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--from") == 0 && i + 1 < argc)
+			o->from = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+			o->seed = strtoull(argv[++i], NULL, 10);
 		else if (value != NULL && i + 1 < argc)
 			*value = argv[++i];
 		else
 			return false;
 	}
-	return o->workers > 0 && o->workers < LAB_WORKERS && (o->run == NULL) == (o->state == NULL);
+	return o->workers > 0 && o->workers < LAB_WORKERS && (o->run == NULL || o->state != NULL);
 }
 
-static int one(const struct options *o)
+static int one(const struct options *o, const char *folder)
 {
 	struct lab l = { .workers = 1 };
 	struct state_id id;
@@ -204,13 +226,29 @@ static int one(const struct options *o)
 
 	if (!state_parse(o->state, &id))
 		return 2;
-	lab_open(&l, o->run, LIE_NONE);
+	if (o->run == NULL)
+		record(o, folder);
+	lab_open(&l, folder, LIE_NONE);
 	lab_one(&l, &id, &v);
 	(void)printf("%s: %s\n", o->state, v.kind == VERDICT_GOOD ? "good" : v.text);
 	return v.kind == VERDICT_GOOD ? 0 : 1;
 }
 
-static int run(const struct options *o, const char *folder)
+/* What is needed to look at a state again stays. */
+static void keep(struct options *o, const char *folder)
+{
+	char *command = mem_printf("rm -rf '%s'/worker-* '%s'/huidu-test-*", folder, folder);
+
+	if (o->keep == NULL && system(command) != 0)
+		(void)fprintf(stderr, "crash lab: %s: cannot be tidied up\n", folder);
+	o->keep = folder;
+	free(command);
+	(void)printf("again: %s --seed %llu --state ID; and as long as %s is there, whatever the\n"
+		     "program has become: %s --run %s --state ID\n",
+		o->self, o->seed, folder, o->self, folder);
+}
+
+static int run(struct options *o, const char *folder)
 {
 	unsigned passed = 0, failed = 0;
 
@@ -225,11 +263,12 @@ static int run(const struct options *o, const char *folder)
 		if (o->seconds > 0)
 			l.until = time(NULL) + o->seconds;
 		lab_open(&l, folder, LIE_NONE);
+		l.tally->next_moment = o->from;
 		violations = try_all(&l);
 		failed += violations > 0;
 		passed += violations == 0;
-		if (violations > 0 && o->keep != NULL)
-			(void)printf("again: %s --run %s --state ID\n", o->self, folder);
+		if (violations > 0)
+			keep(o, folder);
 		lab_close(&l);
 	}
 	(void)printf("%u passed, %u failed\n", passed, failed);
@@ -238,12 +277,14 @@ static int run(const struct options *o, const char *folder)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .workers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .self = argv[0] };
+	struct options o = {
+		.workers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .self = argv[0], .seed = 1
+	};
 	char folder[96], *command;
 	int rc;
 
-	if (argc == 3 && strcmp(argv[1], "--record") == 0)
-		script_run(argv[2], folder);
+	if (argc == 4 && strcmp(argv[1], "--record") == 0)
+		script_run(argv[2], strtoull(argv[3], NULL, 10), folder);
 	if (o.workers >= LAB_WORKERS)
 		o.workers = LAB_WORKERS - 1;
 	if (!parse(argc, argv, &o)) {
@@ -251,13 +292,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (o.run != NULL)
-		return one(&o);
+		return one(&o, o.run);
 	(void)snprintf(folder, sizeof(folder), "%s/huidu-crash-XXXXXX", scratch_base());
 	if (o.keep == NULL && mkdtemp(folder) == NULL)
 		return 2;
 	if (o.keep != NULL)
 		(void)snprintf(folder, sizeof(folder), "%s", o.keep);
-	rc = run(&o, folder);
+	if (o.keep != NULL && mkdir(folder, 0700) != 0 && errno != EEXIST)
+		return 2;
+	rc = o.state != NULL ? one(&o, folder) : run(&o, folder);
 	command = mem_printf("rm -rf '%s'", folder);
 	if (o.keep == NULL)
 		rc |= system(command);

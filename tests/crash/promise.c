@@ -33,6 +33,39 @@ static void take_device(struct promise *p, const struct mark *m)
 	p->n_devices = m->a + 1;
 }
 
+/* Of a file that is not needed any more nothing is promised. */
+static void drop_artifact(struct promise *p, const uint8_t sha256[SHA256_LEN])
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n_artifacts; i++)
+		if (memcmp(p->artifact[i], sha256, SHA256_LEN) != 0)
+			memmove(p->artifact[kept++], p->artifact[i], SHA256_LEN);
+	p->n_artifacts = kept;
+}
+
+static void take_erased(struct promise *p, const struct mark *m)
+{
+	size_t i = 0;
+
+	while (i < p->n_erased && memcmp(p->erased[i].id, m->hash, ID_LEN) != 0)
+		i++;
+	if (i == PROMISE_NAMES)
+		abort();
+	if (i == p->n_erased)
+		p->n_erased++;
+	memcpy(p->erased[i].id, m->hash, ID_LEN);
+	p->erased[i].sure = m->kind == MARK_ERASED;
+}
+
+bool promise_is_erased(const struct promise *p, const uint8_t id[ID_LEN], bool sure)
+{
+	for (size_t i = 0; i < p->n_erased; i++)
+		if (memcmp(p->erased[i].id, id, ID_LEN) == 0)
+			return p->erased[i].sure || !sure;
+	return false;
+}
+
 static void take(struct promise *p, const struct mark *m)
 {
 	switch ((enum mark_kind)m->kind) {
@@ -62,6 +95,26 @@ static void take(struct promise *p, const struct mark *m)
 		break;
 	case MARK_ARTIFACT:
 		memcpy(p->artifact[p->n_artifacts++], m->hash, SHA256_LEN);
+		break;
+	case MARK_NOT_NEEDED:
+		drop_artifact(p, m->hash);
+		break;
+	case MARK_UPLOAD:
+		p->upload = (enum mark_upload)m->a;
+		break;
+	case MARK_IMPORT:
+		p->has_import = true;
+		memcpy(p->import, m->hash, SHA256_LEN);
+		break;
+	case MARK_IMPORTED:
+		p->imported = true;
+		break;
+	case MARK_ERASING:
+	case MARK_ERASED:
+		take_erased(p, m);
+		break;
+	case MARK_FORGOTTEN:
+		p->forgotten = m->a;
 		break;
 	case MARK_PHONE:
 		p->phone_counter = m->a;

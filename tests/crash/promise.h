@@ -23,6 +23,15 @@ struct promise {
 	size_t n_halted;
 	uint8_t artifact[PROMISE_NAMES][SHA256_LEN];
 	size_t n_artifacts;
+	enum mark_upload upload;
+	bool has_import, imported;
+	uint8_t import[SHA256_LEN]; /* the file */
+	struct {
+		uint8_t id[ID_LEN];
+		bool sure; /* else it may be gone */
+	} erased[PROMISE_NAMES];
+	size_t n_erased;
+	uint64_t forgotten;                        /* rollouts up to this number */
 	struct test_device device[SCRIPT_DEVICES]; /* without its key */
 	size_t n_devices;
 	char phone_build[64];
@@ -30,5 +39,7 @@ struct promise {
 	const char *step; /* of the script, for people */
 };
 
+/* Was it erased, or was that asked for?  `sure`: it was answered. */
+bool promise_is_erased(const struct promise *p, const uint8_t id[ID_LEN], bool sure);
 /* All that was promised before `moment`; from 0 on. */
 void promise_at(struct promise *p, const struct disk *d, uint32_t moment);

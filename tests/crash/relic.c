@@ -15,6 +15,15 @@
 
 #define ROOM ((size_t)256 * 1024 * 1024) /* of address space; a state uses a little */
 
+uint64_t disk_random(uint64_t seed)
+{
+	uint64_t z = seed + 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
 void relic_init(struct relic *relic, const struct disk *d)
 {
 	*relic = (struct relic){ .disk = d };

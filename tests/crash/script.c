@@ -9,30 +9,21 @@
 
 #include "server/base/file.h"
 #include "server/base/mem.h"
-#include "tests/crash/sdk.h"
+#include "tests/crash/script_private.h"
+#include "tests/crash/seeded.h"
 #include "tests/crash/served.h"
 #include "tests/lib/authority_world.h"
 
-#define MINUTE 60000ull
-#define HOUR   (60 * MINUTE)
-
-struct script {
-	struct deployment d;
-	struct test_device device[SCRIPT_DEVICES];
-	struct test_plan plan;
-	struct sdk phone;
-};
-
 static const char *const products[] = { SDK_PRODUCT };
 
-static void must(const struct script *s, int err, const char *what)
+void script_must(const struct script *s, int err, const char *what)
 {
 	deployment_must(err, what, s->d.text);
 }
 
 /* ---- what was promised ---- */
 
-static void mark(enum mark_kind kind, uint64_t a, uint32_t b, const char *text)
+void script_mark(enum mark_kind kind, uint64_t a, uint32_t b, const char *text)
 {
 	struct mark m = { .kind = kind, .a = a, .b = b };
 
@@ -49,45 +40,45 @@ static void mark_log(uint64_t size, const uint8_t root[SHA256_LEN])
 }
 
 /* A person was answered. */
-static void acknowledged(struct script *s, int err, const char *what)
+void script_acknowledged(struct script *s, int err, const char *what)
 {
 	const struct state *state = control_state(&s->d.server);
 
-	must(s, err, what);
+	script_must(s, err, what);
 	mark_log(state->log.size, state_root(state));
 }
 
 /* In one leap, and then by the minute, for a server that was stopped for long promises nothing. */
-static void wait_ms(struct script *s, uint64_t ms)
+void script_wait(struct script *s, uint64_t ms)
 {
-	mark(MARK_TIME, s->d.now_ms + ms, 0, "");
+	script_mark(MARK_TIME, s->d.now_ms + ms, 0, "");
 	deployment_run(&s->d, ms - 2 * MINUTE, ms);
 	deployment_run(&s->d, 2 * MINUTE, MINUTE);
 }
 
 /* A phone asks for all there is, and is answered. */
-static void show(struct script *s, struct test_device *t)
+void script_show(struct script *s, struct test_device *t)
 {
 	char why[SERVED_TEXT], director[32];
 	struct buf body = { 0 };
 	struct served served;
 
-	must(s, device_poll_body(&s->d, t, &body), "poll");
+	script_must(s, device_poll_body(&s->d, t, &body), "poll");
 	if (!served_read(&s->d, buf_bytes(&body), t->product, &served, why))
 		deployment_must(ERR_MISMATCH, "served", why);
 	buf_release(&body);
 	(void)snprintf(director, sizeof(director), "director/%u", served.ring);
-	mark(MARK_SERVED, served.root, 0, "root");
-	mark(MARK_SERVED, served.timestamp, 0, "timestamp");
-	mark(MARK_SERVED, served.snapshot, 0, "snapshot");
-	mark(MARK_SERVED, served.director, 0, director);
+	script_mark(MARK_SERVED, served.root, 0, "root");
+	script_mark(MARK_SERVED, served.timestamp, 0, "timestamp");
+	script_mark(MARK_SERVED, served.snapshot, 0, "snapshot");
+	script_mark(MARK_SERVED, served.director, 0, director);
 	mark_log(served.log_size, served.log_root);
 }
 
-static void report(struct script *s, unsigned i, const char *build, Pb__EventKind kind)
+void script_report(struct script *s, unsigned i, const char *build, Pb__EventKind kind)
 {
-	must(s, device_report_one(&s->d, &s->device[i], build, kind), "report");
-	mark(MARK_REPORT, i, s->device[i].seq, "");
+	script_must(s, device_report_one(&s->d, &s->device[i], build, kind), "report");
+	script_mark(MARK_REPORT, i, s->device[i].seq, "");
 }
 
 /* ---- steps ---- */
@@ -100,7 +91,7 @@ static void enrol(struct script *s)
 	for (unsigned i = 0; i < SCRIPT_DEVICES; i++) {
 		struct test_device *t = &s->device[i];
 		struct mark m = { .kind = MARK_DEVICE, .a = i };
-		must(s, device_enrol(&s->d, t, SDK_PRODUCT, wish[i]), "enrol");
+		script_must(s, device_enrol(&s->d, t, SDK_PRODUCT, wish[i]), "enrol");
 		memcpy(m.hash, t->id, ID_LEN);
 		memcpy(m.hash + ID_LEN, t->report_key, SHA256_LEN);
 		m.b = t->epoch;
@@ -110,9 +101,9 @@ static void enrol(struct script *s)
 
 static void fill_seats(struct script *s)
 {
-	wait_ms(s, HOUR);
+	script_wait(s, HOUR);
 	for (unsigned i = 0; i < SCRIPT_DEVICES; i++)
-		show(s, &s->device[i]);
+		script_show(s, &s->device[i]);
 }
 
 static void publish_build(struct script *s, const char *build, uint64_t counter)
@@ -120,8 +111,9 @@ static void publish_build(struct script *s, const char *build, uint64_t counter)
 	struct bytes content = bytes_str(build);
 	struct mark m = { .kind = MARK_ARTIFACT };
 
-	acknowledged(s, deployment_publish(&s->d, SDK_PRODUCT, build, counter, build), "publish");
-	must(s, crypto_sha256(&content, 1, m.hash), "sha256");
+	script_acknowledged(
+		s, deployment_publish(&s->d, SDK_PRODUCT, build, counter, build), "publish");
+	script_must(s, crypto_sha256(&content, 1, m.hash), "sha256");
 	crash_mark(&m);
 }
 
@@ -140,20 +132,21 @@ static const Pb__PlanSpec *two_stages(struct script *s)
 
 static void propose(struct script *s)
 {
-	acknowledged(s, deployment_propose(&s->d, "1.0", products, 1, two_stages(s)), "propose");
+	script_acknowledged(
+		s, deployment_propose(&s->d, "1.0", products, 1, two_stages(s)), "propose");
 }
 
 static void approve(struct script *s)
 {
 	for (unsigned i = 0; i < s->d.root->root->approver->threshold; i++)
-		acknowledged(s, deployment_approve(&s->d, "1.0", i), "approve");
+		script_acknowledged(s, deployment_approve(&s->d, "1.0", i), "approve");
 }
 
 static void start(struct script *s)
 {
-	acknowledged(s, deployment_act(&s->d, "1.0", PB__ACT__ACT_START), "start");
-	show(s, &s->device[0]);
-	show(s, &s->device[4]);
+	script_acknowledged(s, deployment_act(&s->d, "1.0", PB__ACT__ACT_START), "start");
+	script_show(s, &s->device[0]);
+	script_show(s, &s->device[4]);
 }
 
 static void install(struct script *s)
@@ -163,10 +156,10 @@ static void install(struct script *s)
 		PB__EVENT_KIND__EVENT_INSTALLED, PB__EVENT_KIND__EVENT_BOOT_OK };
 
 	for (unsigned i = 0; i < 2; i++) {
-		wait_ms(s, HOUR);
-		show(s, &s->device[i]);
+		script_wait(s, HOUR);
+		script_show(s, &s->device[i]);
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-			report(s, i, "1.0", kinds[k]);
+			script_report(s, i, "1.0", kinds[k]);
 	}
 }
 
@@ -174,12 +167,13 @@ static void install(struct script *s)
 static void promote(struct script *s)
 {
 	for (unsigned i = 0; i < 48 && deployment_rollout(&s->d, "1.0")->step == 0; i++) {
-		wait_ms(s, HOUR);
-		report(s, 0, "1.0", PB__EVENT_KIND__EVENT_ALIVE);
-		report(s, 1, "1.0", PB__EVENT_KIND__EVENT_ALIVE);
+		script_wait(s, HOUR);
+		script_report(s, 0, "1.0", PB__EVENT_KIND__EVENT_ALIVE);
+		script_report(s, 1, "1.0", PB__EVENT_KIND__EVENT_ALIVE);
 	}
-	must(s, deployment_rollout(&s->d, "1.0")->step == 1 ? 0 : ERR_WRONG_STATE, "promote");
-	show(s, &s->device[4]);
+	script_must(
+		s, deployment_rollout(&s->d, "1.0")->step == 1 ? 0 : ERR_WRONG_STATE, "promote");
+	script_show(s, &s->device[4]);
 }
 
 /* What was halted it drops, and says so.  What it has learnt of the log it does not forget. */
@@ -187,9 +181,10 @@ static void note_phone(struct script *s)
 {
 	struct huidu_status status;
 
-	must(s, s->phone.error == HUIDU_EBUILD_HALTED ? 0 : s->phone.error, s->phone.said);
+	script_must(s, s->phone.error == HUIDU_EBUILD_HALTED ? 0 : s->phone.error, s->phone.said);
 	huidu_status(s->phone.h, &status);
-	mark(MARK_PHONE, s->phone.release_counter, (uint32_t)status.log_size, s->phone.build_id);
+	script_mark(
+		MARK_PHONE, s->phone.release_counter, (uint32_t)status.log_size, s->phone.build_id);
 }
 
 static void phone(struct script *s)
@@ -202,25 +197,25 @@ static void phone_installs(struct script *s)
 {
 	phone(s);
 	for (unsigned i = 0; i < 12 && s->phone.release_counter == 0; i++) {
-		wait_ms(s, HOUR / 2);
+		script_wait(s, HOUR / 2);
 		sdk_settle(&s->phone);
 		note_phone(s);
 	}
-	must(s, s->phone.release_counter == 1 ? 0 : ERR_WRONG_STATE, "phone");
+	script_must(s, s->phone.release_counter == 1 ? 0 : ERR_WRONG_STATE, "phone");
 }
 
 static void pause_it(struct script *s)
 {
-	acknowledged(s, deployment_act(&s->d, "1.0", PB__ACT__ACT_PAUSE), "pause");
-	show(s, &s->device[4]);
+	script_acknowledged(s, deployment_act(&s->d, "1.0", PB__ACT__ACT_PAUSE), "pause");
+	script_show(s, &s->device[4]);
 }
 
 static void halt(struct script *s)
 {
-	report(s, 4, "1.0", PB__EVENT_KIND__EVENT_BOOT_FAILED);
-	acknowledged(s, deployment_act(&s->d, "1.0", PB__ACT__ACT_HALT), "halt");
-	mark(MARK_HALTED, 0, 0, "1.0");
-	show(s, &s->device[4]);
+	script_report(s, 4, "1.0", PB__EVENT_KIND__EVENT_BOOT_FAILED);
+	script_acknowledged(s, deployment_act(&s->d, "1.0", PB__ACT__ACT_HALT), "halt");
+	script_mark(MARK_HALTED, 0, 0, "1.0");
+	script_show(s, &s->device[4]);
 }
 
 static void rotate(struct script *s)
@@ -229,9 +224,9 @@ static void rotate(struct script *s)
 
 	s->d.arena.used = 0;
 	world_root_next(&s->d, &r);
-	acknowledged(s, world_root_send(&s->d, world_root_sign(&s->d, world_root_wrap(&s->d, &r))),
-		"root");
-	show(s, &s->device[2]);
+	script_acknowledged(s,
+		world_root_send(&s->d, world_root_sign(&s->d, world_root_wrap(&s->d, &r))), "root");
+	script_show(s, &s->device[2]);
 }
 
 static void seat(struct script *s)
@@ -247,28 +242,31 @@ static void seat(struct script *s)
 	act.n_device_ids = 1;
 	act.has_remove = act.remove = 1;
 	m.seat = &act;
-	acknowledged(s, world_do(&s->d, &m, 0, KEY_RELEASE), "seat");
-	show(s, &s->device[3]);
+	script_acknowledged(s, world_do(&s->d, &m, 0, KEY_RELEASE), "seat");
+	script_show(s, &s->device[3]);
 }
 
 /* A second build takes the ring over from a first that is running. */
 static void supersede(struct script *s)
 {
 	publish_build(s, "2.0", 2);
-	acknowledged(s, deployment_roll_out(&s->d, "2.0", products, 1, two_stages(s)), "2.0");
-	wait_ms(s, HOUR);
+	script_acknowledged(
+		s, deployment_roll_out(&s->d, "2.0", products, 1, two_stages(s)), "2.0");
+	script_wait(s, HOUR);
 	publish_build(s, "3.0", 3);
-	acknowledged(s, deployment_roll_out(&s->d, "3.0", products, 1, two_stages(s)), "3.0");
-	report(s, 1, "2.0", PB__EVENT_KIND__EVENT_BOOT_OK);
+	script_acknowledged(
+		s, deployment_roll_out(&s->d, "3.0", products, 1, two_stages(s)), "3.0");
+	script_report(s, 1, "2.0", PB__EVENT_KIND__EVENT_BOOT_OK);
 	for (unsigned i = 0; i < SCRIPT_DEVICES; i++)
-		show(s, &s->device[i]);
+		script_show(s, &s->device[i]);
 }
 
 static void sign_again(struct script *s)
 {
-	wait_ms(s, 4 * 24 * HOUR);
-	acknowledged(s, deployment_publish_as(&s->d, SDK_PRODUCT, "3.0", 3, "3.0", 2), "renew");
-	show(s, &s->device[0]);
+	script_wait(s, 4 * 24 * HOUR);
+	script_acknowledged(
+		s, deployment_publish_as(&s->d, SDK_PRODUCT, "3.0", 3, "3.0", 2), "renew");
+	script_show(s, &s->device[0]);
 }
 
 /* As people make it: a copy beside, then its name. */
@@ -278,21 +276,21 @@ static void backup(struct script *s)
 	char *to = mem_printf("%s/data/backup", s->d.dir);
 	int fd = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	must(s, fd < 0 ? ERR_STORE : store_copy(s->d.server.store, fd), "backup");
-	must(s, fsync(fd) != 0 || close(fd) != 0 || rename(from, to) != 0, "backup");
+	script_must(s, fd < 0 ? ERR_STORE : store_copy(s->d.server.store, fd), "backup");
+	script_must(s, fsync(fd) != 0 || close(fd) != 0 || rename(from, to) != 0, "backup");
 	free(from);
 	free(to);
 }
 
-static void restart(struct script *s)
+void script_restart(struct script *s)
 {
 	sdk_stop(&s->phone);
 	deployment_restart(&s->d);
-	must(s,
+	script_must(s,
 		sdk_start(&s->phone, &s->d, s->phone.other[0] != '\0' ? s->phone.other : "factory",
 			s->phone.other_counter),
 		"phone");
-	show(s, &s->device[5]);
+	script_show(s, &s->device[4]);
 }
 
 static const struct {
@@ -312,12 +310,17 @@ static const struct {
 	{ "pause", pause_it },
 	{ "halt", halt },
 	{ "phone sees the halt", phone },
-	{ "restart", restart },
+	{ "restart", script_restart },
 	{ "rotate the root", rotate },
 	{ "take a seat", seat },
 	{ "supersede", supersede },
 	{ "back up", backup },
+	{ "bring a fleet", script_bring_fleet },
+	{ "erase a device", script_erase },
+	{ "upload in pieces", script_upload },
 	{ "sign again", sign_again },
+	{ "half a year", script_half_a_year },
+	{ "collect garbage", script_collect },
 	{ "phone comes back", phone },
 };
 
@@ -328,29 +331,30 @@ static void open_all(struct script *s, const char *base)
 
 	deployment_make(&s->d, &o);
 	path = mem_printf("%s/phone", s->d.dir);
-	must(s, mkdir(path, 0700), "mkdir");
+	script_must(s, mkdir(path, 0700), "mkdir");
 	for (unsigned i = 0; i < 2; i++) {
 		char *slot = mem_printf("%s/%u", path, i);
-		must(s, file_create(slot, bytes_of(NULL, 0), 0600), "slot");
+		script_must(s, file_create(slot, bytes_of(NULL, 0), 0600), "slot");
 		free(slot);
 	}
 	free(path);
 	path = mem_printf("cp -r '%s' '%s'", s->d.dir, base);
-	must(s, system(path), "copy");
+	script_must(s, system(path), "copy");
 	free(path);
 	crash_begin(s->d.dir);
-	mark(MARK_TIME, s->d.now_ms, 0, "");
+	script_mark(MARK_TIME, s->d.now_ms, 0, "");
 	deployment_must(deployment_start(&s->d, error), "start", error);
-	must(s, sdk_start(&s->phone, &s->d, "factory", 0), "phone");
+	script_must(s, sdk_start(&s->phone, &s->d, "factory", 0), "phone");
 }
 
-void script_run(const char *base, char *folder)
+void script_run(const char *base, uint64_t seed, char *folder)
 {
 	struct script *s = mem_zalloc(sizeof(*s));
 
+	seeded_begin(seed);
 	open_all(s, base);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		mark(MARK_STEP, 0, 0, steps[i].name);
+		script_mark(MARK_STEP, 0, 0, steps[i].name);
 		steps[i].run(s);
 	}
 	(void)snprintf(folder, 64, "%s", s->d.dir);

@@ -11,24 +11,10 @@
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/store/device.h"
-#include "tests/crash/sdk.h"
 #include "tests/crash/served.h"
+#include "tests/crash/start_private.h"
 
-#define SECOND 1000ull
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-
-struct checking {
-	struct deployment d;
-	const struct promise *p;
-	struct test_device device[SCRIPT_DEVICES];
-	struct sdk phone;
-	struct verdict *out;
-};
-
-/* The first thing that is broken is the one that is told. */
-__attribute__((format(printf, 3, 4))) static bool holds(
-	struct checking *c, bool condition, const char *format, ...)
+bool start_holds(struct checking *c, bool condition, const char *format, ...)
 {
 	va_list args;
 
@@ -47,13 +33,13 @@ static void check_log(struct checking *c)
 	const struct state *s = control_state(&c->d.server);
 	uint8_t root[SHA256_LEN];
 
-	if (!holds(c, s->log.size >= c->p->log_size,
+	if (!start_holds(c, s->log.size >= c->p->log_size,
 		    "I3: the log has %" PRIu64 " entries, %" PRIu64 " were acknowledged",
 		    s->log.size, c->p->log_size) ||
 		c->p->log_size == 0)
 		return;
 	deployment_must(logtree_root(s->tree, c->p->log_size, root), "log", "root");
-	(void)holds(c, memcmp(root, c->p->log_root, SHA256_LEN) == 0,
+	(void)start_holds(c, memcmp(root, c->p->log_root, SHA256_LEN) == 0,
 		"I7: the log's first %" PRIu64 " entries are not those that were shown",
 		c->p->log_size);
 }
@@ -64,15 +50,14 @@ static void check_halts(struct checking *c)
 	for (size_t i = 0; i < c->p->n_halted; i++) {
 		const struct rollout *r =
 			state_rollout(control_state(&c->d.server), c->p->halted[i]);
-		(void)holds(c, r != NULL && r->state == ROLLOUT_HALTED,
+		(void)start_holds(c, r != NULL && r->state == ROLLOUT_HALTED,
 			"I2: %s was halted, and is not", c->p->halted[i]);
 	}
 }
 
-/* A build's file is there, whole. */
-static bool has_file(struct checking *c, const uint8_t sha256[SHA256_LEN])
+bool start_has_file(struct checking *c, const uint8_t sha256[SHA256_LEN])
 {
-	uint8_t data[256], have[SHA256_LEN];
+	uint8_t data[SCRIPT_PIECES + 1], have[SHA256_LEN];
 	struct bytes bytes;
 	uint64_t length;
 	ssize_t n = -1;
@@ -90,7 +75,7 @@ static bool has_file(struct checking *c, const uint8_t sha256[SHA256_LEN])
 static void check_artifacts(struct checking *c)
 {
 	for (size_t i = 0; i < c->p->n_artifacts; i++)
-		(void)holds(c, has_file(c, c->p->artifact[i]),
+		(void)start_holds(c, start_has_file(c, c->p->artifact[i]),
 			"I4: an acknowledged build's file is not there whole");
 }
 
@@ -98,7 +83,7 @@ static void check_artifacts(struct checking *c)
 static void check_version(struct checking *c, const char *name, uint64_t version)
 {
 	for (size_t i = 0; i < c->p->n_shown; i++)
-		(void)holds(c,
+		(void)start_holds(c,
 			strcmp(c->p->shown[i].name, name) != 0 || version >= c->p->shown[i].version,
 			"I1: %s %" PRIu64 " is served, %" PRIu64 " was before", name, version,
 			c->p->shown[i].version);
@@ -106,9 +91,10 @@ static void check_version(struct checking *c, const char *name, uint64_t version
 
 static void check_offer(struct checking *c, const struct served_offer *o)
 {
-	(void)holds(c, has_file(c, o->sha256), "I4: %s is offered without its file", o->build_id);
+	(void)start_holds(
+		c, start_has_file(c, o->sha256), "I4: %s is offered without its file", o->build_id);
 	for (size_t i = 0; i < c->p->n_halted; i++)
-		(void)holds(c, strcmp(o->build_id, c->p->halted[i]) != 0,
+		(void)start_holds(c, strcmp(o->build_id, c->p->halted[i]) != 0,
 			"I2: %s is offered, and was halted", o->build_id);
 }
 
@@ -120,15 +106,15 @@ static void check_poll(struct checking *c, struct test_device *t)
 	struct served s;
 	int err = device_poll_body(&c->d, t, &body);
 
-	if (holds(c, err == 0, "a poll is refused: %s", err_str(err)) &&
-		holds(c, served_read(&c->d, buf_bytes(&body), t->product, &s, why), "I4: %s",
+	if (start_holds(c, err == 0, "a poll is refused: %s", err_str(err)) &&
+		start_holds(c, served_read(&c->d, buf_bytes(&body), t->product, &s, why), "I4: %s",
 			why)) {
 		(void)snprintf(director, sizeof(director), "director/%u", s.ring);
 		check_version(c, "root", s.root);
 		check_version(c, "timestamp", s.timestamp);
 		check_version(c, "snapshot", s.snapshot);
 		check_version(c, director, s.director);
-		(void)holds(c, s.log_size >= c->p->log_size,
+		(void)start_holds(c, s.log_size >= c->p->log_size,
 			"I7: the checkpoint served has %" PRIu64 " entries, %" PRIu64 " were shown",
 			s.log_size, c->p->log_size);
 		for (size_t i = 0; i < s.n_offers; i++)
@@ -175,8 +161,8 @@ static void check_reports(struct checking *c, struct test_device *t, uint32_t ac
 	uint64_t before;
 	int err;
 
-	if (!holds(c, stored(c, t, &have), "an acknowledged device is not known") ||
-		!holds(c, have.last_seq >= acknowledged,
+	if (!start_holds(c, stored(c, t, &have), "an acknowledged device is not known") ||
+		!start_holds(c, have.last_seq >= acknowledged,
 			"I6: event %u was acknowledged, the last that is stored is %u",
 			acknowledged, have.last_seq))
 		return;
@@ -184,13 +170,15 @@ static void check_reports(struct checking *c, struct test_device *t, uint32_t ac
 		before = counted(c);
 		t->seq = have.last_seq - 1;
 		err = device_report_one(&c->d, t, "1.0", PB__EVENT_KIND__EVENT_CRASH);
-		(void)holds(c, err == 0, "a report sent again is refused: %s", err_str(err));
-		(void)holds(c, counted(c) == before, "I6: a report sent again was counted again");
+		(void)start_holds(c, err == 0, "a report sent again is refused: %s", err_str(err));
+		(void)start_holds(
+			c, counted(c) == before, "I6: a report sent again was counted again");
 	}
 	t->seq = have.last_seq;
 	err = device_report_one(&c->d, t, "1.0", PB__EVENT_KIND__EVENT_ALIVE);
-	(void)holds(c, err == 0, "a new report is refused: %s", err_str(err));
-	(void)holds(c, stored(c, t, &have) && have.last_seq == t->seq, "I6: a new report is lost");
+	(void)start_holds(c, err == 0, "a new report is refused: %s", err_str(err));
+	(void)start_holds(
+		c, stored(c, t, &have) && have.last_seq == t->seq, "I6: a new report is lost");
 }
 
 /* ---- what goes on ---- */
@@ -202,10 +190,10 @@ static void check_phone(struct checking *c)
 	struct huidu_status status;
 	int err = sdk_start(s, &c->d, c->p->phone_build, c->p->phone_counter);
 
-	if (!holds(c, err == 0, "I8: the phone does not start: %s", err_str(err)))
+	if (!start_holds(c, err == 0, "I8: the phone does not start: %s", err_str(err)))
 		return;
 	huidu_status(s->h, &status);
-	(void)holds(c, status.log_size >= c->p->phone_log,
+	(void)start_holds(c, status.log_size >= c->p->phone_log,
 		"I8: the phone had seen %" PRIu64 " entries of the log, and knows of %" PRIu64,
 		c->p->phone_log, status.log_size);
 	sdk_poll(s);
@@ -215,7 +203,7 @@ static void check_phone(struct checking *c)
 		deployment_run(&c->d, 2 * MINUTE, MINUTE);
 		sdk_poll(s);
 	}
-	(void)holds(c, s->error == 0 || s->error == HUIDU_EBUILD_HALTED,
+	(void)start_holds(c, s->error == 0 || s->error == HUIDU_EBUILD_HALTED,
 		"I8: the phone's next poll: %s: %s", s->said, err_str(s->error));
 	sdk_stop(s);
 }
@@ -225,8 +213,9 @@ static void check_command(struct checking *c)
 	uint64_t size = control_state(&c->d.server)->log.size;
 	int err = deployment_publish(&c->d, SDK_PRODUCT, "after", 1000, "after");
 
-	(void)holds(c, err == 0, "the next command is refused: %s", c->d.text);
-	(void)holds(c, control_state(&c->d.server)->log.size > size, "the next command is lost");
+	(void)start_holds(c, err == 0, "the next command is refused: %s", c->d.text);
+	(void)start_holds(
+		c, control_state(&c->d.server)->log.size > size, "the next command is lost");
 }
 
 static void check_all(struct checking *c)
@@ -236,10 +225,17 @@ static void check_all(struct checking *c)
 	check_log(c);
 	check_halts(c);
 	check_artifacts(c);
+	kept_check_gone(c);
 	for (size_t i = 0; i < p->n_devices; i++)
-		check_poll(c, &c->device[i]);
+		if (!promise_is_erased(p, p->device[i].id, false))
+			check_poll(c, &c->device[i]);
 	for (size_t i = 0; i < p->n_devices; i++)
-		check_reports(c, &c->device[i], p->device[i].seq);
+		if (!promise_is_erased(p, p->device[i].id, false))
+			check_reports(c, &c->device[i], p->device[i].seq);
+	kept_check_import(c);
+	kept_check_upload(c);
+	kept_collect(c);
+	check_artifacts(c);
 	check_phone(c);
 	check_command(c);
 	if (p->n_devices > 0)

@@ -51,15 +51,29 @@ struct trace_record {
 /* ---- what the script says ---- */
 
 enum mark_kind {
-	MARK_TIME,     /* a: the hand-set clock, ms */
-	MARK_DEVICE,   /* a: number; hash: id and report key; b: epoch; text: product */
-	MARK_REPORT,   /* acknowledged: a: device, b: its last event */
-	MARK_LOG,      /* acknowledged or shown: a: entries; hash: root */
-	MARK_SERVED,   /* a phone was shown `text` in version a */
-	MARK_HALTED,   /* acknowledged: text: the release */
-	MARK_ARTIFACT, /* acknowledged: hash */
+	MARK_TIME,       /* a: the hand-set clock, ms */
+	MARK_DEVICE,     /* a: number; hash: id and report key; b: epoch; text: product */
+	MARK_REPORT,     /* acknowledged: a: device, b: its last event */
+	MARK_LOG,        /* acknowledged or shown: a: entries; hash: root */
+	MARK_SERVED,     /* a phone was shown `text` in version a */
+	MARK_HALTED,     /* acknowledged: text: the release */
+	MARK_ARTIFACT,   /* acknowledged: hash */
+	MARK_NOT_NEEDED, /* from now on it may go: hash, of an artifact */
+	MARK_UPLOAD,     /* of a file that no build names: a: enum mark_upload */
+	MARK_IMPORT,     /* acknowledged: the rows of this file will be there: hash */
+	MARK_IMPORTED,   /* they are */
+	MARK_ERASING,    /* may be gone from now on: hash: id */
+	MARK_ERASED,     /* is gone: hash: id */
+	MARK_FORGOTTEN,  /* what single devices did in rollouts up to number a is gone */
 	MARK_PHONE, /* a phone with the SDK got so far: a: counter of its build, text; b: entries of the log */
 	MARK_STEP, /* text: of the script, for people */
+};
+
+enum mark_upload {
+	UPLOAD_NONE,
+	UPLOAD_BEGUN, /* it can be gone on with */
+	UPLOAD_WHOLE, /* acknowledged */
+	UPLOAD_DROPPED,
 };
 
 struct mark {

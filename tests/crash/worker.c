@@ -167,7 +167,8 @@ static uint64_t hash_rest(const struct worker *w)
 {
 	return disk_random(relic_hash(&w->relic, "data/artifacts")) ^
 		disk_random(relic_hash(&w->relic, "data/journal") + 1) ^
-		disk_random(relic_hash(&w->relic, "phone") + 2);
+		disk_random(relic_hash(&w->relic, "phone") + 2) ^
+		disk_random(relic_hash(&w->relic, "data/imports") + 3);
 }
 
 void worker_judge(struct worker *w, const struct state_id *id, bool anyway, struct verdict *out)
