@@ -26,7 +26,7 @@ static const char usage[] =
 	"       crash-lab [--seed N] --state ID    one state; the run is recorded again\n"
 	"       crash-lab --run DIR --state ID     one state of a run that was kept\n";
 
-static const struct states_effort quick = { .samples = 256, .random = 100, .bytes = 7 };
+static const struct states_effort quick = { .samples = 256, .random = 75, .bytes = 7 };
 static const struct states_effort full = {
 	.samples = 4096, .random = 1000, .bytes = 1, .masks = true
 };

@@ -19,6 +19,6 @@ void script_run(const char *base, uint64_t seed, char *folder);
 
 #define SCRIPT_ROWS   6u    /* devices of the fleet that is brought */
 #define SCRIPT_BLANKS 4096u /* rows between them that say nothing: it takes two transactions */
-#define SCRIPT_PIECES 6000u /* bytes of the file that is uploaded in pieces */
+#define SCRIPT_PIECES 900u  /* bytes of the file that is uploaded in pieces */
 void script_row_id(unsigned row, uint8_t id[16]);
 void script_pieces(uint8_t out[SCRIPT_PIECES]);
