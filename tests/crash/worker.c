@@ -208,12 +208,15 @@ static void find(struct worker *w, const struct state_id *id, const struct verdi
 	(void)snprintf(t->finding[n].step, sizeof(t->finding[n].step), "%s", w->promise.step);
 }
 
-/* A torn meta page may be refused, if that is said. */
-static void detected(struct worker *w, const char *text)
+/* A torn meta page may be refused, if that is said.  False when it is not. */
+static bool detected(struct worker *w, const char *text)
 {
 	struct tally *t = w->lab->tally;
 	size_t i = 0;
 
+	text = strstr(text, "the last commit is damaged");
+	if (text == NULL)
+		return false;
 	atomic_fetch_add(&t->detected, 1);
 	while (atomic_exchange(&t->lock, 1) != 0)
 		;
@@ -223,6 +226,7 @@ static void detected(struct worker *w, const char *text)
 	(void)snprintf(t->reason[i].text, sizeof(t->reason[i].text), "%.63s", text);
 	t->reason[i].n++;
 	atomic_store(&t->lock, 0);
+	return true;
 }
 
 void worker_build(struct worker *w, const struct state_id *id)
@@ -256,9 +260,9 @@ static void visit(void *ctx, const struct state_id *id)
 		return;
 	atomic_fetch_add(&t->distinct, 1);
 	worker_judge(w, id, false, &v);
-	if (v.kind == VERDICT_REFUSED && id->class == STATE_META)
-		detected(w, v.text);
-	else if (v.kind != VERDICT_GOOD)
+	if (v.kind == VERDICT_REFUSED && id->class == STATE_META && detected(w, v.text))
+		return;
+	if (v.kind != VERDICT_GOOD)
 		find(w, id, &v);
 }
 
