@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "server/base/buf.h"
+#include "server/base/mem.h"
 #include "server/ctl/conn.h"
 #include "tmpdir.h"
 
@@ -62,14 +63,15 @@ static int ask(struct bytes answer, struct reply *r)
 /* A frame around an envelope of `type` around `payload`. */
 static struct bytes frame(struct buf *out, enum envelope_type type, struct bytes payload)
 {
-	uint8_t memory[8192], header[4];
-	struct arena a = { memory, sizeof(memory), 0 };
+	struct arena a = { mem_alloc(payload.n + 8192), payload.n + 8192, 0 };
 	struct bytes envelope;
+	uint8_t header[4];
 
 	assert_int_equal(envelope_wrap(type, payload, &a, &envelope), 0);
 	put_be32(header, (uint32_t)envelope.n);
 	buf_add(out, header, 4);
 	buf_add(out, envelope.p, envelope.n);
+	free(a.base);
 	return buf_bytes(out);
 }
 
@@ -89,6 +91,36 @@ static void test_good(void **state)
 	assert_string_equal(r.m->text, "no such thing");
 	reply_release(&r);
 	assert_null(r.m);
+	buf_release(&b);
+}
+
+/* A year of builds, each with many stages that are nothing but numbers: the most memory for a byte. */
+static void test_many_rollouts(void **state)
+{
+	enum { ROLLOUTS = 400, STAGES = 12 };
+	Pb__AdminReply m = PB__ADMIN_REPLY__INIT;
+	Pb__StageView stage = PB__STAGE_VIEW__INIT, *stages[STAGES];
+	Pb__RolloutView rollout = PB__ROLLOUT_VIEW__INIT, *rollouts[ROLLOUTS];
+	struct buf wire = { 0 }, b = { 0 };
+	struct reply r;
+
+	(void)state;
+	for (size_t i = 0; i < STAGES; i++)
+		stages[i] = &stage;
+	rollout.release = rollout.plan = rollout.line = "1";
+	rollout.rollout_id = wire_data("", 0);
+	rollout.n_stages = STAGES;
+	rollout.stages = stages;
+	for (size_t i = 0; i < ROLLOUTS; i++)
+		rollouts[i] = &rollout;
+	m.n_rollouts = ROLLOUTS;
+	m.rollouts = rollouts;
+	wire.len = wire_write(&m, buf_room(&wire, wire_size(&m)));
+	assert_int_equal(ask(frame(&b, ENVELOPE_REPLY, buf_bytes(&wire)), &r), 0);
+	assert_int_equal(r.m->n_rollouts, ROLLOUTS);
+	assert_int_equal(r.m->rollouts[ROLLOUTS - 1]->n_stages, STAGES);
+	reply_release(&r);
+	buf_release(&wire);
 	buf_release(&b);
 }
 
@@ -166,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_TMPDIR(test_good),
+		IN_TMPDIR(test_many_rollouts),
 		IN_TMPDIR(test_broken),
 		IN_TMPDIR(test_no_escapes),
 		IN_TMPDIR(test_nobody_there),
