@@ -82,6 +82,7 @@ static const struct yaml_schema poll = { poll_fields, COUNT(poll_fields), 16 };
 /* A rate nobody wrote: see fill_in(). */
 #define UNSAID     4294967295u
 #define UNSAID_STR "4294967295"
+#define UNSAID_AGE (366 * DAY)
 
 /* In the order of enum config_enrol_mode. */
 static const char *const modes[] = { "", "closed", "open", "token", "voucher", "hook", NULL };
@@ -118,8 +119,8 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "online",     .type = YAML_STRING,   .at = AT(online),  .def = "online" },
 	{ .key = "store_size", .type = YAML_SIZE,     .at = AT(store_size), .def = "0" },
 	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
-	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "0s",
-	  .max = 365 * DAY },
+	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "366d",
+	  .max = UNSAID_AGE },
 	{ .key = "retention",  .type = YAML_DURATION, .at = AT(retention_ms), .def = "90d",
 	  .min = DAY, .max = 90 * DAY },
 	{ .key = "symptoms",   .type = YAML_LIST,     .at = AT(symptoms), .def = "",
@@ -307,6 +308,8 @@ static void fill_in(struct config *c)
 		c->enrol.per_minute = trial ? 0 : 6000;
 	if (c->enrol.per_prefix_minute == UNSAID)
 		c->enrol.per_prefix_minute = trial || c->plain ? 0 : 60;
+	if (c->min_id_age_ms == UNSAID_AGE)
+		c->min_id_age_ms = trial ? 0 : DAY;
 }
 
 bool config_is_key(const char *manufacturer)

@@ -83,9 +83,9 @@ struct config {
 		uint64_t interval_ms;
 		uint32_t jitter_ppm;
 	} poll;
-	uint64_t min_id_age_ms;
-	uint64_t retention_ms; /* records of devices in a halted rollout are kept so long */
-	char **symptoms;       /* names of the codes devices report, from 0; see config_symptom() */
+	uint64_t min_id_age_ms; /* unsaid: a day, in a trial 0 */
+	uint64_t retention_ms;  /* records of devices in a halted rollout are kept so long */
+	char **symptoms; /* names of the codes devices report, from 0; see config_symptom() */
 	size_t n_symptoms;
 	struct config_line *lines;
 	size_t n_lines;

@@ -33,7 +33,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.store_size, 0);
 	assert_int_equal(c.poll.interval_ms, 4 * 3600000);
 	assert_int_equal(c.poll.jitter_ppm, 200000);
-	assert_int_equal(c.min_id_age_ms, 0);
+	assert_int_equal(c.min_id_age_ms, 86400000);
 	assert_int_equal(c.retention_ms, 90ull * 86400000);
 	assert_int_equal(c.n_lines, 1);
 	assert_string_equal(c.lines[0].name, "default");
@@ -158,6 +158,8 @@ static void test_enrol(void **state)
 			fail_msg("%s: environment %u, mode %u, %u and %u a minute", enrols[i].why,
 				c.environment, c.enrol.mode, c.enrol.per_minute,
 				c.enrol.per_prefix_minute);
+		assert_int_equal(c.min_id_age_ms,
+			c.environment == ENVIRONMENT_TRIAL ? 0 : 86400000);
 		if (c.enrol.mode == ENROL_TOKEN)
 			assert_string_equal(c.enrol.tokens, tmpdir_path("t"));
 		if (c.enrol.mode == ENROL_HOOK)
