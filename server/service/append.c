@@ -279,9 +279,10 @@ int append_open(struct control *c, struct bytes root, uint64_t now_ms, char *err
 	err = fold(c, &t);
 	store_abort(&t);
 	if (err == 0)
-		err = open_journal(c, error);
-	if (err == 0)
 		err = compare(c, error);
+	/* Last: a damaged one is set aside only for a store that has all that was signed. */
+	if (err == 0)
+		err = open_journal(c, error);
 	if (err == 0 && c->state.log.size == 0)
 		err = append_envelope(c, root, now_ms);
 	else if (err == 0)

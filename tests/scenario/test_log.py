@@ -365,15 +365,24 @@ def test_restored_backup_is_refused(deployment):
     d.stop()
     newest = ledger.read_bytes()
 
-    # An older store under the newest journal; and under the newest ledger.
+    # An older store under the newest journal and ledger; under the journal alone.
     shutil.copytree(d.folder / 'data', d.folder / 'both')
     shutil.rmtree(d.folder / 'data/store')
     shutil.copytree(backup / 'store', d.folder / 'data/store')
     line = refused(d)
-    assert f'journal has {size} entries' in line and 'huiductl store restore BACKUP' in line
-    (d.folder / 'data/journal').unlink()
-    line = refused(d)
     assert f'signer has taken {size} entries' in line and 'huiductl store restore BACKUP' in line
+    ledger.write_bytes(oldest)
+    line = refused(d)
+    assert f'journal has {size} entries' in line and 'huiductl store restore BACKUP' in line
+    ledger.write_bytes(newest)
+
+    # A damaged journal stays where it is: what it has may be all there is to bring back.
+    journal = d.folder / 'data/journal'
+    damaged = bytearray(journal.read_bytes())
+    damaged[20] ^= 1
+    journal.write_bytes(damaged)
+    assert f'signer has taken {size} entries' in refused(d)
+    assert journal.read_bytes() == damaged
     shutil.rmtree(d.folder / 'data')
     shutil.move(d.folder / 'both', d.folder / 'data')
 
