@@ -317,10 +317,11 @@ static void move_cut(void)
 
 static void move_replay(void)
 {
-	struct bytes reply, old = game.reply[next8() % KEPT_MAX];
+	unsigned kept = next8() % KEPT_MAX;
+	struct bytes reply;
 
-	if (asked(&reply) && old.p != NULL)
-		answer(old.p, old.n);
+	if (asked(&reply) && game.reply[kept].p != NULL)
+		answer(game.reply[kept].p, game.reply[kept].n);
 }
 
 static void move_noise(void)
@@ -346,14 +347,14 @@ static void move_mix(void)
 {
 	static uint8_t memory[1 << 18];
 	struct arena a = { memory, sizeof(memory), 0 };
-	struct bytes reply, old = game.reply[next8() % KEPT_MAX], out;
-	unsigned which = next8();
+	unsigned kept = next8() % KEPT_MAX, which = next8();
+	struct bytes reply, out;
 	Pb__PollReply *to, *from;
 
-	if (!asked(&reply) || old.p == NULL)
+	if (!asked(&reply) || game.reply[kept].p == NULL)
 		return;
 	to = unpack(reply, &a);
-	from = unpack(old, &a);
+	from = unpack(game.reply[kept], &a);
 	if (to == NULL || from == NULL)
 		return;
 	if (which & 1)
