@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/base/mem.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,14 +42,22 @@ char *mem_strdup(const char *s)
 	return must(strdup(s));
 }
 
+char *mem_vprintf(const char *format, va_list args)
+{
+	char *s = NULL;
+
+	if (vasprintf(&s, format, args) < 0)
+		s = NULL;
+	return must(s);
+}
+
 char *mem_printf(const char *format, ...)
 {
 	va_list args;
-	char *s = NULL;
+	char *s;
 
 	va_start(args, format);
-	if (vasprintf(&s, format, args) < 0)
-		s = NULL;
+	s = mem_vprintf(format, args);
 	va_end(args);
-	return must(s);
+	return s;
 }

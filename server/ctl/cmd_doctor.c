@@ -48,8 +48,7 @@ __attribute__((format(printf, 5, 6))) static void find(struct doctor *d, enum gr
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&f.says, format, args) < 0)
-		abort(); /* out of memory */
+	f.says = mem_vprintf(format, args);
 	va_end(args);
 	d->list = mem_resize(d->list, d->n + 1, sizeof(*d->list));
 	d->list[d->n++] = f;

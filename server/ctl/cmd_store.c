@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "server/base/json.h"
+#include "server/base/mem.h"
 #include "server/base/show.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/store_at.h"
@@ -211,12 +212,11 @@ static void found(void *ctx, const struct store_finding *f)
 __attribute__((format(printf, 3, 4))) static void say_of(
 	struct look *l, const char *what, const char *format, ...)
 {
-	char *says = NULL;
+	char *says;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&says, format, args) < 0)
-		abort(); /* out of memory */
+	says = mem_vprintf(format, args);
 	va_end(args);
 	say(l, what, says);
 	l->check.findings++;

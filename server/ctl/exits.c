@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/base/mem.h"
+
 static const struct {
 	int number;
 	const char *sentence;
@@ -82,12 +84,11 @@ void note_text(struct buf *text)
 int fail(enum exit_code code, const char *next, const char *format, ...)
 {
 	struct buf b = { 0 };
-	char *what = NULL;
+	char *what;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&what, format, args) < 0)
-		abort(); /* out of memory */
+	what = mem_vprintf(format, args);
 	va_end(args);
 	put(&b, &style, STYLE_BAD, "huiductl:");
 	buf_printf(&b, " %s\n", what);

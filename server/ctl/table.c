@@ -19,12 +19,11 @@ struct cell {
 
 void table_cell(struct table *t, enum style style, const char *format, ...)
 {
-	char *text = NULL;
+	char *text;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort(); /* out of memory */
+	text = mem_vprintf(format, args);
 	va_end(args);
 	t->cells = mem_resize(t->cells, t->n_cells + 1, sizeof(*t->cells));
 	t->cells[t->n_cells++] = (struct cell){ text, style };

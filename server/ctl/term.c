@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "server/base/mem.h"
+
 #define WIDTH_DEFAULT 80
 
 static const char *const escape[STYLE__COUNT] = {
@@ -76,12 +78,11 @@ void put_text(struct buf *out, const struct term *t, enum style style, const cha
 
 void put(struct buf *out, const struct term *t, enum style style, const char *format, ...)
 {
-	char *text = NULL;
+	char *text;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort(); /* out of memory */
+	text = mem_vprintf(format, args);
 	va_end(args);
 	put_text(out, t, style, text);
 	free(text);

@@ -15,12 +15,11 @@
 void check_found(struct check *k, const char *format, ...)
 {
 	struct store_finding f = { .table = k->table, .key = k->key };
-	char *says = NULL;
+	char *says;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&says, format, args) < 0)
-		abort(); /* out of memory */
+	says = mem_vprintf(format, args);
 	va_end(args);
 	f.says = says;
 	k->out->findings++;
