@@ -15,7 +15,7 @@ from load import ANSWER_OFFER, AT_ANSWER, hang_up, start_load
 from test_huidud import LIMIT_S, STABLE, Deployment, wait_until
 from test_log import STABLE_RING, Phone, fields
 
-KILLS, KILLS_FULL = 200, 10000
+KILLS, ROUNDS_FULL = 200, 50  # a deployment each round
 PHONES = 12
 LOOK_CLOSELY = 25  # at every so manieth kill
 LOGGED = {'create': 'propose'}  # what the history calls it
@@ -153,16 +153,22 @@ def check_log(d, admin):
         assert text in history, (text, history)
 
 
-def test_killed_while_all_are_busy(deployment, full, seed):
+def pytest_generate_tests(metafunc):
+    if 'round_' in metafunc.fixturenames:
+        full = metafunc.config.getoption('--full')
+        metafunc.parametrize('round_', range(ROUNDS_FULL if full else 1))
+
+
+def test_killed_while_all_are_busy(deployment, round_, seed):
+    seed += round_
     d, chance = deployment, random.Random(seed)
-    kills = KILLS_FULL if full else KILLS
     d.start()
     admin = Admin(d)
     seen, loads = Seen(d, admin), start_load(d, 'phone-b', PHONES, 'b1', seed)
     start_counted(d, loads)
     admin.start()
     began = time.monotonic()
-    for kill in range(kills):
+    for kill in range(KILLS):
         time.sleep(chance.uniform(0, 0.4))
         assert d.process.poll() is None, d.log.read_text()[-2000:]
         d.kill()
@@ -176,11 +182,11 @@ def test_killed_while_all_are_busy(deployment, full, seed):
         load.finish()
     admin.enough.set()
     admin.join(LIMIT_S)
-    assert not admin.is_alive() and len(admin.done) >= kills / 4
+    assert not admin.is_alive() and len(admin.done) >= KILLS / 4
     check(d, admin, seen)
     check_counts(d, loads)
     check_log(d, admin)
-    print(f'\nseed {seed}: {kills} kills in {took:.0f} s, {sum(l.reports for l in loads)} reports '
+    print(f'\nseed {seed}: {KILLS} kills in {took:.0f} s, {sum(l.reports for l in loads)} reports '
           f'answered, {sum(l.phone.retried for l in loads)} sent again, {len(admin.done)} commands '
           f'acknowledged, {len(admin.halted)} builds halted, {seen.looks} looks')
     hang_up(loads)
