@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import p256
 from test_huidud import LIMIT_S
 from test_log import field, fields
 
@@ -18,17 +19,6 @@ DOWNLOADED, INSTALLING, INSTALLED, BOOT_OK = 2, 3, 4, 5
 STABLE = 3
 ANSWER_OFFER = 2
 AT_DIRECTOR, AT_ANSWER = 3, 10  # fields of PollReply
-
-
-def sign(key, text):
-    der = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', key], input=text, check=True,
-                         capture_output=True, timeout=LIMIT_S).stdout
-    out, at = b'', 2
-    for _ in range(2):
-        n = der[at + 1]
-        out += der[at + 2:at + 2 + n].lstrip(b'\0').rjust(32, b'\0')
-        at += 2 + n
-    return out
 
 
 class Refused(Exception):
@@ -82,7 +72,7 @@ class Phone:
         challenge = fields(self.post('/v1/enroll', first)[2])[1][0]
         text = b'huidu/enroll/v1\0' + challenge + self.product
         status, _, body = self.post('/v1/enroll', first + field(4, challenge) +
-                                    field(5, sign(self.key, text)))
+                                    field(5, p256.sign(self.key, text)))
         assert status == 200, body
         reply = fields(body)
         self.id, self.epoch, self.report_key = reply[2][0], reply[3][0], reply[4][0]

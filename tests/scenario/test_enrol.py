@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+import p256
 from test_huidud import HUIDUD, LIMIT_S, POLL, Deployment, field, sealed, wait_until
 
 CLOSED = b'the server takes only devices that it was told of\n'
@@ -37,16 +38,6 @@ def read_varint(message, at):
 def read_fields(message):
     """{number: value}; of what a server answers."""
     return {number: value for number, value, _ in each_field(message)}
-
-
-def raw_signature(der):
-    """r||s of an ECDSA signature."""
-    out, at = b'', 2
-    for _ in range(2):
-        n = der[at + 1]
-        out += der[at + 2:at + 2 + n].lstrip(b'\0').rjust(32, b'\0')
-        at += 2 + n
-    return out
 
 
 def each_field(message):
@@ -90,8 +81,7 @@ class Phone:
         body = field(1, self.public) + field(2, b'phone-a')
         if challenge:
             text = b'huidu/enroll/v1\0' + challenge + b'phone-a'
-            body += field(4, challenge) + field(5, raw_signature(
-                openssl('dgst', '-sha256', '-sign', self.path, data=text)))
+            body += field(4, challenge) + field(5, p256.sign(self.path, text))
         if self.token:
             body += field(6, self.token)
         if self.voucher:

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+import p256
 from test_huidud import HUIDUD, LIMIT_S, STABLE, Deployment, wait_until
 
 
@@ -262,20 +263,11 @@ class Phone:
         first = field(1, der[-65:]) + field(2, b'phone-a') + field(3, wish)
         challenge = fields(d.post('/v1/enroll', first)[2])[1][0]
         text = b'huidu/enroll/v1\0' + challenge + b'phone-a'
-        reply = d.post('/v1/enroll', first + field(4, challenge) + field(5, self.sign(text)))
+        reply = d.post('/v1/enroll', first + field(4, challenge) +
+                       field(5, p256.sign(self.key, text)))
         assert reply[0] == 200, reply
         reply = fields(reply[2])
         self.id, self.epoch, self.report_key = reply[2][0], reply[3][0], reply[4][0]
-
-    def sign(self, text):
-        der = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', self.key], input=text,
-                             check=True, capture_output=True, timeout=LIMIT_S).stdout
-        out, at = b'', 2
-        for _ in range(2):
-            n = der[at + 1]
-            out += der[at + 2:at + 2 + n].lstrip(b'\0').rjust(32, b'\0')
-            at += 2 + n
-        return out
 
     def post(self, path, body, mac_path=None):
         mac = hmac.new(self.report_key, (mac_path or path).encode() + b'\0' + body,

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import p256
 from test_huidud import STABLE, Deployment, field
 from test_log import STABLE_RING, Phone, fields
 
@@ -65,7 +66,7 @@ class Reporter(Phone):
         challenge = fields(self.d.post('/v1/enroll', first)[2])[1][0]
         text = b'huidu/enroll/v1\0' + challenge + b'phone-a'
         status, _, reply = self.d.post('/v1/enroll', first + field(4, challenge) +
-                                       field(5, self.sign(text)))
+                                       field(5, p256.sign(self.key, text)))
         assert status == 200 and fields(reply)[2][0] == self.id
         return fields(reply).get(8, [0])[0]
 
