@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "server/base/mem.h"
-#include "tests/sim/fixed.h"
+#include "tests/lib/toy_signature.h"
 #include "tests/sim/sim.h"
 
 /* ---- hooks: flash and file ---- */
@@ -194,7 +194,7 @@ static int c_device_sign(void *ctx, const uint8_t *message, size_t len, uint8_t 
 {
 	struct sim_phone *p = ctx;
 
-	fixed_sign(bytes_of(p->point, P256_PUBLIC_LEN), bytes_of(message, len), sig);
+	toy_sign(bytes_of(p->point, P256_PUBLIC_LEN), bytes_of(message, len), sig);
 	return 0;
 }
 
