@@ -2,6 +2,7 @@
 /* fleet: N simulated phones in one process, each with its own SDK, against a real server. */
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,38 @@ static void dump(const struct run *r)
 		perror(r->dump_path);
 }
 
+static void save_polls(const struct run *r, const char *path, size_t at)
+{
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL) {
+		perror(path);
+		exit(1);
+	}
+	for (unsigned i = 0; i < r->n; i++) {
+		const struct phone_poll *p = (const void *)((const uint8_t *)&r->phones[i] + at);
+		uint8_t n[4] = { (uint8_t)(p->n >> 24), (uint8_t)(p->n >> 16), (uint8_t)(p->n >> 8),
+			(uint8_t)p->n };
+		if (p->n > 0) {
+			(void)fwrite(n, sizeof(n), 1, f); /* fclose() tells */
+			(void)fwrite(p->bytes, p->n, 1, f);
+		}
+	}
+	if (ferror(f) != 0 || fclose(f) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void save_all_polls(const struct run *r)
+{
+	char first[512];
+
+	(void)snprintf(first, sizeof(first), "%s.first", r->polls_path);
+	save_polls(r, first, offsetof(struct phone, first));
+	save_polls(r, r->polls_path, offsetof(struct phone, newest));
+}
+
 /* ---- running ---- */
 
 static void on_step(evutil_socket_t fd, short what, void *arg)
@@ -198,6 +231,8 @@ static void run(struct run *r)
 		save_status(r);
 	if (r->dump_path != NULL)
 		dump(r);
+	if (r->polls_path != NULL)
+		save_all_polls(r);
 	write_status(r, stdout);
 	event_free(tick);
 	event_free(term);

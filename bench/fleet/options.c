@@ -22,6 +22,8 @@ static const char usage_text[] =
 	"  --status FILE      written every second; the same goes to stdout at the end\n"
 	"  --dump FILE        at the end: a line a phone, its id and last acknowledged event\n"
 	"  --save-poll FILE   the body of the newest poll, for a load generator\n"
+	"  --save-polls FILE  at the end: the newest poll of each phone, each after its length (u32,\n"
+	"                     big-endian); to FILE.first the first ones, of phones that hold nothing\n"
 	"  --seconds N        end after so long; SIGTERM ends it too\n"
 	"  --verbose          say what the SDK refused\n";
 
@@ -84,6 +86,12 @@ static void set_seconds(struct run *r, char *s)
 	r->end_ms = 1000ull * number(s);
 }
 
+static void set_polls(struct run *r, char *s)
+{
+	r->polls_path = s;
+	r->fleet.keep_polls = true;
+}
+
 static void help(struct run *r, char *s)
 {
 	(void)r;
@@ -121,6 +129,7 @@ static const struct setting {
 	{ "status", TEXT, offsetof(struct run, status_path), NULL },
 	{ "dump", TEXT, offsetof(struct run, dump_path), NULL },
 	{ "save-poll", TEXT, offsetof(struct run, fleet.save_poll), NULL },
+	{ "save-polls", CALL, 0, set_polls },
 	{ "seconds", CALL, 0, set_seconds },
 	{ "verbose", FLAG, offsetof(struct run, fleet.verbose), NULL },
 	{ "help", CALL, 0, help },

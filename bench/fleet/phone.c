@@ -33,12 +33,24 @@ static void save_poll(struct fleet *f, const struct huidu_request *request)
 	}
 }
 
+static void keep_poll(struct phone *p, const struct huidu_request *request)
+{
+	if (request->body_len > PHONE_POLL_MAX)
+		return; /* there are reports in it: it cannot be sent again and again */
+	memcpy(p->newest.bytes, request->body, request->body_len);
+	p->newest.n = request->body_len;
+	if (p->first.n == 0)
+		p->first = p->newest;
+}
+
 static int on_http(void *ctx, const struct huidu_request *request)
 {
 	struct phone *p = ctx;
 
 	if (p->fleet->save_poll != NULL && strcmp(request->path, "/v1/poll") == 0)
 		save_poll(p->fleet, request);
+	if (p->fleet->keep_polls && strcmp(request->path, "/v1/poll") == 0)
+		keep_poll(p, request);
 	net_send(p->fleet->net, p->device, &p->due_ms, request);
 	return 0;
 }

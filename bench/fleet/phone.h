@@ -7,6 +7,7 @@
 #include "bench/fleet/net.h"
 
 #define PHONE_STATE_MAX 12288
+#define PHONE_POLL_MAX  512
 
 enum phone_life { PHONE_ON, PHONE_RESTARTING, PHONE_BRICKED };
 
@@ -21,6 +22,7 @@ struct fleet {
 	uint32_t poll_min_s;
 	void *scratch;
 	const char *save_poll;      /* file for the body of the newest poll; NULL: none */
+	bool keep_polls;            /* each phone its first and its newest */
 	unsigned long long refused; /* things the SDK did not believe */
 	int verbose;
 };
@@ -33,6 +35,12 @@ struct phone_past {
 /* A slot of the flash; n 0: never written. */
 struct phone_state {
 	uint8_t bytes[PHONE_STATE_MAX];
+	size_t n;
+};
+
+/* The body of a poll; n 0: none yet. */
+struct phone_poll {
+	uint8_t bytes[PHONE_POLL_MAX];
 	size_t n;
 };
 
@@ -53,6 +61,7 @@ struct phone {
 	uint64_t fetched;                     /* bytes of builds' files */
 	struct phone_past past[MODEL_BUILDS]; /* by the model's builds */
 	struct phone_state state[2];
+	struct phone_poll first, newest; /* when the fleet keeps them */
 };
 
 void phone_init(struct phone *p, struct fleet *f, enum huidu_ring wish);

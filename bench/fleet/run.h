@@ -10,7 +10,7 @@ struct run {
 	struct phone *phones;
 	unsigned n, spread_ms;
 	unsigned wish[3]; /* phones that opt in to core, honour, dev */
-	const char *root_path, *status_path, *dump_path;
+	const char *root_path, *status_path, *dump_path, *polls_path;
 	struct event_base *base;
 	uint64_t started_ms, next_status_ms, end_ms;
 };
