@@ -52,24 +52,29 @@ def answer_size(port, path):
 
 
 class Nginx:
-    """One worker, `return 200`; plain, or with a certificate."""
+    """One worker, `return 200`; plain, or with a certificate, or both when there is a `tls_port`."""
 
-    def __init__(self, tmp, port, body_bytes, certificate=None):
+    def __init__(self, tmp, port, body_bytes, certificate=None, tls_port=None):
+        listen = f"listen 127.0.0.1:{port} {'ssl' if certificate and not tls_port else ''} backlog=4096;"
+        if tls_port:
+            listen += f" listen 127.0.0.1:{tls_port} ssl backlog=4096;"
         tls = ""
         if certificate:
             tls = f"""ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]};
-                ssl_protocols TLSv1.2 TLSv1.3;"""
+                ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on;"""
         conf = f"""
             daemon off; worker_processes 1; pid {tmp}/nginx.pid; error_log {tmp}/error.log;
-            worker_rlimit_nofile 8192;
-            events {{ worker_connections 4096; }}
+            worker_rlimit_nofile 32768;
+            events {{ worker_connections 16384; }}
             http {{
-                access_log off; keepalive_requests 1000000000; default_type text/plain;
+                access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+                default_type text/plain; sendfile on; root {tmp}/files;
                 client_body_temp_path {tmp}; proxy_temp_path {tmp}; fastcgi_temp_path {tmp};
                 uwsgi_temp_path {tmp}; scgi_temp_path {tmp};
                 server {{
-                    listen 127.0.0.1:{port} {'ssl' if tls else ''} backlog=4096; {tls}
+                    {listen} {tls}
                     location / {{ return 200 "{'a' * body_bytes}"; }}
+                    location /v1/artifact/ {{ }}
                 }}
             }}"""
         with open(f"{tmp}/nginx.conf", "w") as f:

@@ -30,9 +30,9 @@ def free_port():
 
 
 class Huidud:
-    """A deployment of its own, plain HTTP on loopback."""
+    """A deployment of its own on loopback, plain HTTP unless told otherwise."""
 
-    def __init__(self, build, tmp, workers=0, pin=None, changes=(), name="d"):
+    def __init__(self, build, tmp, workers=0, pin=None, changes=(), name="d", plain=True):
         self.build, self.name, self.dir = build, name, os.path.join(tmp, name)
         self.port, self.metrics = free_port(), free_port()
         self.run("init", "--product", "phone-a", self.dir, cwd=tmp)
@@ -41,7 +41,7 @@ class Huidud:
             text = f.read()
         for old, new in (("127.0.0.1:8443", f"127.0.0.1:{self.port}"),
                          ("127.0.0.1:9464", f"127.0.0.1:{self.metrics}"),
-                         ("plain: false", "plain: true"), ("workers: 0 ", f"workers: {workers} "),
+                         ("plain: false", f"plain: {str(plain).lower()}"), ("workers: 0 ", f"workers: {workers} "),
                          ("interval: 4h", "interval: 1s"),
                          ("fill_every: 10m", "fill_every: 100ms"), *changes):
             assert old in text, old

@@ -36,19 +36,23 @@ static ssize_t after_plain(ssize_t n)
 static ssize_t put(struct link *l, const uint8_t *p, size_t n)
 {
 	size_t done = 0;
+	int rc;
 
 	if (l->ssl == NULL)
 		return after_plain(send(l->fd, p, n, MSG_NOSIGNAL));
-	return after_tls(l, SSL_write_ex(l->ssl, p, n, &done), done);
+	rc = SSL_write_ex(l->ssl, p, n, &done);
+	return after_tls(l, rc, done);
 }
 
 static ssize_t get(struct link *l, uint8_t *p, size_t n)
 {
 	size_t done = 0;
+	int rc;
 
 	if (l->ssl == NULL)
 		return after_plain(recv(l->fd, p, n, 0));
-	return after_tls(l, SSL_read_ex(l->ssl, p, n, &done), done);
+	rc = SSL_read_ex(l->ssl, p, n, &done);
+	return after_tls(l, rc, done);
 }
 
 /* ---- opening and closing ---- */

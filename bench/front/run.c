@@ -168,8 +168,12 @@ void load_warm(struct load *d)
 	}
 	while (d->busy > 0 && now_ns() < until)
 		pump(d);
-	if (d->busy > 0 || d->slice.lost > 0 || d->slice.refused > 0)
+	if (d->busy > 0)
 		die("not all connections were answered");
+	if (d->slice.lost > 0)
+		die("connections were closed before they were answered");
+	if (d->slice.refused > 0)
+		die("answers are not 200");
 }
 
 /* Is there more to begin, or to wait for? */
