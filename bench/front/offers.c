@@ -70,6 +70,8 @@ void offers_note(struct offers *o, const struct link *l)
 	const Pb__PollReply *reply;
 	size_t head;
 
+	if (strncmp((const char *)l->answer, "HTTP/1.1 200", 12) != 0)
+		return; /* refused: nothing is on offer */
 	if (body == NULL || l->got >= ANSWER_KEPT)
 		die("an answer too long to look into");
 	head = (size_t)(body + 4 - (const char *)l->answer);
