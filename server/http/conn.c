@@ -155,6 +155,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	c->server->now_ms = clock_mono_ms();
 	c->can_read = c->can_read || (what & (EV_READ | EV_CLOSED)) != 0;
 	c->ended = c->ended || (what & EV_CLOSED) != 0;
+	c->stream.ended = c->ended;
+	c->stream.drained = false;
 	run(c);
 }
 
@@ -188,13 +190,10 @@ void conn_open(struct http_server *s, int fd, const union address *peer, struct 
 	server_conn_came(s);
 	server_count(s, HTTP_ACCEPTED);
 	conn_enter(c, tls != NULL ? PHASE_HANDSHAKE : PHASE_HEAD);
-	if (tls != NULL) {
-		c->stream.ssl = tls_connection(tls, fd);
-		if (c->stream.ssl == NULL) {
-			server_complain(s, c->call.peer, "tls", "OpenSSL has no more of it");
-			conn_drop(c);
-			return;
-		}
+	if (tls != NULL && stream_secure(&c->stream, tls) != 0) {
+		server_complain(s, c->call.peer, "tls", "OpenSSL has no more of it");
+		conn_drop(c);
+		return;
 	}
 	run(c);
 }

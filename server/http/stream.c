@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/http/tls_socket.h"
+
 /*
  * Why an SSL call returned rc <= 0.  OpenSSL's error queue is empty before each call
  * and left empty, so that it need not be cleared each time.
@@ -28,12 +30,32 @@ static int tls_error(struct stream *s, int rc, const char **why)
 	return -EPROTO;
 }
 
+int stream_secure(struct stream *s, struct tls *tls)
+{
+	SSL *ssl = tls_connection(tls);
+	BIO *bio = ssl != NULL ? tls_socket_new(s) : NULL;
+
+	if (bio == NULL) {
+		SSL_free(ssl);
+		ERR_clear_error();
+		return ERR_CRYPTO;
+	}
+	SSL_set_bio(ssl, bio, bio);
+	SSL_set_accept_state(ssl);
+	s->ssl = ssl;
+	return 0;
+}
+
 int stream_handshake(struct stream *s, const char **why)
 {
+	uint8_t finished[1];
 	int rc;
 
 	*why = NULL;
+	/* Behind the server's Finished there is only the ticket, which can go with the answer. */
+	s->more = SSL_get_finished(s->ssl, finished, sizeof(finished)) > 0;
 	rc = SSL_do_handshake(s->ssl);
+	s->more = false;
 	return rc == 1 ? 0 : tls_error(s, rc, why);
 }
 

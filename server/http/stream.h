@@ -10,13 +10,24 @@
 
 #include "proto/bytes.h"
 #include "proto/err.h"
+#include "server/http/tls.h"
 
 struct stream {
 	int fd;
 	SSL *ssl;    /* NULL: plain */
 	bool failed; /* the SSL object is not to be used again */
+	/* Of the socket under TLS: */
+	bool drained; /* empty at the last read; whoever learns of more clears it */
+	bool ended;   /* the peer sends no more, though not all of it may be read */
+	bool at_end;  /* all of it was read */
+	bool more;    /* what is written now may wait, 200 ms at most, for what comes next */
 };
 
+/*
+ * Puts the server's end of TLS on a connected stream, which must stay where it is until its `ssl`
+ * is freed.  ERR_CRYPTO when OpenSSL cannot.
+ */
+WARN_UNUSED int stream_secure(struct stream *s, struct tls *tls);
 /*
  * 0 when done, -EAGAIN, or -errno with the reason in `why` (OpenSSL's words; NULL when
  * the peer just left).  Not for plain streams.

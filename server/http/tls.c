@@ -171,7 +171,7 @@ void tls_close(struct tls *tls)
 	free(tls);
 }
 
-SSL *tls_connection(struct tls *tls, int fd)
+SSL *tls_connection(struct tls *tls)
 {
 	SSL_CTX *ctx;
 	SSL *ssl;
@@ -182,11 +182,5 @@ SSL *tls_connection(struct tls *tls, int fd)
 	pthread_mutex_unlock(&tls->lock);
 	ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx);
-	if (ssl != NULL && SSL_set_fd(ssl, fd) == 1) {
-		SSL_set_accept_state(ssl);
-		return ssl;
-	}
-	SSL_free(ssl);
-	ERR_clear_error();
-	return NULL;
+	return ssl;
 }

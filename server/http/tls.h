@@ -40,7 +40,7 @@ void tls_drop(struct tls_fresh *fresh);
 void tls_close(struct tls *tls);
 
 /*
- * For one connection: ready for a server handshake on `fd`, to be freed with SSL_free;
- * NULL when OpenSSL cannot.  Any thread.
+ * For one connection, to be freed with SSL_free; NULL and an error of OpenSSL's when it cannot.
+ * Any thread.
  */
-struct ssl_st *tls_connection(struct tls *tls, int fd);
+struct ssl_st *tls_connection(struct tls *tls);
