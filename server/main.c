@@ -90,9 +90,11 @@ static int open_server(struct parts *p)
 
 static int open_tls(struct parts *p)
 {
+	struct tls_files files = { p->config.tls.cert, p->config.tls.key, p->config.tls.tickets };
+
 	if (p->config.plain)
 		return 0;
-	return tls_open(p->config.tls.cert, p->config.tls.key, &p->tls, p->error);
+	return tls_open(&files, &p->tls, p->error);
 }
 
 static int open_devices(struct parts *p)

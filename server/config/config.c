@@ -70,8 +70,9 @@ static const struct yaml_schema lines = {
 static const struct yaml_field tls_fields[] = {
 	{ .key = "cert", .type = YAML_STRING, .at = 0, .def = "" },
 	{ .key = "key",  .type = YAML_STRING, .at = sizeof(char *), .def = "" },
+	{ .key = "tickets", .type = YAML_STRING, .at = 2 * sizeof(char *), .def = "" },
 };
-static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 2 * sizeof(char *) };
+static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 3 * sizeof(char *) };
 
 static const struct yaml_field poll_fields[] = {
 	{ .key = "interval", .type = YAML_DURATION, .at = 0, .def = "4h", .min = 100, .max = 7 * DAY },
@@ -351,6 +352,7 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 	resolve(&out->admin, dir);
 	resolve(&out->tls.cert, dir);
 	resolve(&out->tls.key, dir);
+	resolve(&out->tls.tickets, dir);
 	resolve(&out->root, dir);
 	resolve(&out->online, dir);
 	resolve(&out->enrol.tokens, dir);

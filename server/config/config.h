@@ -75,6 +75,7 @@ struct config {
 	uint32_t workers; /* 0: one per core */
 	struct {
 		char *cert, *key;
+		char *tickets; /* keys that servers share; "": each makes its own */
 	} tls;
 	char *root;          /* Envelope of the Root */
 	char *online;        /* directory of the online keys */

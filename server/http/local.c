@@ -96,6 +96,14 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	stop(l, 0);
 }
 
+static int read_tls(
+	const struct local *l, const struct config *c, struct tls_fresh **out, char *error)
+{
+	struct tls_files files = { c->tls.cert, c->tls.key, c->tls.tickets };
+
+	return tls_read(l->options.tls, &files, out, error);
+}
+
 /* Read, checked, and then all of it in force; or nothing. */
 static int reload(struct local *l, char *error)
 {
@@ -104,8 +112,7 @@ static int reload(struct local *l, char *error)
 	int err = reload_read(l->options.server, l->options.config, &fresh, error);
 
 	if (err == 0 && l->options.tls != NULL)
-		err = tls_read(l->options.tls, reload_config(fresh)->tls.cert,
-			reload_config(fresh)->tls.key, &tls, error);
+		err = read_tls(l, reload_config(fresh), &tls, error);
 	if (err != 0) {
 		reload_drop(fresh);
 		return err;

@@ -7,13 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/http/tls_ticket.h"
 
 struct tls {
-	char *certificate, *key;
+	char *certificate, *key, *ticket_file; /* as struct tls_files */
 	struct tickets tickets;
 	pthread_mutex_t lock; /* of ctx: swapped by any thread, taken by all workers */
 	SSL_CTX *ctx;
@@ -64,8 +66,8 @@ static int refuse(const char *path, char error[TLS_ERROR_MAX])
 	return ERR_CONFIG;
 }
 
-static int load(struct tls *tls, const char *certificate, const char *key, SSL_CTX **out,
-	char error[TLS_ERROR_MAX])
+static int load_certificate(
+	struct tls *tls, const struct tls_files *files, SSL_CTX **out, char error[TLS_ERROR_MAX])
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	int rc = 0;
@@ -73,10 +75,10 @@ static int load(struct tls *tls, const char *certificate, const char *key, SSL_C
 	ERR_clear_error();
 	if (ctx == NULL || !configure(ctx))
 		rc = refuse("context", error);
-	else if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
-		rc = refuse(certificate, error);
-	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-		rc = refuse(key, error);
+	else if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
+		rc = refuse(files->certificate, error);
+	else if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1)
+		rc = refuse(files->key, error);
 	if (rc == 0) {
 		tickets_attach(&tls->tickets, ctx);
 		*out = ctx;
@@ -86,56 +88,78 @@ static int load(struct tls *tls, const char *certificate, const char *key, SSL_C
 	return rc;
 }
 
-int tls_open(const char *certificate, const char *key, struct tls **out, char error[TLS_ERROR_MAX])
+/* Who can read it can read what TLS 1.2 clients sent on connections they resumed. */
+static void warn_of_readers(const char *path)
 {
-	struct tls *tls = mem_zalloc(sizeof(*tls));
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
+		log_warn("tls: %s: others than its owner and group can read or change it", path);
+}
+
+static int load_tickets(const char *path, struct ticket_keys *keys, char error[TLS_ERROR_MAX])
+{
 	int rc;
 
-	tls->certificate = mem_strdup(certificate);
-	tls->key = mem_strdup(key);
-	(void)pthread_mutex_init(&tls->lock, NULL); /* cannot fail with default attributes */
-	rc = tickets_init(&tls->tickets);
-	if (rc != 0)
-		(void)snprintf(error, TLS_ERROR_MAX, "tls tickets: %s", err_str(rc));
-	else
-		rc = load(tls, certificate, key, &tls->ctx, error);
-	if (rc == 0) {
-		*out = tls;
-		tls = NULL;
+	if (path == NULL || *path == '\0') {
+		rc = ticket_keys_make(keys);
+		path = "keys";
+	} else {
+		rc = ticket_keys_read(path, keys);
+		warn_of_readers(path);
 	}
-	tls_close(tls);
+	if (rc != 0)
+		(void)snprintf(error, TLS_ERROR_MAX, "tls tickets: %s: %s", path,
+			rc == ERR_CONFIG ? "is 1 to 8 keys of 80 random bytes" : err_str(rc));
 	return rc;
 }
 
 struct tls_fresh {
-	char *certificate, *key;
+	char *certificate, *key, *ticket_file;
+	struct ticket_keys keys;
 	SSL_CTX *ctx;
 };
 
-int tls_read(struct tls *tls, const char *certificate, const char *key, struct tls_fresh **out,
+int tls_read(struct tls *tls, const struct tls_files *files, struct tls_fresh **out,
 	char error[TLS_ERROR_MAX])
 {
-	SSL_CTX *ctx;
-	int rc = load(tls, certificate, key, &ctx, error);
+	struct tls_fresh *fresh = mem_zalloc(sizeof(*fresh));
+	int rc = load_tickets(files->tickets, &fresh->keys, error);
 
-	if (rc != 0)
+	if (rc == 0)
+		rc = load_certificate(tls, files, &fresh->ctx, error);
+	if (rc != 0) {
+		tls_drop(fresh);
 		return rc;
-	*out = mem_alloc(sizeof(**out));
-	**out = (struct tls_fresh){ mem_strdup(certificate), mem_strdup(key), ctx };
+	}
+	fresh->certificate = mem_strdup(files->certificate);
+	fresh->key = mem_strdup(files->key);
+	fresh->ticket_file = mem_strdup(files->tickets != NULL ? files->tickets : "");
+	*out = fresh;
 	return 0;
+}
+
+static void swap(char **a, char **b)
+{
+	char *old = *a;
+
+	*a = *b;
+	*b = old;
 }
 
 void tls_take(struct tls *tls, struct tls_fresh *fresh)
 {
-	struct tls_fresh old;
+	SSL_CTX *old;
 
+	tickets_take(&tls->tickets, &fresh->keys);
 	pthread_mutex_lock(&tls->lock);
-	old = (struct tls_fresh){ tls->certificate, tls->key, tls->ctx };
-	tls->certificate = fresh->certificate;
-	tls->key = fresh->key;
+	swap(&tls->certificate, &fresh->certificate);
+	swap(&tls->key, &fresh->key);
+	swap(&tls->ticket_file, &fresh->ticket_file);
+	old = tls->ctx;
 	tls->ctx = fresh->ctx;
 	pthread_mutex_unlock(&tls->lock);
-	*fresh = old; /* the context goes with its last connection */
+	fresh->ctx = old; /* the context goes with its last connection */
 	tls_drop(fresh);
 }
 
@@ -146,16 +170,40 @@ void tls_drop(struct tls_fresh *fresh)
 	SSL_CTX_free(fresh->ctx);
 	free(fresh->certificate);
 	free(fresh->key);
+	free(fresh->ticket_file);
+	ticket_keys_clear(&fresh->keys);
 	free(fresh);
 }
 
 int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX])
 {
+	struct tls_files files = { tls->certificate, tls->key, tls->ticket_file };
 	struct tls_fresh *fresh;
-	int rc = tls_read(tls, tls->certificate, tls->key, &fresh, error);
+	int rc = tls_read(tls, &files, &fresh, error);
 
 	if (rc == 0)
 		tls_take(tls, fresh);
+	return rc;
+}
+
+int tls_open(const struct tls_files *files, struct tls **out, char error[TLS_ERROR_MAX])
+{
+	struct tls *tls = mem_zalloc(sizeof(*tls));
+	struct tls_fresh *fresh;
+	int rc;
+
+	(void)pthread_mutex_init(&tls->lock, NULL); /* cannot fail with default attributes */
+	rc = tickets_init(&tls->tickets);
+	if (rc != 0)
+		(void)snprintf(error, TLS_ERROR_MAX, "tls tickets: %s", err_str(rc));
+	else
+		rc = tls_read(tls, files, &fresh, error);
+	if (rc == 0) {
+		tls_take(tls, fresh);
+		*out = tls;
+		tls = NULL;
+	}
+	tls_close(tls);
 	return rc;
 }
 
@@ -168,6 +216,7 @@ void tls_close(struct tls *tls)
 	(void)pthread_mutex_destroy(&tls->lock); /* fails only when held */
 	free(tls->certificate);
 	free(tls->key);
+	free(tls->ticket_file);
 	free(tls);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TLS 1.2 and 1.3 for listeners: certificate and key from files, which can be read
- * again while serving, and session tickets under keys that all threads share, that
- * change every TLS_TICKET_KEY_MS and never leave memory.
+ * again while serving, and session tickets under keys that all threads share. Those
+ * change every TLS_TICKET_KEY_MS and never leave memory, unless a file has them.
  */
 #pragma once
 
@@ -17,15 +17,22 @@ struct tls;
 struct ssl_st; /* OpenSSL's SSL */
 
 /*
- * PEM files: the certificate with its chain, and its key without a password. ERR_CONFIG
- * with the line to print in `error`.  Free with tls_close when nothing listens with it
- * any more.
+ * PEM files: the certificate with its chain, and its key without a password; and the ticket keys
+ * that servers share (tls_ticket.h), NULL or "" for keys that are made here.
+ */
+struct tls_files {
+	const char *certificate, *key, *tickets;
+};
+
+/*
+ * ERR_CONFIG with the line to print in `error`.  Free with tls_close when nothing listens
+ * with it any more.
  */
 WARN_UNUSED int tls_open(
-	const char *certificate, const char *key, struct tls **out, char error[TLS_ERROR_MAX]);
+	const struct tls_files *files, struct tls **out, char error[TLS_ERROR_MAX]);
 /*
  * Reads the files again; new connections get what they hold.  Any thread.  On an error,
- * as above, all stays as it was.  Tickets given out stay good.
+ * as above, all stays as it was.  Tickets given out stay good, if a file still has their key.
  */
 WARN_UNUSED int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX]);
 /*
@@ -33,8 +40,8 @@ WARN_UNUSED int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX]);
  * drop it.  Both end `fresh`; one thread.
  */
 struct tls_fresh;
-WARN_UNUSED int tls_read(struct tls *tls, const char *certificate, const char *key,
-	struct tls_fresh **out, char error[TLS_ERROR_MAX]);
+WARN_UNUSED int tls_read(struct tls *tls, const struct tls_files *files, struct tls_fresh **out,
+	char error[TLS_ERROR_MAX]);
 void tls_take(struct tls *tls, struct tls_fresh *fresh);
 void tls_drop(struct tls_fresh *fresh);
 void tls_close(struct tls *tls);

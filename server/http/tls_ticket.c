@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/tls_ticket.h"
 
+#include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "server/base/buf.h"
 #include "server/base/clock.h"
+#include "server/base/file.h"
 #include "server/http/tls.h"
+
+static_assert(sizeof(struct ticket_key) == TICKET_KEY_LEN, "as in the file");
 
 static bool new_key(struct ticket_key *k)
 {
@@ -15,21 +20,55 @@ static bool new_key(struct ticket_key *k)
 		RAND_priv_bytes(k->mac, sizeof(k->mac)) == 1;
 }
 
+int ticket_keys_make(struct ticket_keys *keys)
+{
+	*keys = (struct ticket_keys){ .n = 2 };
+	return new_key(&keys->key[0]) && new_key(&keys->key[1]) ? 0 : ERR_CRYPTO;
+}
+
+int ticket_keys_read(const char *path, struct ticket_keys *keys)
+{
+	struct buf bytes = { 0 };
+	int rc = file_read(path, TICKET_KEYS_MAX * TICKET_KEY_LEN, &bytes);
+
+	if (rc == ERR_TOO_BIG || (rc == 0 && bytes.len == 0) || bytes.len % TICKET_KEY_LEN != 0)
+		rc = ERR_CONFIG;
+	*keys = (struct ticket_keys){ .shared = true };
+	for (size_t at = 0; rc == 0 && at < bytes.len; at += TICKET_KEY_LEN)
+		memcpy(&keys->key[keys->n++], bytes.data + at, TICKET_KEY_LEN);
+	if (bytes.len > 0)
+		OPENSSL_cleanse(bytes.data, bytes.len);
+	buf_release(&bytes);
+	return rc;
+}
+
+void ticket_keys_clear(struct ticket_keys *keys)
+{
+	OPENSSL_cleanse(keys, sizeof(*keys));
+}
+
 int tickets_init(struct tickets *t)
 {
 	*t = (struct tickets){ .newest_ms = clock_mono_ms() };
 	(void)pthread_mutex_init(&t->lock, NULL); /* cannot fail with default attributes */
 	t->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-	/* Both, so that no name is ever zero. */
-	if (t->cipher == NULL || !new_key(&t->key[0]) || !new_key(&t->key[1]))
-		return ERR_CRYPTO;
-	return 0;
+	return t->cipher != NULL ? ticket_keys_make(&t->keys) : ERR_CRYPTO;
+}
+
+void tickets_take(struct tickets *t, const struct ticket_keys *keys)
+{
+	pthread_mutex_lock(&t->lock);
+	if (keys->shared || t->keys.shared) {
+		t->keys = *keys;
+		t->newest_ms = clock_mono_ms();
+	}
+	pthread_mutex_unlock(&t->lock);
 }
 
 void tickets_release(struct tickets *t)
 {
 	EVP_CIPHER_free(t->cipher);
-	OPENSSL_cleanse(t->key, sizeof(t->key));
+	ticket_keys_clear(&t->keys);
 	(void)pthread_mutex_destroy(&t->lock); /* fails only when held */
 }
 
@@ -41,31 +80,31 @@ static bool key_to_seal(struct tickets *t, struct ticket_key *out)
 	bool ok = true;
 
 	pthread_mutex_lock(&t->lock);
-	if (now_ms - t->newest_ms >= TLS_TICKET_KEY_MS) {
+	if (!t->keys.shared && now_ms - t->newest_ms >= TLS_TICKET_KEY_MS) {
 		/* After a long silence the one before is too old as well. */
 		bool keep = now_ms - t->newest_ms < 2 * TLS_TICKET_KEY_MS;
-		ok = new_key(&fresh) && (keep || new_key(&t->key[0]));
+		ok = new_key(&fresh) && (keep || new_key(&t->keys.key[0]));
 		if (ok) {
-			t->key[1] = t->key[0];
-			t->key[0] = fresh;
+			t->keys.key[1] = t->keys.key[0];
+			t->keys.key[0] = fresh;
 			t->newest_ms = now_ms;
 		}
 	}
-	*out = t->key[0];
+	*out = t->keys.key[0];
 	pthread_mutex_unlock(&t->lock);
 	return ok;
 }
 
-/* The key a ticket was made with: 0 the newest, 1 the one before, -1 unknown. */
+/* The key a ticket was made with: 0 the newest, then those before, -1 unknown. */
 static int key_to_open(struct tickets *t, const uint8_t *name, struct ticket_key *out)
 {
 	int found = -1;
 
 	pthread_mutex_lock(&t->lock);
-	for (int i = 0; i < 2 && found < 0; i++)
-		if (memcmp(t->key[i].name, name, sizeof(t->key[i].name)) == 0) {
-			*out = t->key[i];
-			found = i;
+	for (unsigned i = 0; i < t->keys.n && found < 0; i++)
+		if (memcmp(t->keys.key[i].name, name, sizeof(out->name)) == 0) {
+			*out = t->keys.key[i];
+			found = (int)i;
 		}
 	pthread_mutex_unlock(&t->lock);
 	return found;

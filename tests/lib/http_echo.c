@@ -76,8 +76,9 @@ static const struct {
 } words[] = {
 	{ "listen", &echo.listen },
 	{ "admin", &echo.admin },
-	{ "certificate", &echo.certificate },
-	{ "key", &echo.key },
+	{ "certificate", &echo.tls_files.certificate },
+	{ "key", &echo.tls_files.key },
+	{ "tickets", &echo.tls_files.tickets },
 	{ "file", &echo.file },
 	{ "frame", &echo.frame.path },
 };
@@ -134,7 +135,7 @@ static struct http_server *open_all(struct frame_server **frames)
 	struct http_server *server = http_server_new(echo.base, &admin);
 	char error[HTTP_ERROR_MAX];
 
-	if (echo.certificate != NULL && tls_open(echo.certificate, echo.key, &echo.tls, error) != 0)
+	if (echo.tls_files.certificate != NULL && tls_open(&echo.tls_files, &echo.tls, error) != 0)
 		fail(error);
 	echo.front = http_front_new(&echo.options, (unsigned)echo.workers);
 	say("plain", http_front_listen(echo.front, echo.listen, NULL, error), error);

@@ -6,11 +6,13 @@
 
 #include "server/http/frame.h"
 #include "server/http/front.h"
+#include "server/http/tls.h"
 
 struct echo {
 	struct http_options options;
 	struct frame_options frame;
-	const char *listen, *admin, *certificate, *key, *file;
+	const char *listen, *admin, *file;
+	struct tls_files tls_files;
 	uint64_t workers, nofile, inherit, answer_bytes, big_bytes;
 	uint8_t *answer, *big;
 	struct tls *tls;

@@ -51,9 +51,9 @@ class Server:
             assert time.monotonic() < end, (name, self.counts())
             time.sleep(0.01)
 
-    def wait_log(self, text):
+    def wait_log(self, text, times=1):
         end = time.monotonic() + TIMEOUT_S
-        while not any(text in line for line in self.log):
+        while sum(text in line for line in self.log) < times:
             assert time.monotonic() < end, self.log
             time.sleep(0.01)
 

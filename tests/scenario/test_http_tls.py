@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import random
+import re
 import signal
 import socket
 import ssl
@@ -133,6 +134,85 @@ def test_a_ticket_that_is_nobodys_is_ignored(directory):
         assert not c.sock.session_reused
         assert c.get("/plain").status == 200
         c.close()
+
+
+def session_of(server, ctx, session=None):
+    """A new session, and whether the one given was resumed."""
+    c = connect(server, ctx, session)
+    assert c.get("/plain").status == 200
+    resumed, session = c.sock.session_reused, c.sock.session
+    c.close()
+    return session, resumed
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_servers_share_ticket_keys(directory, tmp_path, version):
+    """What one gave out the other resumes; a key is good until it is no more in the file."""
+    keys, ctx = [os.urandom(80) for _ in range(3)], context(version, version)
+    file = tmp_path / "tickets"
+
+    def write(*which):
+        file.write_bytes(b"".join(keys[i] for i in which))
+        file.chmod(0o600)
+
+    def reload(*which):
+        write(*which)
+        for s in (a, b):
+            seen = sum("reloaded" in line for line in s.log)
+            s.process.send_signal(signal.SIGHUP)
+            s.wait_log("reloaded", seen + 1)
+
+    write(0)
+    with run(directory, tickets=file, workers=2) as a, run(directory, tickets=file) as b:
+        old, _ = session_of(a, ctx)
+        assert session_of(b, ctx, old)[1]
+        reload(1, 0)
+        renewed, resumed = session_of(b, ctx, old)
+        assert resumed
+        assert session_of(a, ctx, renewed)[1]
+        reload(2, 1)
+        assert not session_of(a, ctx, old)[1] and not session_of(b, ctx, old)[1]
+        assert session_of(a, ctx, renewed)[1] and session_of(b, ctx, renewed)[1]
+        # One that is no use changes nothing.
+        file.write_bytes(keys[2] + b"x")
+        a.process.send_signal(signal.SIGHUP)
+        a.wait_log("tickets: is 1 to 8 keys of 80 random bytes")
+        assert session_of(a, ctx, renewed)[1]
+        assert not any("others than" in line for line in a.log)
+        write(2)
+        file.chmod(0o644)
+        a.process.send_signal(signal.SIGHUP)
+        a.wait_log("others than its owner and group can read")
+
+
+def test_early_data_is_refused(server, tmp_path):
+    """A ticket says that none is taken, and OpenSSL's client sends none."""
+    address, session = f"127.0.0.1:{server.ports['tls']}", tmp_path / "session"
+    request = b"GET /plain HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    (tmp_path / "early").write_bytes(request)
+    before = server.counts()["calls"]
+    command = ["openssl", "s_client", "-connect", address, "-ign_eof"]
+    first = subprocess.run(command + ["-sess_out", session], input=request, capture_output=True,
+                           timeout=TIMEOUT_S)
+    assert b"Max Early Data: 0" in first.stdout
+    again = subprocess.run(
+        command + ["-sess_in", session, "-early_data", tmp_path / "early"], input=request,
+        capture_output=True, timeout=TIMEOUT_S)
+    assert b"Reused, TLSv1.3" in again.stdout and b"Early data was not sent" in again.stdout
+    assert server.counts()["calls"] == before + 2
+
+
+@pytest.mark.parametrize("groups, group", [("X25519:P-256", b"X25519"), ("P-256", b"prime256v1"),
+                                           ("X448:P-256", b"prime256v1")])
+def test_groups(server, groups, group):
+    """Whatever share the client sends; the last is asked for another one."""
+    done = subprocess.run(
+        ["openssl", "s_client", "-groups", groups, "-ign_eof", "-connect",
+         f"127.0.0.1:{server.ports['tls']}"],
+        input=b"GET /plain HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n",
+        capture_output=True, timeout=TIMEOUT_S)
+    assert b"HTTP/1.1 200" in done.stdout
+    assert re.search(rb"Server Temp Key: (ECDH, )?" + group, done.stdout)
 
 
 def peer_name(c):
