@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/tls_ticket.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include "server/http/tls.h"
+#include "tmpdir.h"
 #include "unit.h"
 
 static struct {
@@ -42,7 +44,7 @@ static void self_sign(SSL_CTX *ctx)
 
 static int open_all(void **state)
 {
-	(void)state;
+	assert_int_equal(tmpdir_make(state), 0);
 	assert_int_equal(tickets_init(&t.tickets), 0);
 	t.server = SSL_CTX_new(TLS_server_method());
 	self_sign(t.server);
@@ -55,12 +57,11 @@ static int open_all(void **state)
 
 static int close_all(void **state)
 {
-	(void)state;
 	SSL_SESSION_free(t.session);
 	SSL_CTX_free(t.server);
 	SSL_CTX_free(t.client);
 	tickets_release(&t.tickets);
-	return 0;
+	return tmpdir_drop(state);
 }
 
 /* A connection in memory, with `session` if not NULL; true when it was resumed. */
@@ -172,6 +173,88 @@ static void nobody_elses(void **state)
 	SSL_SESSION_free(old);
 }
 
+/* Each byte of the file has its place. */
+static void the_file_is_as_nginx_has_it(void **state)
+{
+	uint8_t bytes[TICKET_KEYS_MAX * TICKET_KEY_LEN + 1];
+	static const struct {
+		size_t len;
+		int want;
+	} cases[] = {
+		{ 0, ERR_CONFIG },
+		{ 79, ERR_CONFIG },
+		{ 80, 1 },
+		{ 81, ERR_CONFIG },
+		{ 240, 3 },
+		{ 640, 8 },
+		{ 641, ERR_CONFIG },
+	};
+	struct ticket_keys keys;
+	char *path = tmpdir_path("tickets");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i % 251);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		FILE *f = fopen(path, "w");
+		assert_non_null(f);
+		assert_int_equal(fwrite(bytes, 1, cases[i].len, f), cases[i].len);
+		assert_int_equal(fclose(f), 0);
+		int rc = ticket_keys_read(path, &keys);
+		assert_int_equal(rc == 0 ? (int)keys.n : rc, cases[i].want);
+		for (size_t k = 0; rc == 0 && k < keys.n; k++) {
+			const uint8_t *at = bytes + k * TICKET_KEY_LEN;
+			assert_memory_equal(keys.key[k].name, at, 16);
+			assert_memory_equal(keys.key[k].mac, at + 16, 32);
+			assert_memory_equal(keys.key[k].aes, at + 48, 32);
+		}
+	}
+	assert_int_equal(ticket_keys_read(tmpdir_path("none"), &keys), -ENOENT);
+}
+
+static const struct ticket_keys shared[] = {
+	{ .key = { { "one", "a", "b" } }, .n = 1, .shared = true },
+	{ .key = { { "two", "c", "d" }, { "one", "a", "b" } }, .n = 2, .shared = true },
+	{ .key = { { "three", "e", "f" }, { "two", "c", "d" } }, .n = 2, .shared = true },
+};
+
+/* Keys of a file do not change with time but with the file; one behind the first opens too. */
+static void a_file_has_its_own_time(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(versions); i++) {
+		SSL_SESSION *s;
+		tickets_take(&t.tickets, &shared[0]);
+		s = new_session(versions[i]);
+		grow_older(3 * TLS_TICKET_KEY_MS);
+		assert_false(connects(versions[i], NULL));
+		assert_true(connects(versions[i], s));
+		tickets_take(&t.tickets, &shared[1]);
+		assert_true(connects(versions[i], s));
+		tickets_take(&t.tickets, &shared[2]);
+		assert_false(connects(versions[i], s));
+		SSL_SESSION_free(s);
+	}
+}
+
+/* Read again without a file, keys made here go on; after a file they begin anew. */
+static void own_keys_outlive_a_reload(void **state)
+{
+	struct ticket_keys own;
+	SSL_SESSION *s;
+
+	(void)state;
+	assert_int_equal(ticket_keys_make(&own), 0);
+	tickets_take(&t.tickets, &own);
+	s = new_session(TLS1_3_VERSION);
+	assert_int_equal(ticket_keys_make(&own), 0);
+	tickets_take(&t.tickets, &own);
+	assert_true(connects(TLS1_3_VERSION, s));
+	tickets_take(&t.tickets, &shared[0]);
+	assert_false(connects(TLS1_3_VERSION, s));
+	SSL_SESSION_free(s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -179,6 +262,9 @@ int main(void)
 		cmocka_unit_test(one_change_is_survived),
 		cmocka_unit_test(a_long_silence_ends_both),
 		cmocka_unit_test(nobody_elses),
+		cmocka_unit_test(the_file_is_as_nginx_has_it),
+		cmocka_unit_test(a_file_has_its_own_time),
+		cmocka_unit_test(own_keys_outlive_a_reload),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
