@@ -2,6 +2,8 @@
 #include "server/http/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -59,6 +61,19 @@ int stream_handshake(struct stream *s, const char **why)
 	return rc == 1 ? 0 : tls_error(s, rc, why);
 }
 
+/*
+ * There is nothing to answer yet: what is held goes now.  With it goes the acknowledgement, for
+ * which a client may wait (Nagle) before it sends its request.
+ */
+static void push(struct stream *s)
+{
+	int one = 1;
+
+	s->held = false;
+	/* Was on already; on Linux this sends what waits.  Otherwise it goes after 200 ms. */
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
 ssize_t stream_read(struct stream *s, void *p, size_t n)
 {
 	ssize_t got;
@@ -72,6 +87,8 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
 	if (rc == 1)
 		return (ssize_t)n;
 	rc = tls_error(s, rc, NULL);
+	if (rc == -EAGAIN && s->held)
+		push(s);
 	return rc == -ENODATA ? 0 : rc;
 }
 

@@ -20,7 +20,8 @@ struct stream {
 	bool drained; /* empty at the last read; whoever learns of more clears it */
 	bool ended;   /* the peer sends no more, though not all of it may be read */
 	bool at_end;  /* all of it was read */
-	bool more;    /* what is written now may wait, 200 ms at most, for what comes next */
+	bool more;    /* what is written now may wait for what is written next */
+	bool held;    /* something does, 200 ms at most */
 };
 
 /*

@@ -30,6 +30,7 @@ static int socket_write(BIO *bio, const char *from, int size)
 	struct stream *s = BIO_get_data(bio);
 	ssize_t n = send(s->fd, from, (size_t)size, MSG_NOSIGNAL | (s->more ? MSG_MORE : 0));
 
+	s->held = s->more && n > 0;
 	BIO_clear_retry_flags(bio);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		BIO_set_retry_write(bio);

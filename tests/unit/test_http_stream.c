@@ -98,6 +98,8 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
+	/* A session whose connection broke off is not used again. */
+	SSL_set_shutdown(t.client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(t.client);
 	SSL_free(t.server.ssl);
 	assert_int_equal(close(t.client_fd), 0);
