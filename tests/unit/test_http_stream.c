@@ -80,6 +80,7 @@ static void dial(void)
 	t.server = (struct stream){ .fd = accept4(
 					    listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) };
 	assert_true(t.server.fd >= 0);
+	assert_int_equal(setsockopt(t.client_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
 	assert_int_equal(setsockopt(t.server.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
 	assert_int_equal(stream_secure(&t.server, t.tls), 0);
 	assert_int_equal(close(listener), 0);
@@ -159,6 +160,23 @@ static void the_ticket_goes_with_the_answer(void **state)
 	say();
 	assert_int_equal(segments_sent() - before, 1);
 	assert_int_equal(SSL_SESSION_is_resumable(t.session), 1);
+}
+
+/* A client that sends nothing before it has heard something does not wait for it. */
+static void the_ticket_goes_when_there_is_no_question(void **state)
+{
+	unsigned char got[8];
+	unsigned before;
+
+	(void)state;
+	(void)flight();
+	before = segments_sent();
+	assert_int_equal(server_step(), 0);
+	assert_int_equal(segments_sent() - before, 0);
+	assert_int_equal(stream_read(&t.server, got, sizeof(got)), -EAGAIN);
+	assert_int_equal(segments_sent() - before, 1);
+	say();
+	assert_int_equal(segments_sent() - before, 2);
 }
 
 /* Another share is asked for: that must not wait for anything. */
@@ -261,6 +279,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(the_ticket_goes_with_the_answer),
+		TEST(the_ticket_goes_when_there_is_no_question),
 		TEST(the_answer_to_a_share_that_is_not_wanted_goes_at_once),
 		TEST(tls12_waits_for_nothing),
 		TEST(an_empty_socket_is_not_read_again),
