@@ -5,21 +5,18 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
 /* Fetched once: EVP_sha256() looks the algorithm up again at every use. */
 static EVP_MD *sha256_md;
-static EVP_MAC *hmac_alg;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void fetch(void)
 {
 	sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
-	hmac_alg = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	assert(sha256_md != NULL && hmac_alg != NULL);
+	assert(sha256_md != NULL);
 }
 
 static const EVP_MD *sha256(void)
@@ -84,50 +81,6 @@ int crypto_sha256(const struct bytes *part, size_t n, uint8_t out[SHA256_LEN])
 	ok = ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 	EVP_MD_CTX_free(ctx);
 	return ok ? 0 : ERR_CRYPTO;
-}
-
-struct crypto_mac {
-	EVP_MAC_CTX *ctx;
-};
-
-struct crypto_mac *crypto_mac_new(void)
-{
-	struct crypto_mac *m = malloc(sizeof(*m));
-	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-		OSSL_PARAM_construct_end(),
-	};
-
-	if (m == NULL)
-		return NULL;
-	(void)sha256();
-	m->ctx = EVP_MAC_CTX_new(hmac_alg);
-	if (m->ctx == NULL || EVP_MAC_CTX_set_params(m->ctx, params) != 1) {
-		crypto_mac_free(m);
-		return NULL;
-	}
-	return m;
-}
-
-int crypto_mac_sign(struct crypto_mac *m, struct bytes key, const struct bytes *part, size_t n,
-	uint8_t out[SHA256_LEN])
-{
-	size_t len = 0;
-	int ok = EVP_MAC_init(m->ctx, key.p, key.n, NULL) == 1;
-
-	for (size_t i = 0; ok && i < n; i++)
-		ok = EVP_MAC_update(m->ctx, part[i].p, part[i].n) == 1;
-	ok = ok && EVP_MAC_final(m->ctx, out, &len, SHA256_LEN) == 1;
-	return ok && len == SHA256_LEN ? 0 : ERR_CRYPTO;
-}
-
-void crypto_mac_free(struct crypto_mac *m)
-{
-	if (m == NULL)
-		return;
-	EVP_MAC_CTX_free(m->ctx);
-	free(m);
 }
 
 int crypto_random(void *out, size_t n)

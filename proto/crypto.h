@@ -44,7 +44,10 @@ WARN_UNUSED int crypto_hash_add(struct crypto_hash *h, const void *data, size_t 
 WARN_UNUSED int crypto_hash_end(struct crypto_hash *h, uint8_t out[SHA256_LEN]);
 void crypto_hash_free(struct crypto_hash *h);
 
-/* HMAC-SHA256 with a context that is kept: a fifth of the cost of a fresh one. */
+/*
+ * HMAC-SHA256.  Signing allocates nothing, and is cheapest under the key of the time before: keep one
+ * crypto_mac for a key that is used again and again.  ERR_CRYPTO; new returns NULL when memory is out.
+ */
 struct crypto_mac;
 struct crypto_mac *crypto_mac_new(void);
 WARN_UNUSED int crypto_mac_sign(struct crypto_mac *m, struct bytes key, const struct bytes *part,

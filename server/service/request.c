@@ -25,7 +25,7 @@ static int check_mac(
 
 	fleet_prefetch_word(d->server->fleet, m->device_id.data);
 	if (err == 0)
-		err = crypto_mac_sign(d->mac, bytes_of(key, sizeof(key)), part, 2, mac);
+		err = crypto_mac_sign(d->device_mac, bytes_of(key, sizeof(key)), part, 2, mac);
 	if (err != 0)
 		return err;
 	return m->has_mac && m->mac.len == MAC_LEN && crypto_equal(mac, m->mac.data, MAC_LEN)

@@ -22,8 +22,10 @@ int desk_open(struct desk *d, struct server *server)
 {
 	*d = (struct desk){ .server = server };
 	d->mac = crypto_mac_new();
+	d->device_mac = crypto_mac_new();
 	d->arena = (struct arena){ mem_alloc(DESK_ARENA), DESK_ARENA, 0 };
-	if (d->mac == NULL || crypto_random(&d->jitter, sizeof(d->jitter)) != 0)
+	if (d->mac == NULL || d->device_mac == NULL ||
+		crypto_random(&d->jitter, sizeof(d->jitter)) != 0)
 		return ERR_CRYPTO;
 	(void)desk_refresh(d);
 	return 0;
@@ -32,6 +34,7 @@ int desk_open(struct desk *d, struct server *server)
 void desk_release(struct desk *d)
 {
 	crypto_mac_free(d->mac);
+	crypto_mac_free(d->device_mac);
 	free(d->arena.base);
 	*d = (struct desk){ 0 };
 }

@@ -49,10 +49,11 @@ struct server {
 /* One thread's tools for answering devices. */
 struct desk {
 	struct server *server;
-	const struct image *image; /* taken at the top of the loop */
-	struct crypto_mac *mac;
-	struct arena arena; /* of the request under way */
-	uint64_t jitter;    /* state of its random numbers */
+	const struct image *image;     /* taken at the top of the loop */
+	struct crypto_mac *mac;        /* under the secrets of the epochs */
+	struct crypto_mac *device_mac; /* under a report key */
+	struct arena arena;            /* of the request under way */
+	uint64_t jitter;               /* state of its random numbers */
 };
 
 WARN_UNUSED int desk_open(struct desk *d, struct server *server);

@@ -100,8 +100,10 @@ static void test_hmac(void **state)
 	for (size_t i = 0; i < COUNT(hmac); i++) {
 		struct bytes key = bytes_str(hmac[i].key), text = bytes_str(hmac[i].text);
 		struct bytes part[] = { bytes_of(text.p, 3), bytes_of(text.p + 3, text.n - 3) };
-		assert_int_equal(crypto_mac_sign(m, key, part, 2, out), 0);
-		check_hex(out, SHA256_LEN, hmac[i].want);
+		for (unsigned again = 0; again < 2; again++) {
+			assert_int_equal(crypto_mac_sign(m, key, part, 2, out), 0);
+			check_hex(out, SHA256_LEN, hmac[i].want);
+		}
 		assert_int_equal(c->hmac(c->ctx, key, text, out), 0);
 		check_hex(out, SHA256_LEN, hmac[i].want);
 	}
