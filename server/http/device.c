@@ -76,11 +76,11 @@ void device_reply(struct http_call *call, const struct bytes *part, size_t n)
 
 /* ---- poll and report ---- */
 
-static void answer_poll(struct http_call *call, const struct poll_ask *ask)
+static void answer_poll(struct http_call *call, const struct poll_ask *ask, uint64_t now_ms)
 {
 	struct poll_answer a;
 
-	poll_answer(device_desk(call), ask, clock_ms(), &a);
+	poll_answer(device_desk(call), ask, now_ms, &a);
 	device_reply(call, a.part, POLL_PARTS);
 }
 
@@ -99,7 +99,7 @@ static void report_resumed(struct http_call *call, void *arg)
 	if (w->report.job.err != 0)
 		device_refuse(call, w->report.job.err);
 	else if (w->is_poll)
-		answer_poll(call, &w->ask);
+		answer_poll(call, &w->ask, clock_ms());
 	else
 		device_reply(call, NULL, 0);
 	free(w);
@@ -143,7 +143,8 @@ static void poll(struct http_call *call)
 {
 	struct request r;
 	struct poll_ask ask;
-	int err = request_open(device_desk(call), REQUEST_POLL, call->body, clock_ms(), &r);
+	uint64_t now_ms = clock_ms();
+	int err = request_open(device_desk(call), REQUEST_POLL, call->body, now_ms, &r);
 
 	if (err == 0)
 		err = poll_ask_of(&r, &ask);
@@ -152,7 +153,7 @@ static void poll(struct http_call *call)
 	else if (r.report != NULL)
 		take_report(call, &r, &ask);
 	else
-		answer_poll(call, &ask);
+		answer_poll(call, &ask, now_ms);
 }
 
 static void report(struct http_call *call)

@@ -34,24 +34,36 @@ static void send_scratch(struct writer *w)
 	w->n = 0;
 }
 
-static void put(struct writer *w, const void *data, size_t n)
+/* Sends what fills the scratch; returns how much of `n` bytes that was. */
+static size_t put_full(struct writer *w, const uint8_t *p, size_t n)
+{
+	size_t done = 0, room;
+
+	while (n - done > (room = SERVER_SCRATCH - w->n)) {
+		memcpy(w->c->server->scratch + w->n, p + done, room);
+		w->n += room;
+		done += room;
+		send_scratch(w);
+	}
+	return done;
+}
+
+/* Inline, as those below: most of what is put has a length that the compiler knows. */
+static inline void put(struct writer *w, const void *data, size_t n)
 {
 	const uint8_t *p = data;
-	size_t room;
 
-	while (n > (room = SERVER_SCRATCH - w->n)) {
-		memcpy(w->c->server->scratch + w->n, p, room);
-		w->n += room;
-		p += room;
-		n -= room;
-		send_scratch(w);
+	if (n > SERVER_SCRATCH - w->n) {
+		size_t done = put_full(w, p, n);
+		p += done;
+		n -= done;
 	}
 	if (n > 0)
 		memcpy(w->c->server->scratch + w->n, p, n);
 	w->n += n;
 }
 
-static void put_str(struct writer *w, const char *s)
+static inline void put_str(struct writer *w, const char *s)
 {
 	put(w, s, strlen(s));
 }

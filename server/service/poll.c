@@ -2,7 +2,6 @@
 #include "server/service/poll.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #include "server/metrics/metrics.h"
 #include "server/service/arm.h"
@@ -16,6 +15,8 @@ static_assert(METRIC_POLL_HALTED - METRIC_POLL_UP_TO_DATE == ANSWER_HALTED - ANS
 
 int poll_ask_of(const struct request *r, struct poll_ask *out)
 {
+	size_t build_n = strlen(r->poll->build_id);
+
 	*out = (struct poll_ask){
 		.anonymous = r->anonymous,
 		.word = r->word,
@@ -32,9 +33,9 @@ int poll_ask_of(const struct request *r, struct poll_ask *out)
 		metric_add(METRIC_POLLS_BELOW_FLOOR, 1);
 	out->product = r->product->number;
 	memcpy(out->id, r->id, ID_LEN);
-	if (snprintf(out->build_id, sizeof(out->build_id), "%s", r->poll->build_id) >=
-		(int)sizeof(out->build_id))
+	if (build_n >= sizeof(out->build_id))
 		return ERR_BAD_RANGE;
+	memcpy(out->build_id, r->poll->build_id, build_n);
 	return 0;
 }
 
