@@ -176,13 +176,9 @@ int device_grant_body(struct deployment *d, const struct test_device *t, struct 
 	return err;
 }
 
-int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body)
+struct bytes device_poll_sealed(struct deployment *d, const struct test_device *t)
 {
 	Pb__PollRequest m = PB__POLL_REQUEST__INIT;
-	struct poll_answer answer;
-	struct poll_ask ask;
-	struct request r;
-	int err;
 
 	m.product = t->product;
 	m.build_id = t->build_id;
@@ -195,8 +191,18 @@ int device_poll_body(struct deployment *d, struct test_device *t, struct buf *bo
 	m.has_wish = 1;
 	m.wish = (Pb__Ring)t->wish;
 	d->arena.used = 0;
+	return seal(d, t, "/v1/poll", &m);
+}
+
+int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body)
+{
+	struct poll_answer answer;
+	struct poll_ask ask;
+	struct request r;
+	int err;
+
 	(void)desk_refresh(&d->desk);
-	err = request_open(&d->desk, REQUEST_POLL, seal(d, t, "/v1/poll", &m), d->now_ms, &r);
+	err = request_open(&d->desk, REQUEST_POLL, device_poll_sealed(d, t), d->now_ms, &r);
 	if (err == 0)
 		err = poll_ask_of(&r, &ask);
 	if (err != 0)
