@@ -19,7 +19,7 @@ struct field {
 };
 
 /* Minimal and at most 64 bits: one number has one encoding. */
-static int read_varint(struct reader *r, uint64_t *out)
+static int read_long_varint(struct reader *r, uint64_t *out)
 {
 	uint64_t v = 0;
 
@@ -35,6 +35,15 @@ static int read_varint(struct reader *r, uint64_t *out)
 		*out = v;
 		return b == 0 && shift > 0 ? ERR_MALFORMED : 0;
 	}
+}
+
+/* Most are one byte. */
+static inline int read_varint(struct reader *r, uint64_t *out)
+{
+	if (r->p == r->end || (*r->p & 0x80) != 0)
+		return read_long_varint(r, out);
+	*out = *r->p++;
+	return 0;
 }
 
 static int read_span(struct reader *r, uint64_t len, struct bytes *out)

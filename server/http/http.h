@@ -87,7 +87,7 @@ struct http_header {
 /* All borrowed; what cannot be sent at once is copied. */
 struct http_answer {
 	unsigned status;
-	const char *type; /* Content-Type; NULL leaves it out */
+	const char *type; /* Content-Type, valid for ever; NULL leaves it out */
 	const struct bytes *part;
 	size_t n_parts;
 	uint32_t retry_after_s; /* 0 leaves it out */

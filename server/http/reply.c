@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "server/http/conn.h"
@@ -95,31 +96,44 @@ static void put_number(struct writer *w, const char *name, uint64_t value)
 	put(w, "\r\n", 2);
 }
 
+/* Status, Date, Content-Type and Connection: written anew when one of them is another. */
+static void put_opening(struct writer *w, unsigned status, const char *type)
+{
+	struct conn *c = w->c;
+	struct opening *o = &c->server->opening;
+	struct bytes date = server_date(c->server);
+	int n;
+
+	if (o->status != status || o->type != type || o->keep != c->keep ||
+		o->date_ms != c->server->date_ms) {
+		*o = (struct opening){ status, c->keep, type, c->server->date_ms, 0, "" };
+		n = snprintf(o->text, sizeof(o->text),
+			"HTTP/1.1 %u %s\r\n%.*sConnection: %s\r\n%s%s%s", status,
+			status_str(status), (int)date.n, (const char *)date.p,
+			c->keep ? "keep-alive" : "close", type != NULL ? "Content-Type: " : "",
+			type != NULL ? type : "", type != NULL ? "\r\n" : "");
+		assert(n > 0 && (size_t)n < sizeof(o->text));
+		o->n = (size_t)n;
+	}
+	put(w, o->text, o->n);
+}
+
 /* All but the empty line at the end. */
 static void put_head(
 	struct writer *w, const struct http_answer *a, unsigned status, uint64_t length)
 {
 	struct conn *c = w->c;
-	struct bytes date = server_date(c->server);
 
 	assert(c->phase == PHASE_ANSWER && !c->answered && !c->waiting);
 	c->answered = true;
 	c->keep = c->keep && !c->server->draining && !a->close;
-	put(w, "HTTP/1.1 ", 9);
-	put_u64(w, status);
-	put(w, " ", 1);
-	put_str(w, status_str(status));
-	put(w, "\r\n", 2);
-	put(w, date.p, date.n);
-	if (a->type != NULL)
-		put_field(w, "Content-Type", a->type);
+	put_opening(w, status, a->type);
 	if (status != 204 && status != 304)
 		put_number(w, "Content-Length", length);
 	if (a->retry_after_s > 0)
 		put_number(w, "Retry-After", a->retry_after_s);
 	for (size_t i = 0; i < a->n_headers; i++)
 		put_field(w, a->header[i].name, a->header[i].value);
-	put_field(w, "Connection", c->keep ? "keep-alive" : "close");
 }
 
 struct bytes http_header(const struct http_call *call, const char *name)

@@ -28,6 +28,16 @@ struct input {
 	uint8_t data[];
 };
 
+/* How the last answer began; most begin alike. */
+struct opening {
+	unsigned status;
+	bool keep;
+	const char *type;
+	uint64_t date_ms; /* the server's, when it was written */
+	size_t n;
+	char text[256];
+};
+
 struct conn;
 TAILQ_HEAD(conn_list, conn);
 
@@ -57,6 +67,7 @@ struct http_server {
 	char date[40]; /* "Date: ...\r\n" */
 	size_t date_len;
 	uint64_t date_ms; /* when it was made; monotonic */
+	struct opening opening;
 	uint64_t complained_ms;
 	unsigned complaints; /* not logged since */
 	_Atomic uint64_t count[HTTP_COUNT__COUNT];
