@@ -13,7 +13,7 @@
 #include "server/service/report.h"
 
 #define BODY_MAX      16384u
-#define POLL_BODY_MAX 8192u
+#define POLL_BODY_MAX 4096u
 #define ASK_BODY_MAX  1024u
 #define RETRY_S       30u
 
@@ -29,22 +29,22 @@ static const struct refusal {
 	const char *text;
 } refusals[] = {
 	{ ERR_BAD_MAC, 401, METRIC_REFUSED_UNAUTHORISED, "unknown device or wrong MAC\n" },
-	{ ERR_BAD_SIGNATURE, 401, METRIC_REFUSED_UNAUTHORISED, "the proof is wrong\n" },
-	{ ERR_STALE, 401, METRIC_REFUSED_UNAUTHORISED, "the challenge is too old\n" },
+	{ ERR_BAD_SIGNATURE, 401, METRIC_REFUSED_BAD_PROOF, "the proof is wrong\n" },
+	{ ERR_STALE, 401, METRIC_REFUSED_STALE, "the challenge is too old\n" },
 	{ ERR_CLOSED, 403, METRIC_REFUSED_CLOSED,
 		"the server takes only devices that it was told of\n" },
 	{ ERR_TOO_MANY, 429, METRIC_REFUSED_FLOOD, "too often: try again later\n" },
 	{ ERR_NOT_FOUND, 404, METRIC_REFUSED_UNKNOWN_PRODUCT, "no such product\n" },
-	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_UNKNOWN_PRODUCT, "enrolled as another product\n" },
+	{ ERR_WRONG_PRODUCT, 409, METRIC_REFUSED_WRONG_PRODUCT, "enrolled as another product\n" },
 	{ ERR_TOO_BIG, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
 	{ ERR_NO_ROOM, 413, METRIC_REFUSED_TOO_LARGE, "too large\n" },
 	{ ERR_BUSY, 503, METRIC_REFUSED_BUSY, "busy\n" },
-	{ ERR_STORE, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
-	{ ERR_CORRUPT, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
-	{ -ENOSPC, 503, METRIC_REFUSED_BUSY, "cannot be stored now\n" },
-	{ ERR_SIGNER, 503, METRIC_REFUSED_BUSY, "cannot be signed now\n" },
-	{ ERR_CLOCK, 503, METRIC_REFUSED_BUSY, "cannot be signed now\n" },
-	{ ERR_CRYPTO, 500, METRIC_REFUSED_BUSY, "internal error\n" },
+	{ ERR_STORE, 503, METRIC_REFUSED_STORE, "cannot be stored now\n" },
+	{ ERR_CORRUPT, 503, METRIC_REFUSED_STORE, "cannot be stored now\n" },
+	{ -ENOSPC, 503, METRIC_REFUSED_STORE, "cannot be stored now\n" },
+	{ ERR_SIGNER, 503, METRIC_REFUSED_SIGNER, "cannot be signed now\n" },
+	{ ERR_CLOCK, 503, METRIC_REFUSED_SIGNER, "cannot be signed now\n" },
+	{ ERR_CRYPTO, 500, METRIC_REFUSED_INTERNAL, "internal error\n" },
 	{ 0, 400, METRIC_REFUSED_MALFORMED, "malformed\n" },
 };
 
@@ -65,6 +65,12 @@ void device_refuse(struct http_call *call, int err)
 	};
 	metric_add(r->metric, 1);
 	http_reply(call, &answer);
+}
+
+void device_missing(struct http_call *call)
+{
+	metric_add(METRIC_REFUSED_MISSING, 1);
+	http_reply_error(call, 404);
 }
 
 void device_reply(struct http_call *call, const struct bytes *part, size_t n)
@@ -248,7 +254,7 @@ static void artifact(struct http_call *call)
 		memcpy(hex, call->rest.p, call->rest.n);
 	if (!hex_decode(sha256, SHA256_LEN, hex) ||
 		artifact_open(device_desk(call)->server->artifacts, sha256, &file, &length) != 0) {
-		http_reply_error(call, 404);
+		device_missing(call);
 		return;
 	}
 	metric_add(METRIC_ARTIFACTS, 1);

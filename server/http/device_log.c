@@ -100,7 +100,7 @@ void device_tile(struct http_call *call)
 	if (image == NULL || !device_tile_path(call->rest, &t) ||
 		!logtree_tile(
 			image->log.tree, image->log.size, t.level, t.index, t.width, &hashes)) {
-		http_reply_error(call, 404);
+		device_missing(call);
 		return;
 	}
 	struct bytes part = buf_bytes(&hashes);

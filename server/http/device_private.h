@@ -23,6 +23,8 @@ static inline struct desk *device_desk(const struct http_call *call)
 
 /* The answer to who cannot be served because of `err`. */
 void device_refuse(struct http_call *call, int err);
+/* 404: a file or a tile that is not here. */
+void device_missing(struct http_call *call);
 /* 200, with a protobuf. */
 void device_reply(struct http_call *call, const struct bytes *part, size_t n);
 

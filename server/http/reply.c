@@ -265,6 +265,7 @@ void http_reply_file(
 		return;
 	}
 	if (part && range_resolve(range, length, &at, &n) != 0) {
+		server_count(c->server, HTTP_BAD_RANGE);
 		status = 416;
 		n = 0;
 	}
