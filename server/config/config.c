@@ -10,6 +10,7 @@
 #include "proto/crypto.h"
 #include "proto/names.h"
 #include "server/base/mem.h"
+#include "server/base/network.h"
 #include "server/core/evidence.h"
 
 #define MINUTE           60000ull
@@ -74,15 +75,22 @@ static const struct yaml_field tls_fields[] = {
 };
 static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 3 * sizeof(char *) };
 
+/* A number nobody wrote: see fill_in(). */
+#define UNSAID     4294967295u
+#define UNSAID_STR "4294967295"
+
+static const struct yaml_field limits_fields[] = {
+	{ .key = "connections", .type = YAML_U32, .at = 0, .def = "0" },
+	{ .key = "per_prefix",  .type = YAML_U32, .at = 4, .def = UNSAID_STR },
+};
+static const struct yaml_schema limits = { limits_fields, COUNT(limits_fields), 8 };
+
 static const struct yaml_field poll_fields[] = {
 	{ .key = "interval", .type = YAML_DURATION, .at = 0, .def = "4h", .min = 100, .max = 7 * DAY },
 	{ .key = "jitter",   .type = YAML_PPM, .at = 8, .def = "20 %", .max = 500000 },
 };
 static const struct yaml_schema poll = { poll_fields, COUNT(poll_fields), 16 };
 
-/* A rate nobody wrote: see fill_in(). */
-#define UNSAID     4294967295u
-#define UNSAID_STR "4294967295"
 #define UNSAID_AGE (366 * DAY)
 
 /* In the order of enum config_enrol_mode. */
@@ -116,6 +124,9 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "metrics",    .type = YAML_STRING,   .at = AT(metrics), .def = "127.0.0.1:9464" },
 	{ .key = "workers",    .type = YAML_U32,      .at = AT(workers), .def = "0", .max = 256 },
 	{ .key = "tls",        .type = YAML_MAP,      .at = AT(tls),     .of = &tls, .def = "" },
+	{ .key = "limits",     .type = YAML_MAP,      .at = AT(limits),  .of = &limits, .def = "" },
+	{ .key = "proxy",      .type = YAML_LIST,     .at = AT(proxies), .def = "",
+	  .count_at = AT(n_proxies) },
 	{ .key = "root",       .type = YAML_STRING,   .at = AT(root),    .def = "root.env" },
 	{ .key = "online",     .type = YAML_STRING,   .at = AT(online),  .def = "online" },
 	{ .key = "store_size", .type = YAML_SIZE,     .at = AT(store_size), .def = "0" },
@@ -273,6 +284,8 @@ static int check_enrol(const struct config_enrol *e, const char *path, char *err
 
 static int check(const struct config *c, const char *path, char *error)
 {
+	struct network network;
+
 	if (!name_ok(c->repository))
 		return bad(path, 1, error, "repository: letters, digits, . _ -");
 	if (c->n_lines == 0)
@@ -287,6 +300,10 @@ static int check(const struct config *c, const char *path, char *error)
 		return bad(path, 1, error, "plain: only on a loopback address: devices need TLS");
 	if (!c->plain && (c->tls.cert[0] == '\0' || c->tls.key[0] == '\0'))
 		return bad(path, 1, error, "tls: name cert and key, or set plain: true");
+	for (size_t i = 0; i < c->n_proxies; i++)
+		if (network_read(c->proxies[i], &network) != 0)
+			return bad(
+				path, 1, error, "proxy: each is a network, as 10.0.0.0/8");
 	for (size_t l = 0; l < c->n_lines; l++) {
 		int err = check_line(c, &c->lines[l], path, error);
 		if (err != 0)
@@ -296,19 +313,21 @@ static int check(const struct config *c, const char *path, char *error)
 }
 
 /*
- * What was not said follows the environment.  Behind a proxy (plain) all devices come from one
- * address, so there is no usual rate for it.
+ * What was not said follows the environment.  Behind a proxy (plain) that does not tell their
+ * addresses all devices come from one, so there is no usual rate for it.
  */
 static void fill_in(struct config *c)
 {
-	bool trial = c->environment == ENVIRONMENT_TRIAL;
+	bool trial = c->environment == ENVIRONMENT_TRIAL, hidden = c->plain && c->n_proxies == 0;
 
 	if (c->enrol.mode == ENROL_UNSAID)
 		c->enrol.mode = trial ? ENROL_OPEN : ENROL_CLOSED;
 	if (c->enrol.per_minute == UNSAID)
 		c->enrol.per_minute = trial ? 0 : 6000;
 	if (c->enrol.per_prefix_minute == UNSAID)
-		c->enrol.per_prefix_minute = trial || c->plain ? 0 : 60;
+		c->enrol.per_prefix_minute = trial || hidden ? 0 : 60;
+	if (c->limits.per_prefix == UNSAID)
+		c->limits.per_prefix = trial || hidden ? 0 : CONFIG_EIGHTH;
 	if (c->min_id_age_ms == UNSAID_AGE)
 		c->min_id_age_ms = trial ? 0 : DAY;
 }

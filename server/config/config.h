@@ -7,6 +7,9 @@
 
 enum config_fill { FILL_HASH, FILL_INVITE };
 
+/* limits.per_prefix was not said: an eighth of limits.connections. */
+#define CONFIG_EIGHTH UINT32_MAX
+
 /* A trial takes every device and keys that were made to try huidu out; production takes neither. */
 enum config_environment { ENVIRONMENT_PRODUCTION, ENVIRONMENT_TRIAL };
 
@@ -77,6 +80,12 @@ struct config {
 		char *cert, *key;
 		char *tickets; /* keys that servers share; "": each makes its own */
 	} tls;
+	struct {
+		uint32_t connections; /* of devices at one time; 0: what the machine allows */
+		uint32_t per_prefix;  /* from one network; 0: any; CONFIG_EIGHTH: an eighth */
+	} limits;
+	char **proxies; /* networks whose connections begin with a PROXY header */
+	size_t n_proxies;
 	char *root;          /* Envelope of the Root */
 	char *online;        /* directory of the online keys */
 	uint64_t store_size; /* not used any more; 0: not said */

@@ -35,16 +35,34 @@ static const struct {
 #undef TIME
 };
 
+/* Where it waits to be closed for another's sake; NULL: it is not. */
+static struct conn_list *list_of(struct http_server *s, enum phase phase)
+{
+	if (phase == PHASE_IDLE)
+		return &s->idle;
+	return phase < PHASE_ANSWER ? &s->unready : NULL;
+}
+
+static void list(struct conn *c, enum phase phase)
+{
+	struct conn_list *from = list_of(c->server, c->phase), *to = list_of(c->server, phase);
+
+	if (from == to)
+		return;
+	if (from != NULL)
+		TAILQ_REMOVE(from, c, in_list);
+	if (to != NULL)
+		TAILQ_INSERT_TAIL(to, c, in_list);
+	c->listed_ms = c->server->now_ms;
+}
+
 void conn_enter(struct conn *c, enum phase phase)
 {
 	struct http_server *s = c->server;
 	const struct http_limits *limits = &s->options.limits;
 	uint64_t deadline_ms, whole_ms = c->since_ms + limits->request_ms;
 
-	if (c->phase == PHASE_IDLE)
-		TAILQ_REMOVE(&s->idle, c, in_idle);
-	if (phase == PHASE_IDLE)
-		TAILQ_INSERT_TAIL(&s->idle, c, in_idle);
+	list(c, phase);
 	c->phase = phase;
 	if (phase == PHASE_GONE)
 		return;
@@ -58,9 +76,11 @@ void conn_enter(struct conn *c, enum phase phase)
 
 void conn_close_file(struct conn *c)
 {
-	if (c->file >= 0)
-		(void)close(c->file); /* it was only read */
+	if (c->file < 0)
+		return;
+	(void)close(c->file); /* it was only read */
 	c->file = -1;
+	c->server->n_files--;
 }
 
 /* Nobody has its address any more. */
@@ -182,6 +202,7 @@ void conn_open(struct http_server *s, int fd, const union address *peer, struct 
 		.peer = *peer,
 		.can_read = true, /* it may have come with the connection */
 		.since_ms = s->now_ms,
+		.phase = PHASE_GONE, /* it is in none yet */
 		.file = -1,
 	};
 	c->call.peer = &c->peer.any;

@@ -29,7 +29,8 @@ struct conn {
 	struct http_call call; /* first: handlers have its address */
 	struct http_server *server;
 	struct conn *next_spare;
-	TAILQ_ENTRY(conn) in_all, in_idle, in_queued;
+	TAILQ_ENTRY(conn) in_all, in_list, in_queued;
+	uint64_t listed_ms; /* since when it is idle, or unready */
 	enum phase phase;
 	struct stream stream;
 	union address peer;

@@ -7,6 +7,7 @@
 #include "server/base/mem.h"
 #include "server/http/address.h"
 #include "server/http/device_private.h"
+#include "server/http/room.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
 #include "server/service/poll.h"
@@ -41,6 +42,8 @@ static const struct refusal {
 	{ ERR_BUSY, 503, METRIC_REFUSED_BUSY, "busy\n" },
 	{ ERR_STORE, 503, METRIC_REFUSED_STORE, "cannot be stored now\n" },
 	{ ERR_CORRUPT, 503, METRIC_REFUSED_STORE, "cannot be stored now\n" },
+	{ -EMFILE, 503, METRIC_REFUSED_NO_ROOM, "busy\n" },
+	{ -ENFILE, 503, METRIC_REFUSED_NO_ROOM, "busy\n" },
 	{ -ENOSPC, 503, METRIC_REFUSED_STORE, "cannot be stored now\n" },
 	{ ERR_SIGNER, 503, METRIC_REFUSED_SIGNER, "cannot be signed now\n" },
 	{ ERR_CLOCK, 503, METRIC_REFUSED_SIGNER, "cannot be signed now\n" },
@@ -248,15 +251,20 @@ static void artifact(struct http_call *call)
 	char hex[2 * SHA256_LEN + 1] = "";
 	uint8_t sha256[SHA256_LEN];
 	uint64_t length;
-	int file;
+	int file, err = ERR_NOT_FOUND;
 
 	if (call->rest.n == 2 * SHA256_LEN)
 		memcpy(hex, call->rest.p, call->rest.n);
-	if (!hex_decode(sha256, SHA256_LEN, hex) ||
-		artifact_open(device_desk(call)->server->artifacts, sha256, &file, &length) != 0) {
+	if (hex_decode(sha256, SHA256_LEN, hex))
+		err = http_room(call) ? artifact_open(device_desk(call)->server->artifacts, sha256,
+						&file, &length)
+				      : -EMFILE;
+	if (err == -EMFILE || err == -ENFILE)
+		device_refuse(call, err);
+	else if (err != 0)
 		device_missing(call);
+	if (err != 0)
 		return;
-	}
 	metric_add(METRIC_ARTIFACTS, 1);
 	http_reply_file(call, &answer, file, length);
 }
@@ -347,6 +355,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 
 int device_front_start(struct device_front *f)
 {
+	http_front_limit(f->http, room_connections(f->server->config->limits.connections));
 	return http_front_start(f->http);
 }
 

@@ -34,14 +34,23 @@ struct http_front *http_front_new(const struct http_options *options, unsigned w
 
 	f->n = workers;
 	server_limits(&each.limits);
-	each.limits.connections_max = (each.limits.connections_max + workers - 1) / workers;
 	for (unsigned i = 0; i < workers; i++) {
 		struct worker *w = &f->worker[i];
 		w->base = loop_new();
 		w->server = http_server_new(w->base, &each);
 		w->server->worker = i;
 	}
+	http_front_limit(f, each.limits.connections_max);
 	return f;
+}
+
+/* Each its share: the kernel spreads connections evenly enough. */
+void http_front_limit(struct http_front *f, uint32_t connections)
+{
+	uint32_t share = connections / f->n;
+
+	for (unsigned i = 0; i < f->n; i++)
+		f->worker[i].server->options.limits.connections_max = share > 0 ? share : 1;
 }
 
 int http_front_listen(

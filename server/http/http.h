@@ -52,6 +52,7 @@ struct http_limits {
 	uint32_t body_ms;           /* from the headers; 10 s */
 	uint32_t request_ms;        /* first byte in to last byte out, but files; 20 s */
 	uint32_t idle_ms;           /* between requests; 60 s */
+	uint32_t grace_ms;          /* before one without a whole request makes room; 1 s */
 	uint32_t file_window_ms;    /* a download must take, in each of these; 30 s */
 	uint32_t file_window_bytes; /* this much; 32 KiB */
 	uint32_t linger_ms;         /* for a refused client to stop sending; 2 s */
@@ -106,6 +107,12 @@ void http_reply_error(struct http_call *call, unsigned status);
  */
 void http_reply_file(
 	struct http_call *call, const struct http_answer *answer, int file, uint64_t length);
+
+/*
+ * Whether the handler may open a file to answer with: connections and their files share the
+ * descriptors of connections_max.  An idle connection may go for it.
+ */
+bool http_room(struct http_call *call);
 
 /*
  * Value of a header of the request, n 0 when absent; valid until the handler returns.

@@ -12,7 +12,7 @@
 #include "server/http/conn.h"
 
 #define ACCEPT_A_TURN 8u
-#define PAUSE_MS      1000u
+#define PAUSE_MS      100u
 
 static void start_accepting(struct http_server *s)
 {
@@ -74,11 +74,11 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
 	struct http_server *s = l->server;
-	unsigned max = s->options.limits.connections_max, room = ACCEPT_A_TURN;
+	unsigned room = ACCEPT_A_TURN;
 
 	(void)fd, (void)what;
 	s->now_ms = clock_mono_ms();
-	if (s->n_conns >= max) {
+	if (server_full(s)) {
 		/* One goes for the one that waits. */
 		if (!server_evict(s)) {
 			stop_accepting(s, HTTP_CONNECTIONS_MAX);
@@ -86,7 +86,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		}
 		room = 1;
 	}
-	while (room > 0 && s->n_conns < max && accept_one(l))
+	while (room > 0 && !server_full(s) && accept_one(l))
 		room--;
 }
 
@@ -135,7 +135,7 @@ void listener_finish(struct http_server *s)
 	struct listener *l;
 
 	SLIST_FOREACH(l, &s->listeners, entry)
-	while (s->n_conns < s->options.limits.connections_max && accept_one(l))
+	while (!server_full(s) && accept_one(l))
 		;
 	listener_close_all(s);
 }

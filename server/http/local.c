@@ -14,9 +14,10 @@
 #include "server/service/control.h"
 #include "server/service/reload.h"
 
-#define TICK_MS     500u
-#define DEADLINE_MS 30000u
-#define CLIENTS_MAX 64u
+#define TICK_MS      500u
+#define DEADLINE_MS  30000u
+#define CLIENTS_MAX  64u
+#define SCRAPERS_MAX 16u
 
 struct local {
 	struct local_options options;
@@ -154,7 +155,10 @@ static void on_signer(evutil_socket_t fd, short what, void *arg)
 
 static int open_metrics(struct local *l, char error[HTTP_ERROR_MAX])
 {
-	struct http_options options = { .route = metrics_routes, .n_routes = 1, .user = l };
+	struct http_options options = { .route = metrics_routes,
+		.n_routes = 1,
+		.limits = { .connections_max = SCRAPERS_MAX },
+		.user = l };
 	int port;
 
 	if (l->options.metrics[0] == '\0')

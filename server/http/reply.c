@@ -260,6 +260,7 @@ void http_reply_file(
 	unsigned status = part ? 206 : 200;
 
 	c->file = file;
+	c->server->n_files++;
 	if (nobody(c)) {
 		conn_close_file(c);
 		return;

@@ -31,6 +31,7 @@ static const struct http_limits defaults = {
 	.body_ms = 10000,
 	.request_ms = 20000,
 	.idle_ms = 60000,
+	.grace_ms = 1000,
 	.file_window_ms = 30000,
 	.file_window_bytes = 32 * 1024,
 	.linger_ms = 2000,
@@ -92,11 +93,14 @@ void server_conn_went(struct http_server *s)
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *s = arg;
-	struct conn *last = TAILQ_LAST(&s->queued, conn_list), *c = NULL;
+	struct conn *c;
+	size_t n = 0;
 
 	(void)fd, (void)what;
 	s->now_ms = clock_mono_ms();
-	while (c != last && (c = TAILQ_FIRST(&s->queued)) != NULL)
+	TAILQ_FOREACH(c, &s->queued, in_queued)
+	n++;
+	for (; n > 0 && (c = TAILQ_FIRST(&s->queued)) != NULL; n--)
 		conn_again(c);
 }
 
@@ -106,15 +110,32 @@ void server_again(struct http_server *s, struct conn *c)
 	TAILQ_INSERT_TAIL(&s->queued, c, in_queued);
 }
 
+bool server_full(const struct http_server *s)
+{
+	return s->n_conns + s->n_files >= s->options.limits.connections_max;
+}
+
 bool server_evict(struct http_server *s)
 {
 	struct conn *oldest = TAILQ_FIRST(&s->idle);
+	bool idle = oldest != NULL;
 
+	if (!idle)
+		oldest = TAILQ_FIRST(&s->unready);
+	if (!idle && oldest != NULL && s->now_ms - oldest->listed_ms < s->options.limits.grace_ms)
+		oldest = NULL;
 	if (oldest == NULL)
 		return false;
-	server_count(s, HTTP_EVICTED);
+	server_count(s, idle ? HTTP_EVICTED : HTTP_EVICTED_UNREADY);
 	conn_drop(oldest);
 	return true;
+}
+
+bool http_room(struct http_call *call)
+{
+	struct http_server *s = conn_of(call)->server;
+
+	return !server_full(s) || server_evict(s);
 }
 
 struct input *server_input(struct http_server *s, size_t cap)
@@ -191,6 +212,7 @@ struct http_server *http_server_new(struct event_base *base, const struct http_o
 	wheel_init(&s->wheel, s->now_ms);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->unready);
 	TAILQ_INIT(&s->queued);
 	s->scratch = mem_alloc(SERVER_SCRATCH);
 	event_assign(&s->tick, base, -1, EV_PERSIST, on_tick, s);
@@ -213,7 +235,7 @@ void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg)
 	s->draining = true;
 	s->drained = drained;
 	s->drained_arg = arg;
-	TAILQ_FOREACH(c, &s->idle, in_idle)
+	TAILQ_FOREACH(c, &s->idle, in_list)
 	wheel_set(&s->wheel, &c->timer, s->now_ms + SERVER_DRAIN_IDLE_MS);
 	if (s->n_conns == 0)
 		drained(arg);

@@ -55,11 +55,13 @@ struct http_server {
 	bool draining;
 	void (*drained)(void *arg); /* draining, and the last connection is gone */
 	void *drained_arg;
-	struct conn_list conns;  /* all with a socket */
-	struct conn_list idle;   /* those between requests, oldest first */
-	struct conn_list queued; /* those that had their share of this turn */
+	struct conn_list conns;   /* all with a socket */
+	struct conn_list idle;    /* those between requests, oldest first */
+	struct conn_list unready; /* those whose request is not whole yet, oldest first */
+	struct conn_list queued;  /* those that had their share of this turn */
 	unsigned n_conns;
-	unsigned n_left; /* deferred calls whose connection is gone */
+	unsigned n_files; /* open, to be sent */
+	unsigned n_left;  /* deferred calls whose connection is gone */
 	struct conn *spare_conn;
 	struct input *spare_input;
 	unsigned n_spare_conn, n_spare_input;
@@ -94,7 +96,12 @@ void server_limits(struct http_limits *limits);
 void server_drain(struct http_server *s, void (*drained)(void *arg), void *arg);
 /* Closes all connections, whatever they are at. */
 void server_close_all(struct http_server *s);
-/* The oldest idle connection goes; false when there is none. */
+/* Connections and files have all that they may. */
+bool server_full(const struct http_server *s);
+/*
+ * The oldest idle connection goes; when there is none, the one that is the longest without a whole
+ * request, if that is longer than grace_ms.  False when nobody goes.
+ */
 bool server_evict(struct http_server *s);
 
 /* An input with room for `cap` bytes or more, and back. */

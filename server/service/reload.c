@@ -38,6 +38,8 @@ static const struct {
 	{ "admin", TEXT, offsetof(struct config, admin) },
 	{ "metrics", TEXT, offsetof(struct config, metrics) },
 	{ "workers", NUMBER, offsetof(struct config, workers) },
+	{ "limits.connections", NUMBER, offsetof(struct config, limits.connections) },
+	{ "limits.per_prefix", NUMBER, offsetof(struct config, limits.per_prefix) },
 	{ "root", TEXT, offsetof(struct config, root) },
 	{ "online", TEXT, offsetof(struct config, online) },
 };
@@ -83,6 +85,16 @@ static bool lines_are_in(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool same_proxies(const struct config *a, const struct config *b)
+{
+	if (a->n_proxies != b->n_proxies)
+		return false;
+	for (size_t i = 0; i < a->n_proxies; i++)
+		if (strcmp(a->proxies[i], b->proxies[i]) != 0)
+			return false;
+	return true;
+}
+
 /* Names of the keys that want a restart; "" when none does. */
 static void changed(const struct config *a, const struct config *b, char out[ERROR_MAX])
 {
@@ -92,6 +104,8 @@ static void changed(const struct config *a, const struct config *b, char out[ERR
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		if (!same(i, a, b))
 			n += (size_t)sprintf(out + n, "%s%s", n > 0 ? ", " : "", fixed[i].key);
+	if (!same_proxies(a, b))
+		n += (size_t)sprintf(out + n, "%sproxy", n > 0 ? ", " : "");
 	if (!lines_are_in(a, b) || !lines_are_in(b, a))
 		n += (size_t)sprintf(out + n, "%slines and their products", n > 0 ? ", " : "");
 	assert(n < ERROR_MAX);

@@ -62,6 +62,7 @@ static const struct {
 	LIMIT(body_ms),
 	LIMIT(request_ms),
 	LIMIT(idle_ms),
+	LIMIT(grace_ms),
 	LIMIT(file_window_ms),
 	LIMIT(file_window_bytes),
 	LIMIT(linger_ms),

@@ -11,6 +11,7 @@ import pytest
 from http_server import HOST, PROGRAM, Raw, running
 
 LIMIT_MS = 300
+LONG_MS = 20000
 SOON_S, LATE_S = 0.25, 5
 GET = b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n"
 
@@ -131,7 +132,7 @@ def test_downloads_have_a_rate_not_a_deadline(tmp_path):
 
 
 def test_connections_beyond_the_most_wait():
-    with running(connections_max=4) as s:
+    with running(connections_max=4, grace_ms=LONG_MS) as s:
         busy = [s.connect().send(b"GET /plain HT") for _ in range(4)]
         waiting = s.connect().send(GET)
         s.wait_count("connections_max", 1)
@@ -148,7 +149,7 @@ def test_connections_beyond_the_most_wait():
 
 def test_who_waits_is_let_in_when_another_leaves():
     """At once, not when the second of the pause is over."""
-    with running(connections_max=1) as s:
+    with running(connections_max=1, grace_ms=LONG_MS) as s:
         start, before = time.monotonic(), s.connect().send(b"GET /plain HT")
         for i in range(8):
             waiting = s.connect().send(b"GET /plain HT")
@@ -174,8 +175,43 @@ def test_idle_connections_make_room():
         assert (counts["evicted"], counts["connections_max"]) == (1, 0)
 
 
+def test_who_says_nothing_makes_room():
+    """The oldest first, after a moment; who is being answered stays, whatever comes."""
+    with running(connections_max=4, grace_ms=LIMIT_MS, headers_ms=LONG_MS) as s:
+        busy = [s.connect().send(later(4000))]
+        s.wait_count("calls", 1)
+        rude = [s.connect(), s.connect().send(b"GET /plain HT"),
+                s.connect().send(b"POST /echo HTTP/1.1\r\n" + HOST +
+                                 b"Content-Length: 5\r\n\r\n")]
+        s.wait_count("accepted", 4)
+        start = time.monotonic()
+        for c in rude:
+            busy.append(s.connect().send(later(4000)))
+            c.closed()
+        assert time.monotonic() - start > LIMIT_MS / 1000 - 0.2
+        for c in busy:
+            assert c.answer().body == b"a"
+        assert s.counts()["evicted_unready"] == 3
+
+
+def test_a_flood_of_the_silent_leaves_the_honest():
+    with running(connections_max=50, grace_ms=LIMIT_MS, headers_ms=LONG_MS) as s:
+        silent = [s.connect() for _ in range(400)]
+        start = time.monotonic()
+        for _ in range(5):
+            c = s.connect()
+            assert c.get("/plain").status == 200
+            c.close()
+        assert time.monotonic() - start < 20
+        counts = s.counts()
+        assert counts["evicted_unready"] >= 300
+        assert counts["timeout_headers"] == 0
+        for c in silent:
+            c.close()
+
+
 def test_no_descriptors_left():
-    with running(nofile=40) as s:
+    with running(nofile=40, grace_ms=LONG_MS) as s:
         clients = [s.connect().send(b"GET /plain HT") for _ in range(60)]
         s.wait_log("Too many open files")
         for c in clients[:40]:

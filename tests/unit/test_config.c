@@ -61,6 +61,8 @@ static void test_everything(void **state)
 				   "admin: run/admin.sock\n"
 				   "metrics: ''\n"
 				   "workers: 4\n"
+				   "limits: {connections: 5000, per_prefix: 70}\n"
+				   "proxy: [10.0.0.0/8, '::1']\n"
 				   "tls: {cert: /etc/huidu/cert.pem, key: tls/key.pem}\n"
 				   "root: /etc/huidu/root.env\n"
 				   "online: keys/online\n"
@@ -91,6 +93,10 @@ static void test_everything(void **state)
 	assert_string_equal(c.admin, tmpdir_path("run/admin.sock"));
 	assert_string_equal(c.metrics, "");
 	assert_int_equal(c.workers, 4);
+	assert_int_equal(c.limits.connections, 5000);
+	assert_int_equal(c.limits.per_prefix, 70);
+	assert_int_equal(c.n_proxies, 2);
+	assert_string_equal(c.proxies[1], "::1");
 	assert_string_equal(c.tls.cert, "/etc/huidu/cert.pem");
 	assert_string_equal(c.tls.key, tmpdir_path("tls/key.pem"));
 	assert_string_equal(c.root, "/etc/huidu/root.env");
@@ -158,8 +164,8 @@ static void test_enrol(void **state)
 			fail_msg("%s: environment %u, mode %u, %u and %u a minute", enrols[i].why,
 				c.environment, c.enrol.mode, c.enrol.per_minute,
 				c.enrol.per_prefix_minute);
-		assert_int_equal(c.min_id_age_ms,
-			c.environment == ENVIRONMENT_TRIAL ? 0 : 86400000);
+		assert_int_equal(
+			c.min_id_age_ms, c.environment == ENVIRONMENT_TRIAL ? 0 : 86400000);
 		if (c.enrol.mode == ENROL_TOKEN)
 			assert_string_equal(c.enrol.tokens, tmpdir_path("t"));
 		if (c.enrol.mode == ENROL_HOOK)
