@@ -189,22 +189,49 @@ const char *address_str(const struct sockaddr *a, char out[ADDRESS_TEXT])
 	return out;
 }
 
-size_t address_network(const struct sockaddr *a, uint8_t out[ADDRESS_NETWORK])
+bool address_v6(const struct sockaddr *a, uint8_t out[16])
 {
 	union address at;
 
-	if (a->sa_family == AF_INET) {
-		memcpy(&at.v4, a, sizeof(at.v4));
-		memcpy(out, &at.v4.sin_addr, 24 / 8);
-		return 24 / 8;
+	if (a->sa_family == AF_INET6) {
+		memcpy(&at.v6, a, sizeof(at.v6));
+		memcpy(out, &at.v6.sin6_addr, 16);
+		return true;
 	}
-	if (a->sa_family != AF_INET6)
+	if (a->sa_family != AF_INET)
+		return false;
+	memcpy(&at.v4, a, sizeof(at.v4));
+	memset(out, 0, 10);
+	memset(out + 10, 0xff, 2);
+	memcpy(out + 12, &at.v4.sin_addr, 4);
+	return true;
+}
+
+bool address_is_loopback(const struct sockaddr *a)
+{
+	struct in6_addr at;
+
+	if (!address_v6(a, at.s6_addr))
+		return false;
+	return IN6_IS_ADDR_V4MAPPED(&at) ? at.s6_addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&at);
+}
+
+void address_reset(int fd)
+{
+	const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); /* else it ends slowly */
+	(void)close(fd);                                                /* nothing was written */
+}
+
+size_t address_network(const struct sockaddr *a, uint8_t out[ADDRESS_NETWORK])
+{
+	struct in6_addr at;
+	bool v4;
+
+	if (!address_v6(a, at.s6_addr))
 		return 0;
-	memcpy(&at.v6, a, sizeof(at.v6));
-	if (IN6_IS_ADDR_V4MAPPED(&at.v6.sin6_addr)) {
-		memcpy(out, &at.v6.sin6_addr.s6_addr[12], 24 / 8);
-		return 24 / 8;
-	}
-	memcpy(out, &at.v6.sin6_addr, 56 / 8);
-	return 56 / 8;
+	v4 = IN6_IS_ADDR_V4MAPPED(&at);
+	memcpy(out, at.s6_addr + (v4 ? 12 : 0), v4 ? 24 / 8 : 56 / 8);
+	return v4 ? 24 / 8 : 56 / 8;
 }

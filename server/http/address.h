@@ -35,6 +35,11 @@ void address_tune(int fd);
  * -EADDRINUSE.  Returns the socket or -errno.
  */
 WARN_UNUSED int address_listen_path(const char *path);
+/* As IPv6 has it, one of IPv4 as ::ffff:a.b.c.d; false for what is neither. */
+bool address_v6(const struct sockaddr *a, uint8_t out[16]);
+bool address_is_loopback(const struct sockaddr *a);
+/* Closes a connection so that the peer knows at once and the kernel keeps nothing of it. */
+void address_reset(int fd);
 /*
  * The network of a peer, /24 of IPv4 or /56 of IPv6, and how many bytes that is; 0 for what is
  * neither.

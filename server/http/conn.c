@@ -25,6 +25,7 @@ static const struct {
 } times[PHASE__COUNT] = {
 #define TIME(phase, limit, count)                                                                  \
 	[PHASE_##phase] = { offsetof(struct http_limits, limit), HTTP_##count }
+	TIME(PROXY, handshake_ms, PROXY),
 	TIME(HANDSHAKE, handshake_ms, TIMEOUT_HANDSHAKE),
 	TIME(IDLE, idle_ms, TIMEOUT_IDLE),
 	TIME(HEAD, headers_ms, TIMEOUT_HEADERS),
@@ -108,6 +109,8 @@ static void bury(struct conn *c)
 	loop_del(&c->event);
 	SSL_free(c->stream.ssl);
 	(void)close(c->stream.fd); /* whether it all arrived is not known here anyway */
+	if (s->crowd != NULL)
+		crowd_leave(s->crowd, c->place);
 	conn_close_file(c);
 	buf_release(&c->out);
 	if (c->in != NULL)
@@ -191,26 +194,27 @@ static struct conn *take(struct http_server *s)
 	return c;
 }
 
-void conn_open(struct http_server *s, int fd, const union address *peer, struct tls *tls)
+void conn_open(struct http_server *s, const struct arrival *a, struct tls *tls)
 {
 	struct conn *c = take(s);
 
 	*c = (struct conn){
 		.server = s,
 		.call = { .user = s->options.user, .worker = s->worker },
-		.stream = { .fd = fd },
-		.peer = *peer,
+		.stream = { .fd = a->fd },
+		.peer = a->peer,
+		.place = a->place,
 		.can_read = true, /* it may have come with the connection */
 		.since_ms = s->now_ms,
 		.phase = PHASE_GONE, /* it is in none yet */
 		.file = -1,
 	};
 	c->call.peer = &c->peer.any;
-	event_assign(&c->event, s->base, fd, EVENTS, on_event, c);
+	event_assign(&c->event, s->base, a->fd, EVENTS, on_event, c);
 	TAILQ_INSERT_TAIL(&s->conns, c, in_all);
 	server_conn_came(s);
 	server_count(s, HTTP_ACCEPTED);
-	conn_enter(c, tls != NULL ? PHASE_HANDSHAKE : PHASE_HEAD);
+	conn_enter(c, a->proxy ? PHASE_PROXY : tls != NULL ? PHASE_HANDSHAKE : PHASE_HEAD);
 	if (tls != NULL && stream_secure(&c->stream, tls) != 0) {
 		server_complain(s, c->call.peer, "tls", "OpenSSL has no more of it");
 		conn_drop(c);

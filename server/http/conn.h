@@ -14,6 +14,7 @@
 #include "server/http/stream.h"
 
 enum phase {
+	PHASE_PROXY, /* the header of a proxy is awaited */
 	PHASE_HANDSHAKE,
 	PHASE_IDLE, /* between requests */
 	PHASE_HEAD, /* a request begins, or the first is awaited */
@@ -34,6 +35,7 @@ struct conn {
 	enum phase phase;
 	struct stream stream;
 	union address peer;
+	uint32_t place; /* in the server's crowd */
 	struct event event;
 	bool added;     /* the event */
 	bool can_read;  /* something may have come that was not read */
@@ -72,8 +74,16 @@ static inline struct conn *conn_of(struct http_call *call)
 	return (struct conn *)call;
 }
 
+/* Who has just been accepted. */
+struct arrival {
+	int fd;
+	union address peer;
+	bool proxy;     /* it is one: who it comes for is not known yet */
+	uint32_t place; /* in the server's crowd */
+};
+
 /* Takes the socket and begins. */
-void conn_open(struct http_server *s, int fd, const union address *peer, struct tls *tls);
+void conn_open(struct http_server *s, const struct arrival *a, struct tls *tls);
 /* Closes it now; not from inside conn_run. */
 void conn_drop(struct conn *c);
 /* Its deadline has passed. */

@@ -11,6 +11,7 @@ struct device_front {
 	unsigned workers, port;
 	struct desk *desks; /* one each worker */
 	struct asks *asks;
+	struct network *proxies;
 	atomic_bool stopping; /* set by control, for those who ask how we are */
 };
 

@@ -24,6 +24,7 @@ struct worker {
 
 struct http_front {
 	unsigned n, n_running; /* threads */
+	struct crowd *crowd;
 	struct worker worker[];
 };
 
@@ -33,24 +34,27 @@ struct http_front *http_front_new(const struct http_options *options, unsigned w
 	struct http_options each = *options;
 
 	f->n = workers;
+	f->crowd = crowd_new();
 	server_limits(&each.limits);
 	for (unsigned i = 0; i < workers; i++) {
 		struct worker *w = &f->worker[i];
 		w->base = loop_new();
 		w->server = http_server_new(w->base, &each);
 		w->server->worker = i;
+		w->server->crowd = f->crowd;
 	}
-	http_front_limit(f, each.limits.connections_max);
+	http_front_limit(f, each.limits.connections_max, each.limits.per_prefix);
 	return f;
 }
 
 /* Each its share: the kernel spreads connections evenly enough. */
-void http_front_limit(struct http_front *f, uint32_t connections)
+void http_front_limit(struct http_front *f, uint32_t connections, uint32_t per_prefix)
 {
 	uint32_t share = connections / f->n;
 
 	for (unsigned i = 0; i < f->n; i++)
 		f->worker[i].server->options.limits.connections_max = share > 0 ? share : 1;
+	crowd_limit(f->crowd, per_prefix);
 }
 
 int http_front_listen(
@@ -201,5 +205,6 @@ void http_front_free(struct http_front *f)
 		http_server_free(f->worker[i].server);
 		event_base_free(f->worker[i].base);
 	}
+	crowd_free(f->crowd);
 	free(f);
 }

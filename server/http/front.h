@@ -19,8 +19,8 @@ WARN_UNUSED int http_front_listen(
  * http_front_start.
  */
 WARN_UNUSED int http_front_adopt(struct http_front *front, int fd, struct tls *tls);
-/* Another limits.connections_max.  Before http_front_start. */
-void http_front_limit(struct http_front *front, uint32_t connections);
+/* Other limits: connections_max and per_prefix.  Before http_front_start. */
+void http_front_limit(struct http_front *front, uint32_t connections, uint32_t per_prefix);
 /*
  * The threads take no signals.  -errno when there are no threads left; then all are
  * stopped.

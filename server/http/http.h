@@ -16,6 +16,7 @@
 #include "proto/err.h"
 
 struct event_base;
+struct network;
 struct sockaddr;
 struct tls;
 
@@ -59,12 +60,15 @@ struct http_limits {
 	uint32_t drain_ms;          /* for answers in flight when stopping; 10 s */
 	uint32_t headers_max;       /* bytes of a header block, 431 beyond; 4 KiB */
 	uint32_t connections_max;   /* of a server; 10 000 */
+	uint32_t per_prefix;        /* of these, of one network, /24 or /56; any */
 };
 
 struct http_options {
 	const struct http_route *route; /* borrowed */
 	size_t n_routes;
 	struct http_limits limits;
+	const struct network *proxy; /* who must begin with a PROXY header; borrowed */
+	size_t n_proxies;
 	void *user;
 	/* Called when a connection ends whose `kept` is not NULL; may be NULL. */
 	void (*closed)(void *user, void *kept);

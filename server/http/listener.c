@@ -53,12 +53,16 @@ void listener_unpause(int fd, short what, void *server)
 static bool accept_one(struct listener *l)
 {
 	struct http_server *s = l->server;
-	union address peer = { .v4 = { 0 } };
-	socklen_t len = sizeof(peer);
-	int fd = accept4(l->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct arrival a = { .peer = { .v4 = { 0 } } };
+	socklen_t len = sizeof(a.peer);
 
-	if (fd >= 0) {
-		conn_open(s, fd, &peer, l->tls);
+	a.fd = accept4(l->fd, &a.peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (a.fd >= 0) {
+		a.proxy = server_is_proxy(s, &a.peer);
+		if (a.proxy || server_admit(s, &a.peer, &a.place))
+			conn_open(s, &a, l->tls);
+		else
+			address_reset(a.fd);
 		return true;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

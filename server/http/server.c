@@ -11,6 +11,7 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
+#include "server/base/network.h"
 #include "server/http/conn.h"
 
 #define INPUT_BYTES     (20 * 1024u) /* headers and the body of a poll */
@@ -129,6 +130,32 @@ bool server_evict(struct http_server *s)
 	server_count(s, idle ? HTTP_EVICTED : HTTP_EVICTED_UNREADY);
 	conn_drop(oldest);
 	return true;
+}
+
+bool server_is_proxy(const struct http_server *s, const union address *peer)
+{
+	uint8_t at[NETWORK_ADDRESS];
+
+	if (s->options.n_proxies == 0 || !address_v6(&peer->any, at))
+		return false;
+	for (size_t i = 0; i < s->options.n_proxies; i++)
+		if (network_has(&s->options.proxy[i], at))
+			return true;
+	return false;
+}
+
+bool server_admit(struct http_server *s, const union address *peer, uint32_t *place)
+{
+	uint8_t network[ADDRESS_NETWORK];
+
+	*place = 0;
+	/* Who comes from here is a proxy that does not tell for whom, or whose machine it is. */
+	if (s->crowd == NULL || address_is_loopback(&peer->any))
+		return true;
+	if (crowd_enter(s->crowd, bytes_of(network, address_network(&peer->any, network)), place))
+		return true;
+	server_count(s, HTTP_PREFIX);
+	return false;
 }
 
 bool http_room(struct http_call *call)

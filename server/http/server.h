@@ -10,6 +10,8 @@
 #include <sys/queue.h>
 
 #include "server/base/buf.h"
+#include "server/http/address.h"
+#include "server/http/crowd.h"
 #include "server/http/http.h"
 #include "server/http/inbox.h"
 #include "server/http/listener.h"
@@ -46,7 +48,8 @@ struct http_server {
 	struct http_options options; /* limits filled in */
 	struct routes routes;
 	unsigned worker;
-	uint64_t now_ms; /* monotonic; set by each callback from libevent */
+	uint64_t now_ms;     /* monotonic; set by each callback from libevent */
+	struct crowd *crowd; /* the front's; NULL: nobody counts */
 	struct inbox inbox;
 	struct wheel wheel;
 	struct event tick, unpause, again;
@@ -103,6 +106,11 @@ bool server_full(const struct http_server *s);
  * request, if that is longer than grace_ms.  False when nobody goes.
  */
 bool server_evict(struct http_server *s);
+
+/* Whether connections of this peer begin with a PROXY header. */
+bool server_is_proxy(const struct http_server *s, const union address *peer);
+/* One more of the peer's network.  False, and counted: it is one too many. */
+WARN_UNUSED bool server_admit(struct http_server *s, const union address *peer, uint32_t *place);
 
 /* An input with room for `cap` bytes or more, and back. */
 struct input *server_input(struct http_server *s, size_t cap);

@@ -5,6 +5,7 @@
 
 #include "server/base/mem.h"
 #include "server/http/conn.h"
+#include "server/http/proxy.h"
 
 #define BODY_ROOM 16384u
 #define FILE_COST 4u /* of a turn's share, for each piece of a file */
@@ -57,6 +58,41 @@ static bool fill(struct conn *c)
 		return true;
 	}
 	return n == -EAGAIN ? false : gone(c);
+}
+
+/* The first bytes were a proxy's; what it serves begins behind them. */
+static bool proxy_done(struct conn *c, enum proxy_said said)
+{
+	c->since_ms = c->server->now_ms;
+	if (said == PROXY_ADDRESS && !server_admit(c->server, &c->peer, &c->place))
+		return gone(c);
+	conn_enter(c, c->stream.ssl != NULL ? PHASE_HANDSHAKE : PHASE_HEAD);
+	return true;
+}
+
+/* Looks without reading, until all is there: the byte behind it is TLS's. */
+static bool step_proxy(struct conn *c)
+{
+	struct http_server *s = c->server;
+	enum proxy_said said = PROXY_NOTHING;
+	ssize_t n, got;
+
+	if (!c->can_read || !conn_may(c, 1))
+		return false;
+	got = recv(c->stream.fd, s->scratch, PROXY_MAX, MSG_PEEK);
+	c->can_read = false;
+	if (got <= 0)
+		return got < 0 && errno == EAGAIN ? false : gone(c);
+	n = proxy_read(bytes_of(s->scratch, (size_t)got), &c->peer, &said);
+	if (n == 0 && !c->ended)
+		return false;
+	if (n <= 0) {
+		server_count(s, HTTP_PROXY);
+		server_complain(s, c->call.peer, "proxy", "does not begin with a PROXY header");
+		return gone(c);
+	}
+	c->can_read = true;
+	return recv(c->stream.fd, s->scratch, (size_t)n, 0) == n ? proxy_done(c, said) : gone(c);
 }
 
 static bool step_handshake(struct conn *c)
@@ -304,6 +340,7 @@ static bool step_linger(struct conn *c)
 bool step(struct conn *c)
 {
 	static bool (*const steps[PHASE__COUNT])(struct conn *) = {
+		[PHASE_PROXY] = step_proxy,
 		[PHASE_HANDSHAKE] = step_handshake,
 		[PHASE_IDLE] = step_head,
 		[PHASE_HEAD] = step_head,

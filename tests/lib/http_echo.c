@@ -14,6 +14,7 @@
 
 #include "server/base/log.h"
 #include "server/base/mem.h"
+#include "server/base/network.h"
 #include "server/base/text.h"
 #include "server/http/loop.h"
 #include "server/http/tls.h"
@@ -69,6 +70,7 @@ static const struct {
 	LIMIT(drain_ms),
 	LIMIT(headers_max),
 	LIMIT(connections_max),
+	LIMIT(per_prefix),
 };
 
 static const struct {
@@ -82,6 +84,7 @@ static const struct {
 	{ "tickets", &echo.tls_files.tickets },
 	{ "file", &echo.file },
 	{ "frame", &echo.frame.path },
+	{ "proxy", &echo.proxy },
 };
 
 static const struct {
@@ -185,12 +188,17 @@ int main(int argc, char **argv)
 	struct frame_server *frames = NULL;
 	struct http_server *server;
 	struct event *stop, *hup;
+	struct network proxy;
 
 	log_init("http_echo", LOG_LEVEL_INFO);
 	echo.options.route = echo_routes;
 	echo.options.n_routes = echo_n_routes;
 	for (int i = 1; i < argc; i++)
 		set(argv[i]);
+	if (echo.proxy != NULL && network_read(echo.proxy, &proxy) != 0)
+		fail("proxy: no network");
+	echo.options.proxy = &proxy;
+	echo.options.n_proxies = echo.proxy != NULL;
 	make_bytes();
 	echo.base = loop_new();
 	stop = event_new(echo.base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop, NULL);

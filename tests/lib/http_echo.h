@@ -11,7 +11,7 @@
 struct echo {
 	struct http_options options;
 	struct frame_options frame;
-	const char *listen, *admin, *file;
+	const char *listen, *admin, *file, *proxy;
 	struct tls_files tls_files;
 	uint64_t workers, nofile, inherit, answer_bytes, big_bytes;
 	uint8_t *answer, *big;

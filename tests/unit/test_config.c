@@ -30,6 +30,8 @@ static void test_defaults(void **state)
 	assert_true(c.plain);
 	assert_string_equal(c.metrics, "127.0.0.1:9464");
 	assert_int_equal(c.workers, 0);
+	assert_int_equal(c.limits.connections, 0);
+	assert_int_equal(c.n_proxies, 0);
 	assert_int_equal(c.store_size, 0);
 	assert_int_equal(c.poll.interval_ms, 4 * 3600000);
 	assert_int_equal(c.poll.jitter_ppm, 200000);
@@ -131,23 +133,27 @@ static const struct {
 	const char *why, *text;
 	enum config_environment environment;
 	enum config_enrol_mode mode;
-	uint32_t per_minute, per_prefix_minute;
+	uint32_t per_minute, per_prefix_minute, per_prefix;
 } enrols[] = {
-	{ "nothing is said", HEAD TLS LINES, ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 60 },
-	{ "behind a proxy", HEAD PLAIN LINES, ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 0 },
-	{ "a trial", HEAD TLS LINES "environment: trial\n", ENVIRONMENT_TRIAL, ENROL_OPEN, 0, 0 },
+	{ "nothing is said", HEAD TLS LINES, ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 60,
+		CONFIG_EIGHTH },
+	{ "behind a proxy", HEAD PLAIN LINES, ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 0, 0 },
+	{ "behind a proxy that tells", HEAD PLAIN LINES "proxy: [10.0.0.0/8]\n",
+		ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 6000, 60, CONFIG_EIGHTH },
+	{ "a trial", HEAD TLS LINES "environment: trial\n", ENVIRONMENT_TRIAL, ENROL_OPEN, 0, 0,
+		0 },
 	{ "a closed trial", HEAD TLS LINES "environment: trial\nenrol: closed\n", ENVIRONMENT_TRIAL,
-		ENROL_CLOSED, 0, 0 },
+		ENROL_CLOSED, 0, 0, 0 },
 	{ "open to all", HEAD TLS LINES "environment: production\nenrol: open\n",
-		ENVIRONMENT_PRODUCTION, ENROL_OPEN, 6000, 60 },
+		ENVIRONMENT_PRODUCTION, ENROL_OPEN, 6000, 60, CONFIG_EIGHTH },
 	{ "rates alone", HEAD TLS LINES "enrol: {per_minute: 0, per_prefix_minute: 9}\n",
-		ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 0, 9 },
+		ENVIRONMENT_PRODUCTION, ENROL_CLOSED, 0, 9, CONFIG_EIGHTH },
 	{ "a limited trial", HEAD TLS LINES "environment: trial\nenrol: {per_minute: 9}\n",
-		ENVIRONMENT_TRIAL, ENROL_OPEN, 9, 0 },
+		ENVIRONMENT_TRIAL, ENROL_OPEN, 9, 0, 0 },
 	{ "tokens", HEAD TLS LINES "enrol: {mode: token, tokens: t}\n", ENVIRONMENT_PRODUCTION,
-		ENROL_TOKEN, 6000, 60 },
+		ENROL_TOKEN, 6000, 60, CONFIG_EIGHTH },
 	{ "a hook", HEAD TLS LINES "enrol: {mode: hook, hook: h}\n", ENVIRONMENT_PRODUCTION,
-		ENROL_HOOK, 6000, 60 },
+		ENROL_HOOK, 6000, 60, CONFIG_EIGHTH },
 };
 
 static void test_enrol(void **state)
@@ -160,7 +166,8 @@ static void test_enrol(void **state)
 			fail_msg("%s: %s", enrols[i].why, error);
 		if (c.environment != enrols[i].environment || c.enrol.mode != enrols[i].mode ||
 			c.enrol.per_minute != enrols[i].per_minute ||
-			c.enrol.per_prefix_minute != enrols[i].per_prefix_minute)
+			c.enrol.per_prefix_minute != enrols[i].per_prefix_minute ||
+			c.limits.per_prefix != enrols[i].per_prefix)
 			fail_msg("%s: environment %u, mode %u, %u and %u a minute", enrols[i].why,
 				c.environment, c.enrol.mode, c.enrol.per_minute,
 				c.enrol.per_prefix_minute);
@@ -222,6 +229,12 @@ static const struct {
 		"  - {product: phone-a, build: b, counter: 2, floor: true}\n",
 		":8: factory: a build stands here once, and a product has one floor" },
 	{ "twice", HEAD PLAIN LINES HEAD, ":6: repository: stands here twice" },
+	{ "a proxy's name", HEAD PLAIN LINES "proxy: [10.0.0.0/8, proxy.example]\n",
+		":1: proxy: each is a network, as 10.0.0.0/8" },
+	{ "bits beyond the network", HEAD PLAIN LINES "proxy: [10.0.0.1/8]\n",
+		":1: proxy: each is a network, as 10.0.0.0/8" },
+	{ "not a number", HEAD PLAIN LINES "limits: {connections: many}\n",
+		":6: limits.connections: 'many' is a whole number" },
 	{ "no port", HEAD "listen: 127.0.0.1\nplain: true\n" LINES, ":1: listen: is HOST:PORT" },
 	{ "an empty port", HEAD "listen: '127.0.0.1:'\nplain: true\n" LINES,
 		":1: listen: is HOST:PORT" },
