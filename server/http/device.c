@@ -249,8 +249,12 @@ static void enrol(struct http_call *call)
 
 static void artifact(struct http_call *call)
 {
-	struct http_answer answer = { .type = "application/octet-stream" };
-	char hex[2 * SHA256_LEN + 1] = "";
+	static const struct http_header for_ever = { "Cache-Control",
+		"public, max-age=31536000, immutable" };
+	struct http_answer answer = {
+		.type = "application/octet-stream", .header = &for_ever, .n_headers = 1
+	};
+	char hex[2 * SHA256_LEN + 1] = "", etag[2 * SHA256_LEN + 3];
 	uint8_t sha256[SHA256_LEN];
 	uint64_t length;
 	int file, err = ERR_NOT_FOUND;
@@ -268,6 +272,9 @@ static void artifact(struct http_call *call)
 	if (err != 0)
 		return;
 	metric_add(METRIC_ARTIFACTS, 1);
+	/* However the path spells it. */
+	(void)snprintf(etag, sizeof(etag), "\"%s\"", hex_encode(hex, sha256, SHA256_LEN));
+	answer.etag = etag;
 	http_reply_file(call, &answer, file, length);
 }
 

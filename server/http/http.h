@@ -99,6 +99,7 @@ struct http_answer {
 	bool close;             /* the connection, after this */
 	const struct http_header *header;
 	size_t n_headers;
+	const char *etag; /* of a file, with its quotes; NULL leaves it out */
 };
 
 void http_reply(struct http_call *call, const struct http_answer *answer);
@@ -106,7 +107,8 @@ void http_reply(struct http_call *call, const struct http_answer *answer);
 void http_reply_error(struct http_call *call, unsigned status);
 /*
  * The first `length` bytes of `file`, which it takes and closes.  Of `answer` type,
- * retry_after_s and headers are used; the status follows from Range: 200, 206 or 416.
+ * retry_after_s, headers and etag are used; the status follows from Range: 200, 206 or
+ * 416, or from If-None-Match: 304.
  * The file must not change while it is sent.
  */
 void http_reply_file(

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "server/http/conn.h"
+#include "server/http/etag.h"
 #include "server/http/status.h"
 
 #define DECIMAL_MAX 20
@@ -249,15 +250,34 @@ static void put_content_range(struct writer *w, uint64_t at, uint64_t n, uint64_
 	put(w, "\r\n", 2);
 }
 
+/* What of it is to be sent, in `at` and `n`, and the status that says so. */
+static unsigned choose(struct conn *c, const char *etag, uint64_t *at, uint64_t *n)
+{
+	const struct range *range = &c->head.range;
+	bool same = true;
+
+	if (etag != NULL && etag_is_listed(http_header(&c->call, "If-None-Match"), etag)) {
+		*n = 0;
+		return 304;
+	}
+	if (c->head.if_range)
+		same = etag != NULL && etag_is_same(http_header(&c->call, "If-Range"), etag);
+	if (!range->set || !same || c->call.head)
+		return 200;
+	if (range_resolve(range, *n, at, n) == 0)
+		return 206;
+	server_count(c->server, HTTP_BAD_RANGE);
+	*n = 0;
+	return 416;
+}
+
 void http_reply_file(
 	struct http_call *call, const struct http_answer *answer, int file, uint64_t length)
 {
 	struct conn *c = conn_of(call);
 	struct writer w = { .c = c };
-	const struct range *range = &c->head.range;
-	bool part = range->set && !c->head.if_range && !call->head;
 	uint64_t at = 0, n = length;
-	unsigned status = part ? 206 : 200;
+	unsigned status;
 
 	c->file = file;
 	c->server->n_files++;
@@ -265,14 +285,12 @@ void http_reply_file(
 		conn_close_file(c);
 		return;
 	}
-	if (part && range_resolve(range, length, &at, &n) != 0) {
-		server_count(c->server, HTTP_BAD_RANGE);
-		status = 416;
-		n = 0;
-	}
+	status = choose(c, answer->etag, &at, &n);
 	put_head(&w, answer, status, n);
 	put_str(&w, "Accept-Ranges: bytes\r\n");
-	if (part)
+	if (answer->etag != NULL)
+		put_field(&w, "ETag", answer->etag);
+	if (status == 206 || status == 416)
 		put_content_range(&w, at, n, length);
 	put(&w, "\r\n", 2);
 	send_scratch(&w);

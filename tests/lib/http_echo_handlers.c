@@ -69,10 +69,7 @@ static void get_big(struct http_call *call)
 
 static void get_file(struct http_call *call)
 {
-	const struct http_header header = { "ETag", "\"x\"" };
-	struct http_answer answer = {
-		.type = "application/octet-stream", .header = &header, .n_headers = 1
-	};
+	struct http_answer answer = { .type = "application/octet-stream", .etag = "\"x\"" };
 	struct stat st;
 	int fd = echo.file != NULL ? open(echo.file, O_RDONLY | O_CLOEXEC) : -1;
 

@@ -88,6 +88,31 @@ def test_download_goes_on(deployment):
     assert c.getresponse().status == 404
 
 
+def test_for_ever(deployment):
+    """What is named by its hash does not change: its name is its tag, and caches may keep it."""
+    d = deployment
+    d.release('1.0', STABLE, b'first')
+    first = hashlib.sha256(b'first').hexdigest()
+
+    def ask(method='GET', name=first, **headers):
+        c = d.connect()
+        c.request(method, '/v1/artifact/' + name,
+                  headers={k.replace('_', '-'): v for k, v in headers.items()})
+        r = c.getresponse()
+        return r.status, r.read(), r.headers
+
+    status, body, headers = ask()
+    assert (status, body) == (200, b'first')
+    assert headers['ETag'] == f'"{first}"'
+    assert headers['Cache-Control'] == 'public, max-age=31536000, immutable'
+    assert ask(If_None_Match=headers['ETag'])[:2] == (304, b'')
+    assert ask(Range='bytes=1-2', If_Range=headers['ETag'])[:2] == (206, b'ir')
+    assert ask(Range='bytes=1-2', If_Range='"other"')[:2] == (200, b'first')
+    assert ask('HEAD')[:2] == (200, b'')
+    assert ask(name=first.upper())[2]['ETag'] == headers['ETag']
+    assert ask(name=first[:-1])[0] == 404
+
+
 def test_many(deployment):
     """More than one request removes, and an upload that ended a week ago."""
     d = deployment

@@ -257,9 +257,26 @@ def test_range(c, file, value, status, first, n):
 
 def test_range_does_not_hold(c, file):
     whole = file.read_bytes()
-    assert c.get("/file", b"Range: bytes=0-1\r\nIf-Range: \"x\"\r\n").body == whole
+    for other in (b'"y"', b'W/"x"', b"Sat, 21 Nov 2026 18:56:00 GMT"):
+        assert c.get("/file", b"Range: bytes=0-1\r\nIf-Range: " + other + b"\r\n").body == whole
+    a = c.get("/file", b'Range: bytes=0-1\r\nIf-Range: "x"\r\n')
+    assert (a.status, a.body) == (206, whole[:2])
     assert c.get("/file", b"Range: bytes=0-1\r\nRange: bytes=2-3\r\n").body == whole
     a = c.get("/file", b"Range: bytes=0-1\r\n", method=b"HEAD")
+    assert (a.status, a.headers["content-length"]) == (200, str(FILE_BYTES))
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("headers", [
+    b'If-None-Match: "x"\r\n', b'If-None-Match: "y", W/"x"\r\n', b"If-None-Match: *\r\n",
+    b'Range: bytes=0-1\r\nIf-None-Match: "x"\r\n',
+    b'Range: bytes=99999999-\r\nIf-Range: "x"\r\nIf-None-Match: "x"\r\n',
+])
+def test_not_modified(c, method, headers):
+    a = c.get("/file", headers, method)
+    assert (a.status, a.headers["etag"], a.body) == (304, '"x"', b"")
+    assert "content-length" not in a.headers and "content-range" not in a.headers
+    a = c.get("/file", headers.replace(b'"x"', b'"z"').replace(b"*", b'"*"'), b"HEAD")
     assert (a.status, a.headers["content-length"]) == (200, str(FILE_BYTES))
 
 
