@@ -286,6 +286,7 @@ void http_reply_file(
 		return;
 	}
 	status = choose(c, answer->etag, &at, &n);
+	stream_cork(&c->stream, true);
 	put_head(&w, answer, status, n);
 	put_str(&w, "Accept-Ranges: bytes\r\n");
 	if (answer->etag != NULL)

@@ -323,6 +323,7 @@ static bool step_file(struct conn *c)
 		server_add(c->server, HTTP_FILE_BYTES, (uint64_t)n);
 	}
 	conn_close_file(c);
+	stream_cork(&c->stream, false);
 	return finish(c);
 }
 

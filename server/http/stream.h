@@ -46,5 +46,10 @@ WARN_UNUSED ssize_t stream_write(struct stream *s, const void *p, size_t n);
 #define STREAM_FILE_TLS   16384u
 WARN_UNUSED ssize_t stream_send_file(
 	struct stream *s, int file, off_t *at, uint64_t n, uint8_t *scratch);
+/*
+ * While corked only full segments leave: fewer packets, and fewer wake-ups of who reads.
+ * The kernel lets go of the rest after 200 ms.
+ */
+void stream_cork(struct stream *s, bool on);
 /* Before closing in good order: tells a TLS peer that nothing more comes. */
 void stream_end(struct stream *s);
