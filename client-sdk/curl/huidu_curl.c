@@ -170,8 +170,11 @@ static void set_pointer(struct setter *s, CURLoption option, const void *value)
 
 static void set_common(struct huidu_curl *c, struct setter *s)
 {
-	set_pointer(s, CURLOPT_PROTOCOLS_STR, c->scheme);
-	set_pointer(s, CURLOPT_REDIR_PROTOCOLS_STR, c->scheme);
+	/* A redirect may go up, never down. */
+	const char *schemes = strcmp(c->scheme, "https") == 0 ? "https" : "http,https";
+
+	set_pointer(s, CURLOPT_PROTOCOLS_STR, schemes);
+	set_pointer(s, CURLOPT_REDIR_PROTOCOLS_STR, schemes);
 	if (c->ca_file != NULL)
 		set_pointer(s, CURLOPT_CAINFO, c->ca_file);
 	set_long(s, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libcurl as the http hook of libhuidu: HTTPS, one request at a time, answered before
- * the hook returns.  Redirects of a GET are followed within the server's own scheme;
- * nothing is sent in the clear unless the server's address says http.  Times out after
+ * the hook returns.  Three redirects of a GET are followed, with the Range it has, but from
+ * https to https alone: nothing is sent in the clear unless the server's address says http.  Times out after
  * 10 s without a connection; ends with HUIDU_ESLOW when less than 1 KiB/s comes for 60 s, or an
  * answer that is not a file takes 120 s.
  */

@@ -11,6 +11,7 @@
 #include "proto/names.h"
 #include "server/base/mem.h"
 #include "server/base/network.h"
+#include "server/config/url.h"
 #include "server/core/evidence.h"
 
 #define MINUTE           60000ull
@@ -91,6 +92,12 @@ static const struct yaml_field poll_fields[] = {
 };
 static const struct yaml_schema poll = { poll_fields, COUNT(poll_fields), 16 };
 
+static const struct yaml_field bandwidth_fields[] = {
+	{ .key = "total",  .type = YAML_SIZE, .at = 0, .def = "0" },
+	{ .key = "device", .type = YAML_SIZE, .at = 8, .def = "0" },
+};
+static const struct yaml_schema bandwidth = { bandwidth_fields, COUNT(bandwidth_fields), 16 };
+
 #define UNSAID_AGE (366 * DAY)
 
 /* In the order of enum config_enrol_mode. */
@@ -131,6 +138,8 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "online",     .type = YAML_STRING,   .at = AT(online),  .def = "online" },
 	{ .key = "store_size", .type = YAML_SIZE,     .at = AT(store_size), .def = "0" },
 	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
+	{ .key = "bandwidth",  .type = YAML_MAP,      .at = AT(bandwidth), .of = &bandwidth, .def = "" },
+	{ .key = "cdn",        .type = YAML_STRING,   .at = AT(cdn),     .def = "" },
 	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "366d",
 	  .max = UNSAID_AGE },
 	{ .key = "retention",  .type = YAML_DURATION, .at = AT(retention_ms), .def = "90d",
@@ -282,6 +291,24 @@ static int check_enrol(const struct config_enrol *e, const char *path, char *err
 	return 0;
 }
 
+/* Less than what a phone gives up at would stop every update. */
+static bool is_too_little(uint64_t bytes_s)
+{
+	return bytes_s > 0 && bytes_s < 1024;
+}
+
+static int check_files(const struct config *c, const char *path, char *error)
+{
+	if (is_too_little(c->bandwidth.total_bytes_s) || is_too_little(c->bandwidth.device_bytes_s))
+		return bad(path, 1, error, "bandwidth: bytes a second, from 1 KiB, or 0 for any");
+	if (c->cdn[0] != '\0' && !url_is_folder(c->cdn))
+		return bad(path, 1, error,
+			"cdn: is https://HOST/PATH, without a user, a query or a fragment");
+	if (!c->plain && strncmp(c->cdn, "http:", 5) == 0)
+		return bad(path, 1, error, "cdn: phones do not go from https to http");
+	return 0;
+}
+
 static int check(const struct config *c, const char *path, char *error)
 {
 	struct network network;
@@ -309,6 +336,8 @@ static int check(const struct config *c, const char *path, char *error)
 		if (err != 0)
 			return err;
 	}
+	if (check_files(c, path, error) != 0)
+		return ERR_CONFIG;
 	return check_enrol(&c->enrol, path, error);
 }
 
@@ -365,6 +394,7 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 		return err;
 	}
 	fill_in(out);
+	url_trim(out->cdn);
 	copy = mem_strdup(path);
 	dir = dirname(copy);
 	resolve(&out->data, dir);

@@ -93,6 +93,10 @@ struct config {
 		uint64_t interval_ms;
 		uint32_t jitter_ppm;
 	} poll;
+	struct {
+		uint64_t total_bytes_s, device_bytes_s; /* 0: as fast as it goes */
+	} bandwidth; /* of downloads: all together, and each connection */
+	char *cdn;   /* where files are instead, without a slash at the end; "" when here */
 	uint64_t min_id_age_ms; /* unsaid: a day, in a trial 0 */
 	uint64_t retention_ms;  /* records of devices in a halted rollout are kept so long */
 	char **symptoms; /* names of the codes devices report, from 0; see config_symptom() */

@@ -247,6 +247,25 @@ static void enrol(struct http_call *call)
 
 /* ---- artifact, health ---- */
 
+/* Of the file's hash; "" when it is to be had here. */
+static const char *cdn(const struct http_call *call)
+{
+	const struct image *image = device_desk(call)->image;
+
+	return image != NULL ? image->settings.cdn : "";
+}
+
+/* Found (302): of a GET it is what every client follows, and caches do not keep it. */
+static void send_elsewhere(struct http_call *call, const char *name)
+{
+	char *url = mem_printf("%s/%s", cdn(call), name);
+	struct http_header location = { "Location", url };
+	struct http_answer answer = { .status = 302, .header = &location, .n_headers = 1 };
+
+	http_reply(call, &answer);
+	free(url);
+}
+
 static void artifact(struct http_call *call)
 {
 	static const struct http_header for_ever = { "Cache-Control",
@@ -272,6 +291,11 @@ static void artifact(struct http_call *call)
 	if (err != 0)
 		return;
 	metric_add(METRIC_ARTIFACTS, 1);
+	if (*cdn(call) != '\0') {
+		(void)close(file); /* nothing was read */
+		send_elsewhere(call, hex_encode(hex, sha256, SHA256_LEN));
+		return;
+	}
 	/* However the path spells it. */
 	(void)snprintf(etag, sizeof(etag), "\"%s\"", hex_encode(hex, sha256, SHA256_LEN));
 	answer.etag = etag;

@@ -61,6 +61,7 @@ struct image_settings {
 	uint32_t jitter_ppm;
 	const struct door *door;
 	struct doorman *doorman; /* NULL unless the door asks one */
+	const char *cdn;         /* the configuration's; "" for none */
 };
 
 struct image {

@@ -199,6 +199,7 @@ struct image *image_make(struct control *c)
 		.jitter_ppm = c->server->config->poll.jitter_ppm,
 		.door = c->server->door,
 		.doorman = c->server->doorman,
+		.cdn = c->server->config->cdn,
 	};
 	make_log(c, image);
 	for (size_t i = 0; i < c->n_files; i++) {

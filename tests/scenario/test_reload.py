@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP: the configuration is read again, all of it or nothing, and no phone notices but by what changed."""
+import hashlib
 import os
 import signal
 import ssl
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from test_enrol import Phone as Comer
-from test_huidud import HUIDUD, LIMIT_S, Deployment, wait_until
+from test_huidud import HUIDUD, LIMIT_S, STABLE, Deployment, wait_until
 from test_log import STABLE_RING, Phone
 
 OK, FAILED = 'huidu_config_reloads_total{result="ok"}', 'huidu_config_reloads_total{result="failed"}'
@@ -44,6 +45,31 @@ def deployment(tmp_path):
 
 def told(phone):
     return phone.poll(STABLE_RING)[11][0]
+
+
+def test_files_are_elsewhere(deployment):
+    """A CDN is sent to while it is named, for files that are here."""
+    d = deployment
+    d.release('1.0', STABLE, b'first')
+    first = hashlib.sha256(b'first').hexdigest()
+
+    def ask(method='GET', name=first):
+        c = d.connect()
+        c.request(method, '/v1/artifact/' + name)
+        r = c.getresponse()
+        return r.status, r.headers['Location'], r.read()
+
+    assert ask() == (200, None, b'first')
+    d.config.write_text(d.config.read_text() + 'cdn: https://cdn.example/huidu/\n')
+    d.reload()
+    there = f'https://cdn.example/huidu/{first}'
+    assert ask() == ask('HEAD') == (302, there, b'')
+    assert ask(name=first.upper()) == (302, there, b'')
+    assert ask(name='0' * 64)[0] == 404
+    assert 'cdn: is https://HOST/PATH' in d.change('https://cdn.example', 'cdn.example', good=False)
+    assert ask()[0] == 302
+    d.change('cdn: cdn.example/huidu/', '# none')
+    assert ask() == (200, None, b'first')
 
 
 def test_polls_rings_and_doors(deployment):

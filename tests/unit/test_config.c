@@ -50,6 +50,9 @@ static void test_defaults(void **state)
 	assert_string_equal(c.root, tmpdir_path("root.env"));
 	assert_string_equal(c.online, tmpdir_path("online"));
 	assert_string_equal(c.tls.cert, "");
+	assert_string_equal(c.cdn, "");
+	assert_int_equal(c.bandwidth.total_bytes_s, 0);
+	assert_int_equal(c.bandwidth.device_bytes_s, 0);
 	assert_int_equal(c.environment, ENVIRONMENT_PRODUCTION);
 	assert_int_equal(c.enrol.mode, ENROL_CLOSED);
 	config_release(&c);
@@ -72,6 +75,8 @@ static void test_everything(void **state)
 				   "poll: {interval: 30m, jitter: 50 %}\n"
 				   "min_id_age: 14d\n"
 				   "retention: 30d\n"
+				   "bandwidth: {total: 100 MiB, device: 512 KiB}\n"
+				   "cdn: https://cdn.example/huidu/\n"
 				   "environment: production\n"
 				   "enrol:\n"
 				   "  mode: voucher\n"
@@ -108,6 +113,9 @@ static void test_everything(void **state)
 	assert_int_equal(c.poll.jitter_ppm, 500000);
 	assert_int_equal(c.min_id_age_ms, 14ull * 86400000);
 	assert_int_equal(c.retention_ms, 30ull * 86400000);
+	assert_int_equal(c.bandwidth.total_bytes_s, 100 << 20);
+	assert_int_equal(c.bandwidth.device_bytes_s, 512 << 10);
+	assert_string_equal(c.cdn, "https://cdn.example/huidu");
 	assert_int_equal(c.enrol.mode, ENROL_VOUCHER);
 	assert_int_equal(c.enrol.n_manufacturers, 3);
 	assert_string_equal(c.enrol.manufacturers[0], KEY64);
@@ -261,6 +269,16 @@ static const struct {
 		":6: poll.interval: '0s' is not within 100 to 604800000 ms" },
 	{ "too much jitter", HEAD PLAIN LINES "poll: {jitter: 51 %}\n",
 		":6: poll.jitter: '51 %' is not within 0 to 500000" },
+	{ "slower than any phone waits", HEAD PLAIN LINES "bandwidth: {device: 1023}\n",
+		":1: bandwidth: bytes a second, from 1 KiB, or 0 for any" },
+	{ "all together slower", HEAD PLAIN LINES "bandwidth: {total: 1}\n",
+		":1: bandwidth: bytes a second, from 1 KiB, or 0 for any" },
+	{ "a bandwidth that is no size", HEAD PLAIN LINES "bandwidth: {total: fast}\n",
+		":6: bandwidth.total: 'fast' is a size such as 64 MiB" },
+	{ "a cdn that is a host", HEAD TLS LINES "cdn: cdn.example\n",
+		":1: cdn: is https://HOST/PATH, without a user, a query or a fragment" },
+	{ "a cdn phones do not go to", HEAD TLS LINES "cdn: http://cdn.example\n",
+		":1: cdn: phones do not go from https to http" },
 	{ "kept for ever", HEAD PLAIN LINES "retention: 91d\n",
 		":6: retention: '91d' is not within 86400000 to 7776000000 ms" },
 	{ "kept for an hour", HEAD PLAIN LINES "retention: 1h\n",

@@ -2,12 +2,15 @@
 /* The libcurl transport, against a server on the loopback. */
 #include "client-sdk/curl/huidu_curl.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -208,9 +211,54 @@ static void elsewhere(void **state)
 	offer(w);
 	(void)snprintf(url, sizeof(url), "%s/mirror/v1/artifact/%s", w->l.url,
 		hex_encode(hex, w->p->server->builds[0].sha256, 32));
+	w->l.only = "/v1/artifact";
+	w->l.cut_after = 40000;
+	phone_settle(w->p);
+	assert_int_equal(phone_status(w->p).fetched, 40000);
+	w->l.cut_after = 0;
+	w->l.redirect = url;
+	installs(w);
+	assert_int_equal(w->p->server->fetches, 2);
+	assert_int_equal(w->p->server->range_from, 40000);
+}
+
+/* Takes one connection and ends it. */
+static void *knock(void *ctx)
+{
+	int *listener = ctx;
+	int fd = accept(*listener, NULL, NULL);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0 ? ctx : NULL;
+}
+
+/* From http to https it goes. */
+static void upwards(void **state)
+{
+	struct wired *w = *state;
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(at);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pthread_t thread;
+	void *knocked = NULL;
+	char url[64];
+
+	offer(w);
+	assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &n), 0);
+	assert_int_equal(pthread_create(&thread, NULL, knock, &listener), 0);
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/", ntohs(at.sin_port));
 	w->l.redirect = url;
 	w->l.only = "/v1/artifact";
-	installs(w);
+	phone_settle(w->p);
+	assert_int_equal(phone_status(w->p).last_error, HUIDU_EUNREACHABLE);
+	assert_int_equal(shutdown(listener, SHUT_RDWR), 0); /* ends accept() */
+	assert_int_equal(pthread_join(thread, &knocked), 0);
+	assert_non_null(knocked);
+	assert_int_equal(close(listener), 0);
 }
 
 static void nobody_there(void **state)
@@ -387,6 +435,7 @@ int main(void)
 		WIRED(slow),
 		WIRED(too_long),
 		WIRED(redirects),
+		WIRED(upwards),
 		WIRED(elsewhere),
 		WIRED(nobody_there),
 		WIRED(tls),
