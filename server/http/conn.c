@@ -2,8 +2,6 @@
 #include "server/http/conn.h"
 
 #include <assert.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "server/base/clock.h"
@@ -229,29 +227,10 @@ void conn_drop(struct conn *c)
 	bury(c);
 }
 
-/*
- * What the other end acknowledged, not what the kernel took from us: that comes in
- * bursts.
- */
-static bool download_moves(struct conn *c)
-{
-	uint64_t seen = c->file_sent;
-	bool moves;
-	int queued;
-
-	if (ioctl(c->stream.fd, SIOCOUTQ, &queued) == 0 && queued > 0)
-		seen -= (uint64_t)queued < seen ? (uint64_t)queued : seen;
-	moves = seen >= c->file_seen + c->server->options.limits.file_window_bytes;
-	c->file_seen = seen;
-	return moves;
-}
-
 void conn_expire(struct conn *c)
 {
-	if (c->phase == PHASE_FILE && download_moves(c)) {
-		conn_enter(c, PHASE_FILE);
+	if (c->phase == PHASE_FILE && download_goes_on(c))
 		return;
-	}
 	if (times[c->phase].count < HTTP_COUNT__COUNT)
 		server_count(c->server, times[c->phase].count);
 	if (c->phase == PHASE_IDLE)

@@ -9,6 +9,7 @@
 
 #include "server/http/address.h"
 #include "server/http/chunks.h"
+#include "server/http/download.h"
 #include "server/http/head.h"
 #include "server/http/server.h"
 #include "server/http/stream.h"
@@ -62,7 +63,7 @@ struct conn {
 	int file; /* -1: none */
 	off_t file_at;
 	uint64_t file_left;
-	uint64_t file_sent, file_seen; /* to the socket; acknowledged at the last look */
+	struct download download;
 
 	struct inbox_task resume;
 	http_resumed *resumed;

@@ -339,11 +339,24 @@ static void take_image(void *user, unsigned worker, void *arg)
 	(void)desk_refresh(&f->desks[worker]);
 }
 
+static void limit_downloads(struct device_front *f)
+{
+	const struct config *c = f->server->config;
+
+	f->total_bytes_s = c->bandwidth.total_bytes_s;
+	f->each_bytes_s = c->bandwidth.device_bytes_s;
+	http_front_bandwidth(f->http, f->total_bytes_s, f->each_bytes_s);
+}
+
 static void adopt(void *ctx)
 {
 	struct device_front *f = ctx;
+	const struct config *c = f->server->config;
 
 	http_front_each(f->http, take_image, NULL);
+	if (c->bandwidth.total_bytes_s != f->total_bytes_s ||
+		c->bandwidth.device_bytes_s != f->each_bytes_s)
+		limit_downloads(f);
 }
 
 static unsigned count_workers(const struct config *c)
@@ -382,6 +395,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 		err = desk_open(&f->desks[i], s);
 	f->asks = asks_new(s);
 	f->http = http_front_new(&options, f->workers);
+	limit_downloads(f);
 	if (err != 0) {
 		(void)snprintf(error, HTTP_ERROR_MAX, "devices: %s", err_str(err));
 	} else {

@@ -12,7 +12,8 @@ struct device_front {
 	struct desk *desks; /* one each worker */
 	struct asks *asks;
 	struct network *proxies;
-	atomic_bool stopping; /* set by control, for those who ask how we are */
+	uint64_t total_bytes_s, each_bytes_s; /* of downloads, as the workers have them */
+	atomic_bool stopping;                 /* set by control, for those who ask how we are */
 };
 
 static inline struct desk *device_desk(const struct http_call *call)

@@ -12,6 +12,7 @@
 
 #include "server/base/mem.h"
 #include "server/http/address.h"
+#include "server/http/download.h"
 #include "server/http/server.h"
 
 struct worker {
@@ -23,6 +24,7 @@ struct worker {
 };
 
 struct http_front {
+	struct pace total;     /* of downloads */
 	unsigned n, n_running; /* threads */
 	struct crowd *crowd;
 	struct worker worker[];
@@ -42,6 +44,7 @@ struct http_front *http_front_new(const struct http_options *options, unsigned w
 		w->server = http_server_new(w->base, &each);
 		w->server->worker = i;
 		w->server->crowd = f->crowd;
+		w->server->total = &f->total;
 	}
 	http_front_limit(f, each.limits.connections_max, each.limits.per_prefix);
 	return f;
@@ -150,6 +153,28 @@ void http_front_each(struct http_front *f, http_each *fn, void *arg)
 			; /* a signal */
 	(void)sem_destroy(&done);
 	free(each);
+}
+
+struct bandwidth {
+	struct http_front *front;
+	uint64_t total_bytes_s, each_bytes_s;
+};
+
+static void limit(void *user, unsigned worker, void *arg)
+{
+	const struct bandwidth *b = arg;
+
+	(void)user;
+	download_limit(b->front->worker[worker].server, b->total_bytes_s, b->each_bytes_s);
+}
+
+void http_front_bandwidth(struct http_front *f, uint64_t total_bytes_s, uint64_t each_bytes_s)
+{
+	struct bandwidth b = { f, total_bytes_s, each_bytes_s };
+
+	/* What was reserved at another rate is not waited for. */
+	atomic_store_explicit(&f->total.next_ns, 0, memory_order_relaxed);
+	http_front_each(f, limit, &b);
 }
 
 static void on_drained(void *arg)

@@ -37,6 +37,12 @@ typedef void http_each(void *user, unsigned worker, void *arg);
 void http_front_each(struct http_front *front, http_each *fn, void *arg);
 
 /*
+ * Bytes a second of downloads, of all connections together and of each; 0: as fast as it
+ * goes.  For those under way too.  As http_front_each.
+ */
+void http_front_bandwidth(struct http_front *front, uint64_t total_bytes_s, uint64_t each_bytes_s);
+
+/*
  * Accepts no more, answers what is in flight with "Connection: close", gives that
  * drain_ms and then closes.  Returns when the threads have ended.  Deferred calls may
  * still be resumed.

@@ -286,7 +286,8 @@ void http_reply_file(
 		return;
 	}
 	status = choose(c, answer->etag, &at, &n);
-	stream_cork(&c->stream, true);
+	if (n > 0 && !call->head)
+		stream_cork(&c->stream, true);
 	put_head(&w, answer, status, n);
 	put_str(&w, "Accept-Ranges: bytes\r\n");
 	if (answer->etag != NULL)
@@ -297,6 +298,6 @@ void http_reply_file(
 	send_scratch(&w);
 	c->file_at = (off_t)at;
 	c->file_left = call->head ? 0 : n;
-	c->file_sent = c->file_seen = 0;
 	conn_enter(c, PHASE_FILE);
+	download_begin(c);
 }

@@ -41,6 +41,7 @@ struct opening {
 };
 
 struct conn;
+struct pace;
 TAILQ_HEAD(conn_list, conn);
 
 struct http_server {
@@ -63,8 +64,10 @@ struct http_server {
 	struct conn_list unready; /* those whose request is not whole yet, oldest first */
 	struct conn_list queued;  /* those that had their share of this turn */
 	unsigned n_conns;
-	unsigned n_files; /* open, to be sent */
-	unsigned n_left;  /* deferred calls whose connection is gone */
+	unsigned n_files;                     /* open, to be sent */
+	uint64_t total_bytes_s, each_bytes_s; /* of downloads; 0: any */
+	struct pace *total;                   /* the front's, of all its threads */
+	unsigned n_left;                      /* deferred calls whose connection is gone */
 	struct conn *spare_conn;
 	struct input *spare_input;
 	unsigned n_spare_conn, n_spare_input;

@@ -310,16 +310,17 @@ static bool step_file(struct conn *c)
 	if (c->broken)
 		return left(c);
 	while (c->file_left > 0) {
-		if (!conn_may(c, FILE_COST))
+		if (!download_may(c) || !conn_may(c, FILE_COST))
 			return false;
 		ssize_t n = stream_send_file(
-			&c->stream, c->file, &c->file_at, c->file_left, c->server->scratch);
+			&c->stream, c->file, &c->file_at, c->download.may, c->server->scratch);
 		if (n == -EAGAIN)
 			return false;
 		if (n < 0)
 			return left(c);
 		c->file_left -= (size_t)n;
-		c->file_sent += (size_t)n;
+		c->download.may -= (size_t)n;
+		c->download.sent += (size_t)n;
 		server_add(c->server, HTTP_FILE_BYTES, (uint64_t)n);
 	}
 	conn_close_file(c);

@@ -96,6 +96,8 @@ static const struct {
 	{ "inherit", &echo.inherit },
 	{ "answer_bytes", &echo.answer_bytes },
 	{ "big_bytes", &echo.big_bytes },
+	{ "total_bytes_s", &echo.total_bytes_s },
+	{ "each_bytes_s", &echo.each_bytes_s },
 };
 
 /* name=value */
@@ -142,6 +144,7 @@ static struct http_server *open_all(struct frame_server **frames)
 	if (echo.tls_files.certificate != NULL && tls_open(&echo.tls_files, &echo.tls, error) != 0)
 		fail(error);
 	echo.front = http_front_new(&echo.options, (unsigned)echo.workers);
+	http_front_bandwidth(echo.front, echo.total_bytes_s, echo.each_bytes_s);
 	say("plain", http_front_listen(echo.front, echo.listen, NULL, error), error);
 	if (echo.tls != NULL)
 		say("tls", http_front_listen(echo.front, "127.0.0.1:0", echo.tls, error), error);

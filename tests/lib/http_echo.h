@@ -13,7 +13,7 @@ struct echo {
 	struct frame_options frame;
 	const char *listen, *admin, *file, *proxy;
 	struct tls_files tls_files;
-	uint64_t workers, nofile, inherit, answer_bytes, big_bytes;
+	uint64_t workers, nofile, inherit, answer_bytes, big_bytes, total_bytes_s, each_bytes_s;
 	uint8_t *answer, *big;
 	struct tls *tls;
 	struct http_front *front;

@@ -72,6 +72,24 @@ def test_files_are_elsewhere(deployment):
     assert ask() == (200, None, b'first')
 
 
+def test_bandwidth(deployment):
+    """A limit holds for downloads under way too, and when it goes they do not wait for it."""
+    d = deployment
+    content = os.urandom(8 << 20)
+    d.release('1.0', STABLE, content)
+    c = d.connect()
+    d.config.write_text(d.config.read_text() + 'bandwidth: {device: 64 KiB}\n')
+    d.reload()
+    c.request('GET', '/v1/artifact/' + hashlib.sha256(content).hexdigest())
+    r, start = c.getresponse(), time.monotonic()
+    begin = r.read(128 << 10)
+    assert time.monotonic() - start >= ((128 - 16) << 10) / (64 << 10) - 0.2
+    d.change('device: 64 KiB', 'total: 1 KiB')
+    begin += r.read(16 << 10)
+    d.change('bandwidth: {total', '# {total')
+    assert begin + r.read() == content
+
+
 def test_polls_rings_and_doors(deployment):
     d = deployment
     phone = Phone(d, STABLE_RING)
