@@ -245,62 +245,7 @@ static void enrol(struct http_call *call)
 	http_resume(call, enrol_resumed, w);
 }
 
-/* ---- artifact, health ---- */
-
-/* Of the file's hash; "" when it is to be had here. */
-static const char *cdn(const struct http_call *call)
-{
-	const struct image *image = device_desk(call)->image;
-
-	return image != NULL ? image->settings.cdn : "";
-}
-
-/* Found (302): of a GET it is what every client follows, and caches do not keep it. */
-static void send_elsewhere(struct http_call *call, const char *name)
-{
-	char *url = mem_printf("%s/%s", cdn(call), name);
-	struct http_header location = { "Location", url };
-	struct http_answer answer = { .status = 302, .header = &location, .n_headers = 1 };
-
-	http_reply(call, &answer);
-	free(url);
-}
-
-static void artifact(struct http_call *call)
-{
-	static const struct http_header for_ever = { "Cache-Control",
-		"public, max-age=31536000, immutable" };
-	struct http_answer answer = {
-		.type = "application/octet-stream", .header = &for_ever, .n_headers = 1
-	};
-	char hex[2 * SHA256_LEN + 1] = "", etag[2 * SHA256_LEN + 3];
-	uint8_t sha256[SHA256_LEN];
-	uint64_t length;
-	int file, err = ERR_NOT_FOUND;
-
-	if (call->rest.n == 2 * SHA256_LEN)
-		memcpy(hex, call->rest.p, call->rest.n);
-	if (hex_decode(sha256, SHA256_LEN, hex))
-		err = http_room(call) ? artifact_open(device_desk(call)->server->artifacts, sha256,
-						&file, &length)
-				      : -EMFILE;
-	if (err == -EMFILE || err == -ENFILE)
-		device_refuse(call, err);
-	else if (err != 0)
-		device_missing(call);
-	if (err != 0)
-		return;
-	metric_add(METRIC_ARTIFACTS, 1);
-	if (*cdn(call) != '\0') {
-		(void)close(file); /* nothing was read */
-		send_elsewhere(call, hex_encode(hex, sha256, SHA256_LEN));
-		return;
-	}
-	/* However the path spells it. */
-	(void)snprintf(etag, sizeof(etag), "\"%s\"", hex_encode(hex, sha256, SHA256_LEN));
-	answer.etag = etag;
-	http_reply_file(call, &answer, file, length);
-}
+/* ---- health ---- */
 
 static void health(struct http_call *call)
 {
@@ -323,7 +268,7 @@ static const struct http_route routes[] = {
 	{ "POST", "/v1/enroll", false, BODY_MAX, enrol },
 	{ "POST", "/v1/grant", false, ASK_BODY_MAX, device_grant },
 	{ "POST", "/v1/time", false, ASK_BODY_MAX, device_time },
-	{ "GET", "/v1/artifact/", true, 0, artifact },
+	{ "GET", "/v1/artifact/", true, 0, device_artifact },
 	{ "GET", "/v1/log/checkpoint", false, 0, device_checkpoint },
 	{ "GET", "/v1/log/tile/", true, 0, device_tile },
 	{ "GET", "/v1/health", false, 0, health },
@@ -339,15 +284,6 @@ static void take_image(void *user, unsigned worker, void *arg)
 	(void)desk_refresh(&f->desks[worker]);
 }
 
-static void limit_downloads(struct device_front *f)
-{
-	const struct config *c = f->server->config;
-
-	f->total_bytes_s = c->bandwidth.total_bytes_s;
-	f->each_bytes_s = c->bandwidth.device_bytes_s;
-	http_front_bandwidth(f->http, f->total_bytes_s, f->each_bytes_s);
-}
-
 static void adopt(void *ctx)
 {
 	struct device_front *f = ctx;
@@ -356,7 +292,7 @@ static void adopt(void *ctx)
 	http_front_each(f->http, take_image, NULL);
 	if (c->bandwidth.total_bytes_s != f->total_bytes_s ||
 		c->bandwidth.device_bytes_s != f->each_bytes_s)
-		limit_downloads(f);
+		device_limit_downloads(f);
 }
 
 static unsigned count_workers(const struct config *c)
@@ -395,7 +331,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 		err = desk_open(&f->desks[i], s);
 	f->asks = asks_new(s);
 	f->http = http_front_new(&options, f->workers);
-	limit_downloads(f);
+	device_limit_downloads(f);
 	if (err != 0) {
 		(void)snprintf(error, HTTP_ERROR_MAX, "devices: %s", err_str(err));
 	} else {

@@ -41,6 +41,12 @@ bool device_tile_path(struct bytes path, struct tile *out);
 void device_checkpoint(struct http_call *call);
 void device_tile(struct http_call *call);
 
+/* ---- device_file.c ---- */
+
+void device_artifact(struct http_call *call);
+/* The workers get the configuration's bandwidth; control's thread, or before the start. */
+void device_limit_downloads(struct device_front *f);
+
 /* ---- device_ask.c ---- */
 
 void device_time(struct http_call *call);

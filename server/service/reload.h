@@ -3,8 +3,9 @@
  * The configuration read again while the server runs: all of it is read and checked before any of it
  * counts, and what is wrong leaves the old one whole.  Control's thread.
  *
- * Rings' seats and how they fill, components, polls, enrolment, min_id_age, symptoms and retention
- * are taken over; what is built into the running server is not: a change there is refused, and named.
+ * Rings' seats and how they fill, components, polls, enrolment, min_id_age, symptoms, retention,
+ * bandwidth and cdn are taken over; what is built into the running server is not: a change there is
+ * refused, and named.
  * A ring that has more devices than seats now keeps them, and gets no more until it has fewer.
  */
 #pragma once

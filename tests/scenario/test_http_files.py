@@ -134,12 +134,16 @@ def memory_kib(server):
     return 0
 
 
+def sanitized(server):
+    """Keeps what was freed."""
+    return "libasan" in open(f"/proc/{server.process.pid}/maps", encoding="utf-8").read()
+
+
 @pytest.mark.parametrize("name", ["plain", "tls"])
 def test_many_slow_readers(folder, name):
     """Nothing of a file is kept for who does not read it, and nobody else notices."""
     n = 200
     with run(folder) as s:
-        c = s.connect()
         connect(s, name).get("/file")
         before, slow = memory_kib(s), []
         for _ in range(n):
@@ -147,10 +151,11 @@ def test_many_slow_readers(folder, name):
             slow.append(one.send(b"GET /file HTTP/1.1\r\n" + HOST + b"\r\n"))
         for one in slow:
             assert one.head()[0] == 200
+        c = s.connect()
         for _ in range(100):
             assert c.get("/plain").status == 200
         # A TLS connection, and the record of it that the socket did not take.
-        assert memory_kib(s) - before < n * (8 if name == "plain" else 96)
+        assert sanitized(s) or memory_kib(s) - before < n * (8 if name == "plain" else 64)
         used = cpu_s(s)
         for _ in range(20):
             for one in slow:

@@ -53,9 +53,9 @@ def test_files_are_elsewhere(deployment):
     d.release('1.0', STABLE, b'first')
     first = hashlib.sha256(b'first').hexdigest()
 
-    def ask(method='GET', name=first):
+    def ask(method='GET', name=first, headers=()):
         c = d.connect()
-        c.request(method, '/v1/artifact/' + name)
+        c.request(method, '/v1/artifact/' + name, headers=dict(headers))
         r = c.getresponse()
         return r.status, r.headers['Location'], r.read()
 
@@ -66,6 +66,9 @@ def test_files_are_elsewhere(deployment):
     assert ask() == ask('HEAD') == (302, there, b'')
     assert ask(name=first.upper()) == (302, there, b'')
     assert ask(name='0' * 64)[0] == 404
+    # The CDN itself.
+    for name in ('CDN-Loop', 'Via'):
+        assert ask(headers={name: '1.1 cdn.example'}.items()) == (200, None, b'first')
     assert 'cdn: is https://HOST/PATH' in d.change('https://cdn.example', 'cdn.example', good=False)
     assert ask()[0] == 302
     d.change('cdn: cdn.example/huidu/', '# none')
