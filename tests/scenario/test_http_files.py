@@ -83,6 +83,19 @@ def test_all_share_the_total(folder, name):
         assert took >= least_s(6 * n, rate)
 
 
+@pytest.mark.parametrize("name", ["plain", "tls"])
+def test_the_last_bytes_do_not_wait(folder, name):
+    """A socket that stays corked lets go of them after 200 ms."""
+    with run(folder) as s:
+        c = connect(s, name)
+        start = time.monotonic()
+        for i in range(50):
+            download(c, 100, i)
+            assert c.get("/file", b'If-None-Match: "x"\r\n').status == 304
+        assert time.monotonic() - start < 50 * 0.2 / 2
+        c.close()
+
+
 def test_a_connection_kept_has_no_second_bucket(folder):
     rate, n = 256 * 1024, 64 * 1024
     with run(folder, each_bytes_s=rate) as s:
