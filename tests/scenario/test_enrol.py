@@ -7,6 +7,7 @@ import hmac
 import http.client
 import os
 import re
+import socket
 import ssl
 import subprocess
 import threading
@@ -369,6 +370,58 @@ def test_flood(serve):
         assert known.enrol(d)[0] == 200
     # Addresses are nowhere: not in the log, not in the store.
     assert '127.0.1.' not in d.log.read_text()
+
+
+class Knocking(threading.Thread):
+    """Asks for challenges, hundreds at a time, and shows wrong proofs, until it is told to stop."""
+
+    def __init__(self, d, phone):
+        super().__init__()
+        self.d, self.stopped, self.asked = d, threading.Event(), 0
+        body = phone.request()
+        wrong = body + field(4, read_fields(phone.post(d, '/v1/enroll', body)[1])[1])
+        self.ask, self.prove = self.request(body), self.request(wrong + field(5, b'\x01' * 64))
+
+    @staticmethod
+    def request(body):
+        return (b'POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) +
+                body)
+
+    def run(self):
+        context = ssl.create_default_context(cafile=self.d.folder / 'tls/cert.pem')
+        context.check_hostname = False
+        while not self.stopped.is_set():
+            with socket.create_connection(('127.0.0.1', self.d.port), LIMIT_S) as plain:
+                with context.wrap_socket(plain) as c:
+                    c.sendall(self.ask * 300 + self.prove)  # the last ends the connection
+                    got = b''
+                    while data := c.recv(65536):
+                        got += data
+                    self.asked += got.count(b'HTTP/1.1 ')
+
+
+def test_flood_leaves_polls_alone(serve):
+    d = serve('{mode: open, per_prefix_minute: 3}')
+    phone = Phone(d.folder, source='127.0.2.1')
+    assert phone.enrol(d)[0] == 200
+    flood = [Knocking(d, Phone(d.folder)) for _ in range(3)]
+    for f in flood:
+        f.start()
+    polls, took = 0, []
+    try:
+        while sum(f.asked for f in flood) < 20_000:
+            start = time.monotonic()
+            assert phone.poll(d) == 200
+            took.append(time.monotonic() - start)
+            polls += 1
+    finally:
+        for f in flood:
+            f.stopped.set()
+            f.join()
+    assert polls >= 10 and max(took) < 5
+    assert d.enrolled() == 1
+    # The first wrong proofs were looked at; then the network's rate was used up.
+    assert d.refused('bad_proof') == 3 and d.refused('flood') >= 20_000 // 301 - 3
 
 
 def test_flood_of_all(serve):

@@ -12,6 +12,7 @@ from test_huidud import POLL, Deployment, field, sealed, wait_until
 
 FAMILY = 'huidu_requests_refused_total'
 HOST = b'Host: x\r\n'
+PROXY = '127.0.0.2'  # speaks for others, when it comes from there
 POST = b'POST /v1/poll HTTP/1.1\r\n' + HOST
 DOCS = pathlib.Path(__file__).parents[2] / 'docs/front.md'
 
@@ -19,6 +20,7 @@ DOCS = pathlib.Path(__file__).parents[2] / 'docs/front.md'
 @pytest.fixture(scope='module')
 def running(tmp_path_factory):
     d = Deployment(tmp_path_factory.mktemp('refusals'))
+    d.config.write_text(d.config.read_text() + f'proxy: [{PROXY}]\nlimits: {{per_prefix: 2}}\n')
     d.start()
     yield d
     assert d.stop() == 0
@@ -111,6 +113,30 @@ def test_tls(running):
     before = refused(running)
     read_to_the_end(raw(running, b'GET / HTTP/1.1\r\n\r\n', tls=False))
     assert moved(running, before) == {'tls'}
+
+
+def by_proxy(d, said):
+    sock = socket.create_connection(('127.0.0.1', d.port), 30, (PROXY, 0))
+    sock.sendall(said)
+    return sock
+
+
+def test_proxy(running):
+    """What it must say, and who it may say it for: the third of a network is one too many."""
+    before = refused(running)
+    assert read_to_the_end(by_proxy(running, b'\x16\x03\x01')) == b''
+    assert moved(running, before) == {'proxy'}
+    before = refused(running)
+    for_one = (b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c' + socket.inet_aton('192.0.2.7') +
+               socket.inet_aton('127.0.0.1') + b'\x12\x34\x01\xbb')
+    context = ssl.create_default_context(cafile=running.folder / 'tls/cert.pem')
+    context.check_hostname = False
+    held = [context.wrap_socket(by_proxy(running, for_one)) for _ in range(2)]
+    assert read_to_the_end(by_proxy(running, for_one)) == b''
+    assert moved(running, before) == {'prefix'}
+    held[0].sendall(request(b'/v1/health', method=b'GET'))
+    assert read_to_the_end(held[0]).startswith(b'HTTP/1.1 200 ')
+    held[1].close()
 
 
 @pytest.mark.parametrize('reason, data, tls', [
