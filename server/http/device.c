@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
-#include "server/base/network.h"
 #include "server/http/address.h"
 #include "server/http/device_private.h"
-#include "server/http/room.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
 #include "server/service/poll.h"
@@ -302,17 +299,6 @@ static unsigned count_workers(const struct config *c)
 	return c->workers > 0 ? c->workers : cores > 0 ? (unsigned)cores : 1;
 }
 
-static struct network *read_proxies(const struct config *c)
-{
-	struct network *n = mem_alloc((c->n_proxies + 1) * sizeof(*n));
-
-	for (size_t i = 0; i < c->n_proxies; i++) {
-		int err = network_read(c->proxies[i], &n[i]);
-		assert(err == 0); /* config_load() looked */
-	}
-	return n;
-}
-
 int device_front_open(struct server *s, const char *address, struct tls *tls,
 	struct device_front **out, char error[HTTP_ERROR_MAX])
 {
@@ -322,7 +308,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 	};
 	int port, err = 0;
 
-	options.proxy = f->proxies = read_proxies(s->config);
+	options.proxy = f->proxies = device_proxies(s->config);
 	options.n_proxies = s->config->n_proxies;
 	f->server = s;
 	f->workers = count_workers(s->config);
@@ -351,10 +337,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 
 int device_front_start(struct device_front *f)
 {
-	const struct config *c = f->server->config;
-	uint32_t room = room_connections(c->limits.connections), each = c->limits.per_prefix;
-
-	http_front_limit(f->http, room, each == CONFIG_EIGHTH ? (room + 7) / 8 : each);
+	device_limit(f); /* now that all else is open */
 	return http_front_start(f->http);
 }
 

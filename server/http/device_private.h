@@ -30,6 +30,13 @@ void device_missing(struct http_call *call);
 /* 200, with a protobuf. */
 void device_reply(struct http_call *call, const struct bytes *part, size_t n);
 
+/* ---- device_limit.c ---- */
+
+/* As config says; the caller's. */
+struct network *device_proxies(const struct config *c);
+/* Sets how many connections there may be, and of one network. */
+void device_limit(struct device_front *f);
+
 /* ---- device_log.c ---- */
 
 /* Which tile a path names, behind "/v1/log/tile/"; false when it is none's. */
