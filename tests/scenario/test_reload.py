@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -182,6 +183,38 @@ def test_certificates(deployment):
     assert kept.getresponse().read() == b'ready\n'
 
 
+def test_ticket_keys(deployment):
+    """Made here at first; from a file when one is named, and then as it is rotated."""
+    d, keys = deployment, [os.urandom(80) for _ in range(3)]
+    context = ssl.create_default_context(cafile=d.folder / 'tls/cert.pem')
+
+    def resumes(session):
+        with socket.create_connection(('127.0.0.1', d.port), LIMIT_S) as plain, \
+                context.wrap_socket(plain, server_hostname='localhost', session=session) as c:
+            c.sendall(b'GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n')
+            assert c.recv(4096).startswith(b'HTTP/1.1 200')
+            return c.session_reused, c.session
+
+    def write(*which):
+        (d.folder / 'tls/tickets').write_bytes(b''.join(keys[i] for i in which))
+        (d.folder / 'tls/tickets').chmod(0o600)
+
+    made_here = resumes(None)[1]
+    d.reload()
+    assert resumes(made_here)[0]
+    write(0)
+    d.edit({'interval: 1s': 'interval: 100m'})
+    d.change('key: tls/key.pem', 'key: tls/key.pem\n  tickets: tls/tickets')
+    assert not resumes(made_here)[0]
+    first = resumes(None)[1]
+    write(1, 0)
+    d.reload()
+    assert resumes(first)[0]
+    write(2, 1)
+    d.reload()
+    assert not resumes(first)[0]
+
+
 @pytest.mark.parametrize('old, new, want', (
     ('workers: 0', 'workers: 3', 'needs a restart: workers'),
     ('data: data', 'data: elsewhere', 'needs a restart: data'),
@@ -191,6 +224,7 @@ def test_certificates(deployment):
     ('core: 100', 'core: many', "'many'"),
     ('enrol: open', 'enrol: {mode: token, tokens: gone.txt}', 'gone.txt'),
     ('cert: tls/cert.pem', 'cert: tls/gone.pem', 'gone.pem'),
+    ('key: tls/key.pem', 'key: tls/key.pem\n  tickets: tls/key.pem', '1 to 8 keys of 80 random'),
 ))
 def test_refused(deployment, old, new, want):
     d = deployment

@@ -53,6 +53,7 @@ static void test_defaults(void **state)
 	assert_string_equal(c.cdn, "");
 	assert_int_equal(c.bandwidth.total_bytes_s, 0);
 	assert_int_equal(c.bandwidth.device_bytes_s, 0);
+	assert_string_equal(c.tls.tickets, "");
 	assert_int_equal(c.environment, ENVIRONMENT_PRODUCTION);
 	assert_int_equal(c.enrol.mode, ENROL_CLOSED);
 	config_release(&c);
@@ -68,7 +69,8 @@ static void test_everything(void **state)
 				   "workers: 4\n"
 				   "limits: {connections: 5000, per_prefix: 70}\n"
 				   "proxy: [10.0.0.0/8, '::1']\n"
-				   "tls: {cert: /etc/huidu/cert.pem, key: tls/key.pem}\n"
+				   "tls: {cert: /etc/huidu/cert.pem, key: tls/key.pem,\n"
+				   "  tickets: tls/t}\n"
 				   "root: /etc/huidu/root.env\n"
 				   "online: keys/online\n"
 				   "store_size: 64 GiB\n"
@@ -106,6 +108,7 @@ static void test_everything(void **state)
 	assert_string_equal(c.proxies[1], "::1");
 	assert_string_equal(c.tls.cert, "/etc/huidu/cert.pem");
 	assert_string_equal(c.tls.key, tmpdir_path("tls/key.pem"));
+	assert_string_equal(c.tls.tickets, tmpdir_path("tls/t"));
 	assert_string_equal(c.root, "/etc/huidu/root.env");
 	assert_string_equal(c.online, tmpdir_path("keys/online"));
 	assert_int_equal(c.store_size, 64ull << 30);
