@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two servers on one core, beside each other: Debian's nginx and ours, and what each costs."""
+"""Debian's nginx on one core, to stand beside ours, and what a server costs."""
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -37,25 +36,12 @@ def figure(bench, name, value, unit, target=None):
     print(json.dumps(line), flush=True)
 
 
-def answer_size(port, path):
-    """Bytes of a whole answer to GET, headers too."""
-    with socket.create_connection(("127.0.0.1", port)) as s:
-        s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n".encode())
-        got = b""
-        while b"\r\n\r\n" not in got:
-            got += s.recv(65536)
-        head, _, body = got.partition(b"\r\n\r\n")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
-        while len(body) < length:
-            body += s.recv(65536)
-        return len(head) + 4 + len(body)
-
-
 class Nginx:
-    """One worker, `return 200`; plain, or with a certificate, or both when there is a `tls_port`."""
+    """One worker, `return 200`; plain, or with a certificate, or both with a `tls_port`."""
 
     def __init__(self, tmp, port, body_bytes, certificate=None, tls_port=None):
-        listen = f"listen 127.0.0.1:{port} {'ssl' if certificate and not tls_port else ''} backlog=4096;"
+        kind = "ssl" if certificate and not tls_port else ""
+        listen = f"listen 127.0.0.1:{port} {kind} backlog=4096;"
         if tls_port:
             listen += f" listen 127.0.0.1:{tls_port} ssl backlog=4096;"
         tls = ""
@@ -79,7 +65,7 @@ class Nginx:
             }}"""
         with open(f"{tmp}/nginx.conf", "w") as f:
             f.write(conf)
-        self.port, self.path = port, "/plain"
+        self.port = port
         self.process = subprocess.Popen(
             ["taskset", "-c", str(SERVER_CPU), "nginx", "-p", tmp, "-e", f"{tmp}/error.log",
              "-c", f"{tmp}/nginx.conf"])
@@ -94,27 +80,3 @@ class Nginx:
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
-
-
-class Ours:
-    """tests/http_echo of a build directory, one worker."""
-
-    def __init__(self, program, answer_bytes, certificate=None):
-        args = [f"answer_bytes={answer_bytes}"]
-        if certificate:
-            args += [f"certificate={certificate[0]}", f"key={certificate[1]}"]
-        self.process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CPU), program, *args], stdout=subprocess.PIPE,
-            text=True)
-        ports = {}
-        for line in self.process.stdout:
-            if line == "ready\n":
-                break
-            name, port = line.split()
-            ports[name] = int(port)
-        self.port, self.path = ports["tls" if certificate else "plain"], "/plain"
-        self.plain = ports["plain"]
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate()

@@ -41,7 +41,8 @@ class Huidud:
             text = f.read()
         for old, new in (("127.0.0.1:8443", f"127.0.0.1:{self.port}"),
                          ("127.0.0.1:9464", f"127.0.0.1:{self.metrics}"),
-                         ("plain: false", f"plain: {str(plain).lower()}"), ("workers: 0 ", f"workers: {workers} "),
+                         ("plain: false", f"plain: {str(plain).lower()}"),
+                         ("workers: 0 ", f"workers: {workers} "),
                          ("interval: 4h", "interval: 1s"),
                          ("fill_every: 10m", "fill_every: 100ms"), *changes):
             assert old in text, old

@@ -165,7 +165,7 @@ class Bench:
         return [self.generator(s, tls, *args, **options) for s in self.servers(tls)]
 
     def rounds(self, full):
-        return max(3, full // 2) if self.quick else full
+        return max(3, full // 3) if self.quick else full
 
     def close(self):
         for server in self.open:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+import urllib.request
 
 import beside
 import loop
@@ -28,8 +29,8 @@ def show_cpu(name, runs, target, unit="us", scale=1.0):
         show(f"{name}_{who}rate", middle(what, "rate"), "1/s")
         show(f"{name}_{who}server_busy", middle(what, "server_busy"), "of a core")
         show(f"{name}_{who}load_busy", middle(what, "busy"), "of a core")
-    show(f"{name}_cpu_of_nginx", middle(runs[1], "cpu_us") / middle(runs[0], "cpu_us"), "ratio",
-         target)
+    ratio = beside.median([o["cpu_us"] / n["cpu_us"] for n, o in zip(*runs)])
+    show(f"{name}_cpu_of_nginx", ratio, "ratio", target)
 
 
 def close_all(generators):
@@ -106,7 +107,7 @@ def latency(bench, name, reuse, connections):
     can = [middle(r, "rate") for r in rounds_of(servers, generators, 3, 1)]
     rates = [LOAD * c for c in can]
     for how, at in ("own", rates), ("same", [min(rates)] * 2):
-        runs = rounds_of(servers, generators, bench.rounds(5), 2, at)
+        runs = rounds_of(servers, generators, bench.rounds(5), 1 if bench.quick else 3, at)
         for i, who in enumerate(("nginx_", "")):
             show(f"latency_{name}_{how}_{who}rate", at[i], "1/s, 70 % of capacity")
             for which in "p50_us", "p99_us", "p999_us":
@@ -157,36 +158,60 @@ def swaps(bench):
     show("swap_images", made, f"new images in {3 * len(moving)} s")
     show("swap_cpu_without", middle(still, "cpu_us"), "us")
     show("swap_cpu", middle(moving, "cpu_us"), "us")
-    show("swap_cpu_of_without", middle(moving, "cpu_us") / middle(still, "cpu_us"), "ratio", 1.05)
+    ratio = beside.median([m["cpu_us"] / s["cpu_us"] for m, s in zip(moving, still)])
+    show("swap_cpu_of_without", ratio, "ratio", 1.05)
 
 
-def wrk_cpu(front, tls, script, seconds):
-    """Microseconds of the server's CPU a request, by wrk's own load."""
-    url = f"http{'s' if tls else ''}://127.0.0.1:{front.port[tls]}/v1/poll"
-    before = beside.cpu_us(front.process.pid)
-    out = subprocess.run(["taskset", "-c", str(beside.CLIENT_CPU), "wrk", "-t1", "-c64",
-                          f"-d{seconds}s", "-s", script, url], capture_output=True, text=True,
-                         check=True, timeout=60).stdout
-    used = beside.cpu_us(front.process.pid) - before
+def polls_of(server):
+    """How many polls huidud says that it answered."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics", timeout=10) as r:
+        text = r.read().decode()
+    return sum(map(int, re.findall(r"^huidu_polls_total\{.*\} (\d+)$", text, re.M)))
+
+
+def cpu_of_polls(server, seconds):
+    """Microseconds of CPU a poll, by the server's own count, while something loads it."""
+    before = polls_of(server), beside.cpu_us(server.process.pid)
+    time.sleep(seconds)
+    after = polls_of(server), beside.cpu_us(server.process.pid)
+    return (after[1] - before[1]) / (after[0] - before[0])
+
+
+def wrk_cpu(server, tls, script, seconds):
+    """The load is wrk's; the second in which it connects does not count."""
+    url = f"http{'s' if tls else ''}://127.0.0.1:{server.port}/v1/poll"
+    with subprocess.Popen(["taskset", "-c", str(beside.CLIENT_CPU), "wrk", "-t1", "-c64",
+                           f"-d{seconds + 2}s", "-s", script, url], stdout=subprocess.PIPE,
+                          text=True) as load:
+        time.sleep(1)
+        cpu = cpu_of_polls(server, seconds)
+        out, _ = load.communicate(timeout=60)
     assert "Non-2xx" not in out and "Socket errors" not in out, out
-    return used / int(re.search(r"(\d+) requests in", out)[1])
+    return cpu
+
+
+def own_cpu(server, generator, seconds):
+    generator.begin(seconds + 2)
+    time.sleep(1)
+    cpu = cpu_of_polls(server, seconds)
+    generator.end()
+    return cpu
 
 
 def wrk(bench):
     """Do the two loads find the same cost?"""
-    for tls in False, True:
-        front = bench.servers(tls)[1]
+    seconds = 1 if bench.quick else 3
+    for tls, server in (False, bench.plain), (True, bench.tls):
         body, script = (os.path.join(bench.tmp, name) for name in ("wrk.bin", "wrk.lua"))
         with open(body, "wb") as f:
             f.write(bench.first_poll(tls))
         with open(script, "w", encoding="utf-8") as f:
             f.write(loop.LUA % body)
-        generator = bench.generator(front, tls, 64)
-        pairs = [(wrk_cpu(front, tls, script, 2), run(front, generator, 2)["cpu_us"])
+        generator = bench.generator(bench.servers(tls)[1], tls, 64)
+        pairs = [(wrk_cpu(server, tls, script, seconds), own_cpu(server, generator, seconds))
                  for _ in range(bench.rounds(5))]
         generator.close()
         name = f"check_{'tls' if tls else 'plain'}_kept"
-        theirs, ours = (beside.median([p[i] for p in pairs]) for i in (0, 1))
-        show(f"{name}_wrk_cpu", theirs, "us")
-        show(f"{name}_cpu", ours, "us")
-        show(f"{name}_cpu_of_wrk", ours / theirs, "ratio")
+        show(f"{name}_wrk_cpu", beside.median([w for w, _ in pairs]), "us")
+        show(f"{name}_cpu", beside.median([o for _, o in pairs]), "us")
+        show(f"{name}_cpu_of_wrk", beside.median([o / w for w, o in pairs]), "ratio")
