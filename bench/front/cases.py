@@ -11,7 +11,7 @@ import urllib.request
 
 import beside
 import loop
-from both import middle, rounds_of, run, show
+from both import middle, read_polls, rounds_of, run, show
 
 ARTIFACT_BYTES, READERS = 16 << 20, 8
 LOAD = 0.7  # of what a server can do
@@ -117,20 +117,27 @@ def latency(bench, name, reuse, connections):
     close_all(generators)
 
 
+def metric(server, name):
+    """The sum of it over all labels, as huidud says."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics", timeout=10) as r:
+        text = r.read().decode()
+    return sum(map(int, re.findall(rf"^{name}(?:\{{.*\}})? (\d+)$", text, re.M)))
+
+
 class Swaps(threading.Thread):
     """A new image every second: a person pauses another product's rollout, and lets it go on."""
 
-    def __init__(self, server):
+    def __init__(self, server, paused):
         super().__init__(daemon=True)
-        self.server, self.enough, self.n = server, threading.Event(), 0
+        self.server, self.enough, self.paused = server, threading.Event(), paused
 
     def run(self):
         while not self.enough.wait(1):
-            self.n += 1
-            if self.n % 2 == 1:
-                self.server.run("rollout", "pause", "b1", "--reason", "bench")
-            else:
+            if self.paused:
                 self.server.run("rollout", "approve", "b1", "--yes")
+            else:
+                self.server.run("rollout", "pause", "b1", "--reason", "bench")
+            self.paused = not self.paused
 
 
 def swaps(bench):
@@ -145,35 +152,32 @@ def swaps(bench):
     server.run("rollout", "approve", "b1", "--yes")
     server.run("rollout", "start", "b1")
     generator = bench.generator(front, False, 64)
-    still, moving, made = [], [], 0
+    still, moving, made, swapping = [], [], 0, None
     for _ in range(bench.rounds(6)):
         still.append(run(front, generator, 3))
-        swapping = Swaps(server)
+        swapping = Swaps(server, swapping is not None and swapping.paused)
         swapping.start()
+        before = metric(server, "huidu_image_generation")
         moving.append(run(front, generator, 3))
+        made += metric(server, "huidu_image_generation") - before
         swapping.enough.set()
         swapping.join()
-        made += swapping.n
     generator.close()
     show("swap_images", made, f"new images in {3 * len(moving)} s")
+    show("swap_answer_bytes", middle(moving, "answer_bytes"), "bytes")
     show("swap_cpu_without", middle(still, "cpu_us"), "us")
     show("swap_cpu", middle(moving, "cpu_us"), "us")
+    more = sum((m["cpu_us"] - s["cpu_us"]) * m["requests"] for m, s in zip(moving, still))
+    show("swap_image_cpu", more / made / 1e3, "ms an image, its commands and signatures too")
     ratio = beside.median([m["cpu_us"] / s["cpu_us"] for m, s in zip(moving, still)])
     show("swap_cpu_of_without", ratio, "ratio", 1.05)
 
 
-def polls_of(server):
-    """How many polls huidud says that it answered."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics", timeout=10) as r:
-        text = r.read().decode()
-    return sum(map(int, re.findall(r"^huidu_polls_total\{.*\} (\d+)$", text, re.M)))
-
-
 def cpu_of_polls(server, seconds):
     """Microseconds of CPU a poll, by the server's own count, while something loads it."""
-    before = polls_of(server), beside.cpu_us(server.process.pid)
+    before = metric(server, "huidu_polls_total"), beside.cpu_us(server.process.pid)
     time.sleep(seconds)
-    after = polls_of(server), beside.cpu_us(server.process.pid)
+    after = metric(server, "huidu_polls_total"), beside.cpu_us(server.process.pid)
     return (after[1] - before[1]) / (after[0] - before[0])
 
 
@@ -204,7 +208,7 @@ def wrk(bench):
     for tls, server in (False, bench.plain), (True, bench.tls):
         body, script = (os.path.join(bench.tmp, name) for name in ("wrk.bin", "wrk.lua"))
         with open(body, "wb") as f:
-            f.write(bench.first_poll(tls))
+            f.write(read_polls(bench.polls[tls])[0])
         with open(script, "w", encoding="utf-8") as f:
             f.write(loop.LUA % body)
         generator = bench.generator(bench.servers(tls)[1], tls, 64)

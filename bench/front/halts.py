@@ -9,7 +9,7 @@ import time
 from both import Generator, show
 
 RATE, ROW, OFFER = 1000, struct.Struct("=QQII"), 2
-OFFERED_S, WATCHED_S = 0.05, 0.02
+OFFERED_S, WATCHED_S = 0.05, 0.03
 PLAN = """name: halted
 rings:
   - {ring: stable, share: 100 %, soak: 1h, max_soak: 1d, tolerance: none}
