@@ -65,23 +65,23 @@ def artifact(bench):
 
 
 def held(bench, server, generator, idle):
-    """CPU of a poll without and with idle connections, and KiB of one of those."""
+    """CPU of a poll without and with idle connections; KiB of one of those, how many closed."""
     n = bench.rounds(6)
     without = [run(server, generator, 1) for _ in range(n)]
     before = server.memory_kib()
     holder = bench.generator(server, True, idle)
     memory = (server.memory_kib() - before) / idle
     kept = time.monotonic()
-    runs = []
+    runs, closed = [], 0
     for _ in range(n):
         if time.monotonic() - kept > 25:  # a server closes them after a minute
-            holder.slice(5, idle / 4)
+            closed += holder.slice(5, idle / 4)["handshakes"]
             kept = time.monotonic()
         runs.append(run(server, generator, 1))
-    holder.slice(1, 100)  # says so when they were closed
+    closed += holder.slice(5, idle / 4)["handshakes"]
     holder.close()
     without += [run(server, generator, 1) for _ in range(n)]
-    return middle(without, "cpu_us"), middle(runs, "cpu_us"), memory
+    return middle(without, "cpu_us"), middle(runs, "cpu_us"), memory, closed
 
 
 def idle(bench):
@@ -91,10 +91,11 @@ def idle(bench):
     theirs, ours = (held(bench, s, g, n) for s, g in zip(bench.servers(True), generators))
     close_all(generators)
     show("idle_connections", n, "connections")
-    for who, (without, cpu, memory) in ("nginx_", theirs), ("", ours):
+    for who, (without, cpu, memory, closed) in ("nginx_", theirs), ("", ours):
         show(f"idle_{who}cpu_without", without, "us")
         show(f"idle_{who}cpu", cpu, "us")
         show(f"idle_{who}memory", memory, "KiB a connection")
+        show(f"idle_{who}closed", closed, "of them, and opened again", 0)
     show("idle_nginx_cpu_of_without", theirs[1] / theirs[0], "ratio")
     show("idle_cpu_of_without", ours[1] / ours[0], "ratio", 1.05)
     show("idle_memory_of_nginx", ours[2] / theirs[2], "ratio")
