@@ -15,7 +15,6 @@
 #define BODY_MAX      16384u
 #define POLL_BODY_MAX 4096u
 #define ASK_BODY_MAX  1024u
-#define RETRY_S       30u
 
 static const char protobuf[] = "application/x-protobuf";
 
@@ -62,7 +61,7 @@ void device_refuse(struct http_call *call, int err)
 		.type = "text/plain",
 		.part = &text,
 		.n_parts = 1,
-		.retry_after_s = r->status == 503 || r->status == 429 ? RETRY_S : 0,
+		.retry_after_s = r->status == 503 || r->status == 429 ? device_retry_s(call) : 0,
 		.close = true,
 	};
 	metric_add(r->metric, 1);
@@ -104,7 +103,9 @@ static void report_resumed(struct http_call *call, void *arg)
 {
 	struct waiting_report *w = arg;
 
-	if (w->report.job.err != 0)
+	if (w->report.job.err == ERR_BUSY)
+		device_shed_report(call);
+	else if (w->report.job.err != 0)
 		device_refuse(call, w->report.job.err);
 	else if (w->is_poll)
 		answer_poll(call, &w->ask, clock_ms());
@@ -160,7 +161,7 @@ static void poll(struct http_call *call)
 		device_refuse(call, err);
 	else if (r.report != NULL)
 		take_report(call, &r, &ask);
-	else
+	else if (ask.urgent || !device_sheds(call, SHED_BACKGROUND))
 		answer_poll(call, &ask, now_ms);
 }
 
@@ -212,7 +213,7 @@ static void enrol_done(struct job *job)
 static void enrol(struct http_call *call)
 {
 	struct desk *d = device_desk(call);
-	struct waiting_enrol *w = mem_alloc(sizeof(*w));
+	struct waiting_enrol *w;
 	uint8_t body[ENROL_REPLY_MAX], network[ADDRESS_NETWORK];
 	struct enrol_ask ask = {
 		.body = call->body,
@@ -220,10 +221,15 @@ static void enrol(struct http_call *call)
 		.now_ms = clock_ms(),
 		.mono_ms = clock_mono_ms(),
 	};
+	struct bytes part;
 	size_t n;
-	int err = enrol_open(d, &ask, &w->enrol, body, &n);
-	struct bytes part = bytes_of(body, n);
+	int err;
 
+	if (device_sheds(call, SHED_ENROL))
+		return;
+	w = mem_alloc(sizeof(*w));
+	err = enrol_open(d, &ask, &w->enrol, body, &n);
+	part = bytes_of(body, n);
 	if (err != 0 || n > 0) {
 		if (err != 0)
 			device_refuse(call, err);
@@ -304,7 +310,10 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 {
 	struct device_front *f = mem_zalloc(sizeof(*f));
 	struct http_options options = {
-		.route = routes, .n_routes = sizeof(routes) / sizeof(routes[0]), .user = f
+		.route = routes,
+		.n_routes = sizeof(routes) / sizeof(routes[0]),
+		.user = f,
+		.looked = device_looked,
 	};
 	int port, err = 0;
 
@@ -313,6 +322,7 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 	f->server = s;
 	f->workers = count_workers(s->config);
 	f->desks = mem_zalloc(f->workers * sizeof(*f->desks));
+	f->loads = mem_zalloc(f->workers * sizeof(*f->loads));
 	for (unsigned i = 0; err == 0 && i < f->workers; i++)
 		err = desk_open(&f->desks[i], s);
 	f->asks = asks_new(s);
@@ -360,6 +370,7 @@ void device_front_free(struct device_front *f)
 		desk_release(&f->desks[i]);
 	free(f->desks);
 	free(f->proxies);
+	free(f->loads);
 	free(f);
 }
 

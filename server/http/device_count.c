@@ -28,6 +28,7 @@ static const struct {
 	{ HTTP_EVICTED, METRIC_EVICTED_IDLE },
 	{ HTTP_EVICTED_UNREADY, METRIC_EVICTED_UNREADY },
 	{ HTTP_ACCEPTED, METRIC_ACCEPTED },
+	{ HTTP_TURNED_AWAY, METRIC_REFUSED_SHED_CONNECTION },
 	{ HTTP_FILE_BYTES, METRIC_ARTIFACT_BYTES },
 };
 
@@ -35,6 +36,7 @@ void device_front_count(const struct device_front *f)
 {
 	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
 		metric_set(counted[i].metric, http_front_count(f->http, counted[i].count));
+	device_load_count(f);
 	metric_set(METRIC_CONNECTIONS,
 		http_front_count(f->http, HTTP_ACCEPTED) - http_front_count(f->http, HTTP_CLOSED));
 }

@@ -5,11 +5,17 @@
 #include "server/http/asks.h"
 #include "server/http/device.h"
 
+/* How one worker fares: its own to write, anybody's to read. */
+struct device_load {
+	_Atomic uint32_t lag_ms, wait_ms, busy_ppm, stretch;
+};
+
 struct device_front {
 	struct server *server;
 	struct http_front *http;
 	unsigned workers, port;
 	struct desk *desks; /* one each worker */
+	struct device_load *loads;
 	struct asks *asks;
 	struct network *proxies;
 	uint64_t total_bytes_s, each_bytes_s; /* of downloads, as the workers have them */
@@ -36,6 +42,19 @@ void device_reply(struct http_call *call, const struct bytes *part, size_t n);
 struct network *device_proxies(const struct config *c);
 /* Sets how many connections there may be, and of one network. */
 void device_limit(struct device_front *f);
+
+/* ---- device_shed.c ---- */
+
+/* http_options.looked */
+bool device_looked(void *user, unsigned worker, const struct http_load *load);
+/* Refuses a request of this class if that must be; then it is answered. */
+bool device_sheds(struct http_call *call, enum shed_class what);
+/* Too much is waiting to be written. */
+void device_shed_report(struct http_call *call);
+/* When to come again after an error that passes. */
+uint32_t device_retry_s(const struct http_call *call);
+/* The worst of the workers, into the metrics. */
+void device_load_count(const struct device_front *f);
 
 /* ---- device_log.c ---- */
 

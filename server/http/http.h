@@ -58,9 +58,19 @@ struct http_limits {
 	uint32_t file_window_bytes; /* this much; 32 KiB */
 	uint32_t linger_ms;         /* for a refused client to stop sending; 2 s */
 	uint32_t drain_ms;          /* for answers in flight when stopping; 10 s */
+	uint32_t accept_ms;         /* in the queue, while that gets no shorter; 1 s */
 	uint32_t headers_max;       /* bytes of a header block, 431 beyond; 4 KiB */
 	uint32_t connections_max;   /* of a server; 10 000 */
 	uint32_t per_prefix;        /* of these, of one network, /24 or /56; any */
+};
+
+/* How a thread fares, since the last look. */
+struct http_load {
+	uint64_t now_ms;      /* monotonic */
+	uint32_t lag_ms;      /* how late its loop is */
+	uint32_t wait_ms;     /* how long a connection waited to be accepted; 0: none came */
+	uint32_t busy_ppm;    /* of the time it had the processor */
+	uint32_t turned_away; /* connections that had waited too long */
 };
 
 struct http_options {
@@ -72,6 +82,11 @@ struct http_options {
 	void *user;
 	/* Called when a connection ends whose `kept` is not NULL; may be NULL. */
 	void (*closed)(void *user, void *kept);
+	/*
+	 * Called ten times a second while there are connections, and while it returns true; may
+	 * be NULL.
+	 */
+	bool (*looked)(void *user, unsigned worker, const struct http_load *load);
 };
 
 enum http_count {

@@ -59,7 +59,9 @@ static bool accept_one(struct listener *l)
 	a.fd = accept4(l->fd, &a.peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (a.fd >= 0) {
 		a.proxy = server_is_proxy(s, &a.peer);
-		if (a.proxy || server_admit(s, &a.peer, &a.place))
+		if (!overload_admits(s, a.fd))
+			(void)close(a.fd); /* what it sent is not read: that resets it */
+		else if (a.proxy || server_admit(s, &a.peer, &a.place))
 			conn_open(s, &a, l->tls);
 		else
 			address_reset(a.fd);

@@ -37,6 +37,7 @@ static const struct http_limits defaults = {
 	.file_window_bytes = 32 * 1024,
 	.linger_ms = 2000,
 	.drain_ms = 10000,
+	.accept_ms = 1000,
 	.headers_max = 4096,
 	.connections_max = 10000,
 };
@@ -76,6 +77,7 @@ void server_conn_came(struct http_server *s)
 {
 	if (s->n_conns++ == 0)
 		loop_add_ms(&s->tick, WHEEL_TICK_MS);
+	overload_watch(s);
 }
 
 void server_conn_went(struct http_server *s)
@@ -245,6 +247,7 @@ struct http_server *http_server_new(struct event_base *base, const struct http_o
 	event_assign(&s->tick, base, -1, EV_PERSIST, on_tick, s);
 	event_assign(&s->unpause, base, -1, 0, listener_unpause, s);
 	event_assign(&s->again, base, -1, 0, on_again, s);
+	overload_init(s);
 	return s;
 }
 
@@ -286,6 +289,7 @@ void http_server_free(struct http_server *s)
 	inbox_run(&s->inbox);
 	assert(s->n_left == 0); /* every deferred call was resumed */
 	inbox_close(&s->inbox);
+	overload_release(s);
 	while (s->spare_conn != NULL) {
 		struct conn *c = s->spare_conn;
 		s->spare_conn = c->next_spare;

@@ -15,6 +15,7 @@
 #include "server/http/http.h"
 #include "server/http/inbox.h"
 #include "server/http/listener.h"
+#include "server/http/overload.h"
 #include "server/http/routes.h"
 #include "server/http/wheel.h"
 
@@ -54,6 +55,7 @@ struct http_server {
 	struct inbox inbox;
 	struct wheel wheel;
 	struct event tick, unpause, again;
+	struct overload overload;
 	SLIST_HEAD(, listener) listeners;
 	bool paused; /* not accepting for a while */
 	bool draining;

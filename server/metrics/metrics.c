@@ -7,7 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum kind { COUNTER, GAUGE, COUNTER_MS, COUNTER_US /* kept in ms or us, shown in seconds */ };
+/* Kept in thousandths or millionths, shown as ones: seconds, or a ratio. */
+enum kind { COUNTER, COUNTER_MS, COUNTER_US, GAUGE, GAUGE_MS, GAUGE_PPM };
 
 static const struct {
 	const char *name;
@@ -80,7 +81,7 @@ static void ask_system(void)
 /* OpenMetrics names a counter's family without the suffix its series carry. */
 static void write_head(struct buf *out, size_t i, bool openmetrics)
 {
-	bool counter = table[i].kind != GAUGE;
+	bool counter = table[i].kind < GAUGE;
 	int n = (int)strlen(table[i].name) - (openmetrics && counter ? 6 : 0);
 
 	buf_printf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", n, table[i].name, table[i].help, n,
@@ -94,10 +95,10 @@ static void write_value(struct buf *out, size_t i)
 
 	buf_printf(out, "%s%s%s%s ", table[i].name, label ? "{" : "", table[i].label,
 		label ? "}" : "");
-	if (table[i].kind == COUNTER_MS)
+	if (table[i].kind == COUNTER_MS || table[i].kind == GAUGE_MS)
 		buf_printf(
 			out, "%llu.%03u\n", (unsigned long long)(v / 1000), (unsigned)(v % 1000));
-	else if (table[i].kind == COUNTER_US)
+	else if (table[i].kind == COUNTER_US || table[i].kind == GAUGE_PPM)
 		buf_printf(out, "%llu.%06u\n", (unsigned long long)(v / 1000000),
 			(unsigned)(v % 1000000));
 	else

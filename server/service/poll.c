@@ -19,6 +19,7 @@ int poll_ask_of(const struct request *r, struct poll_ask *out)
 
 	*out = (struct poll_ask){
 		.anonymous = r->anonymous,
+		.urgent = r->poll->has_urgent && r->poll->urgent,
 		.word = r->word,
 		.release_counter = r->poll->release_counter,
 		.snapshot_version = r->poll->snapshot_version,
@@ -39,18 +40,20 @@ int poll_ask_of(const struct request *r, struct poll_ask *out)
 	return 0;
 }
 
+unsigned poll_stretch(const struct desk *d)
+{
+	return d->image == NULL ? 0 : shed_stretch(&d->shed, d->image->settings.interval_ms);
+}
+
 /* The interval with its jitter: phones that came together do not come together again. */
 static uint32_t next_poll_s(struct desk *d)
 {
 	const struct image_settings *c = &d->image->settings;
-	uint64_t span = c->interval_ms * c->jitter_ppm / 1000000;
-	uint64_t ms = c->interval_ms - span;
+	uint64_t interval_ms = c->interval_ms << poll_stretch(d);
+	uint64_t span = interval_ms * c->jitter_ppm / 1000000;
+	uint64_t ms = interval_ms - span;
 
-	/* xorshift64: nobody gains by guessing it */
-	d->jitter ^= d->jitter << 13;
-	d->jitter ^= d->jitter >> 7;
-	d->jitter ^= d->jitter << 17;
-	ms += d->jitter % (2 * span + 1);
+	ms += desk_random(d) % (2 * span + 1);
 	return ms < 1000 ? 1 : (uint32_t)(ms / 1000);
 }
 

@@ -10,6 +10,7 @@
 /* What of a poll matters for its answer; may outlive the request. */
 struct poll_ask {
 	bool anonymous;
+	bool urgent; /* a person waits, or an update is under way */
 	uint8_t id[ID_LEN];
 	fleet_word *word;
 	uint16_t product; /* number */
@@ -28,6 +29,9 @@ struct poll_answer {
 
 /* ERR_NOT_FOUND: no such product; ERR_BAD_RANGE: an id that is too long. */
 WARN_UNUSED int poll_ask_of(const struct request *r, struct poll_ask *out);
+
+/* How often the interval that phones are told is doubled just now, because the worker is busy. */
+unsigned poll_stretch(const struct desk *d);
 
 /*
  * Decides and answers.  A device that enters an arm, or changed its wish, is handed to the writer;

@@ -10,6 +10,7 @@
 #include "proto/crypto.h"
 #include "server/artifact/artifact.h"
 #include "server/config/config.h"
+#include "server/core/shed.h"
 #include "server/service/door.h"
 #include "server/service/doorman.h"
 #include "server/service/flood.h"
@@ -38,6 +39,9 @@ struct server {
 	struct flood *flood;           /* of enrolments */
 	struct flood *grants;          /* by device, in place of a network */
 	_Atomic(struct image *) image; /* the newest */
+	/* Since control last looked: connections were turned away; a bit for each stretch told. */
+	_Atomic bool deaf;
+	_Atomic uint32_t stretches;
 	/*
 	 * Returns when every worker holds the newest image.  NULL while there are no workers, and in
 	 * tests that call the services themselves.
@@ -54,7 +58,17 @@ struct desk {
 	struct crypto_mac *device_mac; /* under a report key */
 	struct arena arena;            /* of the request under way */
 	uint64_t jitter;               /* state of its random numbers */
+	struct shed shed;              /* how it fares */
 };
+
+/* xorshift64: nobody gains by guessing it. */
+static inline uint64_t desk_random(struct desk *d)
+{
+	d->jitter ^= d->jitter << 13;
+	d->jitter ^= d->jitter >> 7;
+	d->jitter ^= d->jitter << 17;
+	return d->jitter;
+}
 
 WARN_UNUSED int desk_open(struct desk *d, struct server *server);
 void desk_release(struct desk *d);
