@@ -242,10 +242,27 @@ void control_take_effect(struct control *c, uint64_t now_ms, bool freshen)
 
 struct tick_job {
 	struct job job;
+	struct server *server;
 };
+
+/* How well devices were heard since the last tick. */
+static void hear(struct hearing *h, struct server *s, uint64_t now_ms)
+{
+	uint64_t interval_ms = s->config->poll.interval_ms;
+	uint32_t stretches = atomic_exchange(&s->stretches, 0);
+	struct hearing_tick tick = {
+		.now_ms = now_ms,
+		.stretch = stretches > 0 ? 31 - (unsigned)__builtin_clz(stretches) : 0,
+		.interval_ms = interval_ms + interval_ms * s->config->poll.jitter_ppm / 1000000,
+		.deaf = atomic_exchange(&s->deaf, false),
+	};
+
+	hearing_tick(h, &tick);
+}
 
 static void tick_run(struct job *job, struct writer *w)
 {
+	hear(&w->stages.hearing, ((struct tick_job *)job)->server, job->now_ms);
 	stages_close_due(&w->stages, &w->txn, job->now_ms);
 }
 
@@ -313,7 +330,7 @@ static void fill_lines(struct control *c, uint64_t now_ms)
 void control_tick(struct server *s, uint64_t now_ms)
 {
 	struct control *c = s->control;
-	struct tick_job j = { .job = { .now_ms = now_ms, .run = tick_run } };
+	struct tick_job j = { .job = { .now_ms = now_ms, .run = tick_run }, .server = s };
 
 	/* The writer says when it cannot write, once. */
 	if (writer_call(&s->writer, &j.job) != 0)

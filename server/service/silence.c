@@ -37,8 +37,10 @@ static uint64_t milestone(const struct silence *s, unsigned m)
 {
 	static const uint64_t later[SILENCE_MILESTONES] = { 0, DAY_MS, 3 * DAY_MS, 7 * DAY_MS };
 
+	uint64_t first_ms = s->rules.milestone_ms + s->lost_ms;
+
 	/* One that would come before the first is no look of its own. */
-	return m == 0 || later[m] < s->rules.milestone_ms ? s->rules.milestone_ms : later[m];
+	return m == 0 || later[m] < first_ms ? first_ms : later[m];
 }
 
 static bool find(struct stage *g, struct store_txn *t, const struct waiting *x,
@@ -63,7 +65,8 @@ static void judge(
 		return; /* before a restart */
 	seen = d.seen;
 	evidence_judge(&stratum->evidence, &d,
-		!fleet_heard(atomic_load(word), g->silence.rules.window_ms, now_ms));
+		!fleet_heard(atomic_load(word), g->silence.rules.window_ms + g->silence.lost_ms,
+			now_ms));
 	stratum->dirty = true;
 	if (d.seen != seen)
 		arm_put(t, g->key, x->id, &d);
@@ -87,7 +90,7 @@ void silence_judge(struct stage *g, struct store_txn *t, const struct fleet *f, 
 	unsigned left = AT_ONE_TIME;
 
 	/* What was not heard while nobody listened is no silence. */
-	if (now_ms < s->listening_ms + s->rules.window_ms)
+	if (now_ms < s->listening_ms + s->rules.window_ms + s->lost_ms)
 		return;
 	for (unsigned m = 0; m < SILENCE_MILESTONES; m++) {
 		if (m > 0 && milestone(s, m) == milestone(s, m - 1))
@@ -99,7 +102,7 @@ void silence_judge(struct stage *g, struct store_txn *t, const struct fleet *f, 
 		}
 	}
 	while (left > 0 && s->next_s1 < s->installing.n &&
-		s->installing.list[s->next_s1].at_ms + s->rules.s1_ms <= now_ms) {
+		s->installing.list[s->next_s1].at_ms + s->rules.s1_ms + s->lost_s1_ms <= now_ms) {
 		judge_s1(g, t, &s->installing.list[s->next_s1++]);
 		left--;
 	}

@@ -30,6 +30,8 @@ struct waiting_list {
 struct silence {
 	struct silence_rules rules;
 	uint64_t listening_ms; /* since when this process hears devices */
+	/* Of the window, and of s1_ms, before now: devices could not be heard, or not as often. */
+	uint64_t lost_ms, lost_s1_ms;
 	struct waiting_list entered, installing;
 	size_t next[SILENCE_MILESTONES]; /* of entered, to be judged */
 	size_t next_s1;

@@ -100,9 +100,17 @@ void stages_close_batch(struct stage *g, struct store_txn *t, uint64_t now_ms)
 	}
 }
 
+/* What was lost of the time that is looked at does not count. */
+static void subtract(struct silence *s, const struct hearing *h, uint64_t now_ms)
+{
+	s->lost_ms = hearing_window(h, s->rules.window_ms, now_ms) - s->rules.window_ms;
+	s->lost_s1_ms = hearing_window(h, s->rules.s1_ms, now_ms) - s->rules.s1_ms;
+}
+
 void stages_close_due(struct stages *s, struct store_txn *t, uint64_t now_ms)
 {
 	for (struct stage *g = s->list; g != NULL; g = g->next) {
+		subtract(&g->silence, &s->hearing, now_ms);
 		silence_judge(g, t, s->fleet, now_ms);
 		if (is_due(g, now_ms))
 			stages_close_batch(g, t, now_ms);

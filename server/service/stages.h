@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "server/core/hearing.h"
 #include "server/service/fleet.h"
 #include "server/service/silence.h"
 
@@ -51,6 +52,7 @@ struct stages {
 	struct stage *list;
 	bool stale; /* they could not be reloaded */
 	const struct fleet *fleet;
+	struct hearing hearing; /* of this process */
 };
 
 struct stage *stages_find(const struct stages *s, struct stage_key key);

@@ -146,6 +146,53 @@ static void test_s1(void **state)
 	close_stage();
 }
 
+/* An hour in which connections were turned away, and another in which phones were told to come later. */
+static void test_lost(void **state)
+{
+	static const struct {
+		const char *why;
+		bool deaf;
+		unsigned stretch;
+		uint64_t heard, looked;
+		bool judged, silent, s1;
+	} row[] = {
+		{ "nothing was lost", false, 0, HOUR, 5 * HOUR, true, true, false },
+		{ "deaf for an hour: later", true, 0, HOUR, 5 * HOUR, false, false, false },
+		{ "deaf for an hour: heard before it", true, 0, 2 * HOUR, 6 * HOUR, true, false,
+			false },
+		{ "deaf for an hour: not heard", true, 0, HOUR, 6 * HOUR, true, true, false },
+		{ "told to come later: half is lost", false, 1, HOUR, 5 * HOUR, false, false,
+			false },
+		{ "nothing was lost: no boot", false, 0, 6 * HOUR, 6 * HOUR, true, false, true },
+		{ "deaf for an hour: it may have booted", true, 0, 6 * HOUR, 6 * HOUR, true, false,
+			false },
+		{ "deaf for an hour: it has not", true, 0, 7 * HOUR, 7 * HOUR, true, false, true },
+	};
+
+	for (size_t i = 0; i < COUNT(row); i++) {
+		uint64_t now = START;
+		open_stage(state, &rules);
+		enter(0, ARM_CANARY, 0, START);
+		tell(0, STREAM_INSTALLING, START);
+		for (; now <= START + row[i].looked; now += 10000) {
+			bool then = now >= START + 3 * HOUR && now < START + 4 * HOUR;
+			struct hearing_tick t = { now, then ? row[i].stretch : 0, HOUR,
+				then && row[i].deaf };
+			if (now == START + row[i].heard)
+				hear(0, now);
+			hearing_tick(&stages.hearing, &t);
+		}
+		stages_close_batch(stage, &txn, START + row[i].looked);
+		stages_close_due(&stages, &txn, START + row[i].looked);
+		if (has(0, STREAM_JUDGED) != row[i].judged ||
+			has(0, STREAM_SILENT) != row[i].silent || has(0, STREAM_S1) != row[i].s1)
+			fail_msg("%s", row[i].why);
+		close_stage();
+		store_abort(&txn);
+		store_begin(store, &txn, true);
+	}
+}
+
 /* The first milestone is never lost, and is judged once; later ones that passed meanwhile are. */
 static void test_restart(void **state)
 {
@@ -207,6 +254,7 @@ int main(void)
 		IN_STORE(test_later_milestones),
 		IN_STORE(test_silent_late),
 		IN_STORE(test_s1),
+		IN_STORE(test_lost),
 		IN_STORE(test_restart),
 		IN_STORE(test_many),
 	};
