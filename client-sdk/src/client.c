@@ -236,6 +236,7 @@ int huidu_report(huidu_t *h, enum huidu_event event, const uint8_t *signature, u
 
 void huidu_poll_now(huidu_t *h)
 {
+	h->asked = true;
 	h->poll.at_ms = 0;
 	h->work.at_ms = 0;
 	h->grant.at_ms = 0;

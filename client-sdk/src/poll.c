@@ -23,6 +23,7 @@ int poll_body(huidu_t *h, struct arena *a, struct bytes *out)
 	r.seq = s->last_seq;
 	r.has_wish = 1;
 	r.wish = (Pb__Ring)h->config.wish;
+	r.has_urgent = r.urgent = h->asked || sdk_phase(h) == HUIDU_CONFIRMING;
 	if (s->enrolled && s->n_events > 0 && !h->one_by_one) {
 		int err = events_pack(h, a, &r.report);
 		if (err != 0)
@@ -149,6 +150,7 @@ int poll_done(huidu_t *h, int status, struct bytes body)
 	/* Without them it may be answered. */
 	if (status == HTTP_BAD_REQUEST && h->sent_seq != 0)
 		h->one_by_one = true;
+	h->asked = false; /* who still waits asks again */
 	if (err == 0 && h->sent_seq != 0)
 		err = events_taken(h);
 	if (err != 0)

@@ -97,6 +97,7 @@ struct huidu {
 	struct pace grant;
 	unsigned root_steps;   /* in the polls that followed on each other at once */
 	uint64_t interval_ms;  /* between polls, as the server last said */
+	bool asked;            /* for a poll, by a person */
 	bool confirmed;        /* the applied build was still on offer, */
 	uint64_t confirmed_ms; /* then */
 	bool challenged;

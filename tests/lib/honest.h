@@ -116,6 +116,7 @@ struct honest {
 		uint64_t release_counter, rollback_index, root_version, snapshot_version;
 		uint64_t log_size;
 		uint32_t seq, enrol_wish, wish;
+		bool urgent;
 	} asked; /* by the last poll */
 	struct {
 		char token[128];

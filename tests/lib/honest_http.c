@@ -201,6 +201,7 @@ int honest_poll(struct honest *s, struct bytes in, struct bytes *out)
 	s->asked.snapshot_version = r->snapshot_version;
 	s->asked.log_size = r->has_log_size ? r->log_size : 0;
 	s->asked.seq = r->seq;
+	s->asked.urgent = r->has_urgent && r->urgent;
 	s->asked.wish = r->has_wish ? r->wish : PB__RING__RING_STABLE;
 	if (r->report != NULL)
 		take_events(s, r->report);

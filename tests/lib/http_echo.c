@@ -58,6 +58,7 @@ static const struct {
 	const char *name;
 	uint32_t *to;
 } limits[] = {
+	LIMIT(accept_ms),
 	LIMIT(handshake_ms),
 	LIMIT(headers_ms),
 	LIMIT(body_ms),

@@ -41,6 +41,7 @@ static void announced_first(void **state)
 	assert_int_equal(p->applies, 1);
 	assert_int_equal(p->activations, 0);
 	assert_int_equal(s->polls, polls + 2); /* one more, just before the switch */
+	assert_true(s->asked.urgent);
 	assert_int_equal(phone_status(p).phase, HUIDU_CONFIRMING);
 	assert_int_equal(honest_count(s, EVENT(INSTALLING), "b2"), 0);
 	p->status = 0;

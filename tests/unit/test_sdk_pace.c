@@ -128,6 +128,30 @@ static void retry_after(void **state)
 	assert_in_range(wait_ms(p), 2 * 48000, 2 * 72000);
 }
 
+/* Who waits, and a phone that is about to switch, say so; a poll that is merely due does not. */
+static void urgent(void **state)
+{
+	struct phone *p = *state;
+	struct honest *s = p->server;
+
+	phone_settle(p);
+	assert_false(s->asked.urgent);
+	huidu_poll_now(p->h);
+	phone_settle(p);
+	assert_true(s->asked.urgent);
+	phone_sleep(p, wait_ms(p));
+	phone_settle(p);
+	assert_false(s->asked.urgent);
+	/* It was for that try only: what comes later is not hurried. */
+	p->status = 503;
+	huidu_poll_now(p->h);
+	phone_settle(p);
+	p->status = 0;
+	phone_sleep(p, wait_ms(p));
+	phone_settle(p);
+	assert_false(s->asked.urgent);
+}
+
 /* The ring changes and only a Timestamp came: everything is asked for at once. */
 static void ring_changes(void **state)
 {
@@ -221,6 +245,7 @@ int main(void)
 		cmocka_unit_test(interval),
 		ON_PHONE(backs_off),
 		ON_PHONE(retry_after),
+		ON_PHONE(urgent),
 		ON_PHONE(ring_changes),
 		ON_PHONE(clock_goes_back),
 		ON_PHONE(answers_later),
