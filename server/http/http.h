@@ -58,7 +58,7 @@ struct http_limits {
 	uint32_t file_window_bytes; /* this much; 32 KiB */
 	uint32_t linger_ms;         /* for a refused client to stop sending; 2 s */
 	uint32_t drain_ms;          /* for answers in flight when stopping; 10 s */
-	uint32_t accept_ms;         /* in the queue, while that gets no shorter; 1 s */
+	uint32_t accept_ms;         /* in the queue, while that gets no shorter; 3 s */
 	uint32_t headers_max;       /* bytes of a header block, 431 beyond; 4 KiB */
 	uint32_t connections_max;   /* of a server; 10 000 */
 	uint32_t per_prefix;        /* of these, of one network, /24 or /56; any */

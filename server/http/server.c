@@ -37,7 +37,7 @@ static const struct http_limits defaults = {
 	.file_window_bytes = 32 * 1024,
 	.linger_ms = 2000,
 	.drain_ms = 10000,
-	.accept_ms = 1000,
+	.accept_ms = 3000,
 	.headers_max = 4096,
 	.connections_max = 10000,
 };
