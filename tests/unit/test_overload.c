@@ -39,7 +39,8 @@ static void test_interval(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(row); i++) {
-		struct deployment_options o = { .profile = "solo", .poll_interval = row[i].interval };
+		struct deployment_options o = { .profile = "solo",
+			.poll_interval = row[i].interval };
 		struct deployment d;
 		struct test_device t;
 		deployment_open(&d, &o);
