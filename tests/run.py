@@ -104,6 +104,12 @@ def crash_scenarios(args):
     return pytest(args.build, "tests/crash", ["-s"] + ["--full"] * args.full, aloud=True)
 
 
+def abuse(build, *options):
+    """Floods, bombs, slow and rude clients at the device front of the real server."""
+    os.environ["HUIDU_BUILD"] = os.path.abspath(build)
+    return lines(["/usr/bin/python3", os.path.join(TOP, "tests", "abuse", "main.py"), *options])
+
+
 def soak(args):
     return lines(["/usr/bin/python3", os.path.join(TOP, "tests", "crash", "soak.py"), args.build,
                   "--seconds", str(args.seconds)])
@@ -151,6 +157,7 @@ def suites(args):
         "unit": lambda: meson(args.build, "unit"),
         "scenario": lambda: pytest(args.build, "tests/scenario"),
         "attack": lambda: attack(args.build),
+        "abuse": lambda: abuse(args.build, *["--full"] * args.full),
         "crash": lambda: crash(args),
         "soak": lambda: soak(args),
         "asan": lambda: asan(args.asan),
@@ -164,7 +171,9 @@ def asan(build):
     unit_passed, unit_failed = meson(build, "unit")
     passed, failed = pytest(build, "tests/scenario")
     attack_passed, attack_failed = attack(build)
-    return (unit_passed + passed + attack_passed, unit_failed + failed + attack_failed)
+    abuse_passed, abuse_failed = abuse(build, "--short")
+    return (unit_passed + passed + attack_passed + abuse_passed,
+            unit_failed + failed + attack_failed + abuse_failed)
 
 
 def main():

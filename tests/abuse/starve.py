@@ -1,0 +1,2 @@
+CASES = ()
+DESCRIPTORS = 200
