@@ -32,6 +32,22 @@ static int tls_error(struct stream *s, int rc, const char **why)
 	return -EPROTO;
 }
 
+/*
+ * OpenSSL answers a peer's key updates and its wishes for another handshake by itself, and reads on:
+ * one call may never end, and a key update costs a hundred times what it costs to receive a byte.
+ */
+static void on_message(
+	int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
+{
+	struct stream *s = arg;
+	bool update = sent == 0 && type == SSL3_RT_HANDSHAKE && n > 0 &&
+		*(const uint8_t *)p == SSL3_MT_KEY_UPDATE;
+
+	(void)version;
+	if ((update || (sent != 0 && type == SSL3_RT_ALERT)) && ++s->noise > STREAM_NOISE_MAX)
+		SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
+}
+
 int stream_secure(struct stream *s, struct tls *tls)
 {
 	SSL *ssl = tls_connection(tls);
@@ -44,6 +60,8 @@ int stream_secure(struct stream *s, struct tls *tls)
 	}
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_accept_state(ssl);
+	SSL_set_msg_callback(ssl, on_message);
+	SSL_set_msg_callback_arg(ssl, s);
 	s->ssl = ssl;
 	return 0;
 }

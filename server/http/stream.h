@@ -12,10 +12,14 @@
 #include "proto/err.h"
 #include "server/http/tls.h"
 
+/* Far more than honest clients come to. */
+#define STREAM_NOISE_MAX 16u
+
 struct stream {
 	int fd;
-	SSL *ssl;    /* NULL: plain */
-	bool failed; /* the SSL object is not to be used again */
+	SSL *ssl;       /* NULL: plain */
+	bool failed;    /* the SSL object is not to be used again */
+	unsigned noise; /* key updates, alerts we sent; beyond STREAM_NOISE_MAX it is closed */
 	/* Of the socket under TLS: */
 	bool drained; /* empty at the last read; whoever learns of more clears it */
 	bool ended;   /* the peer sends no more, though not all of it may be read */
