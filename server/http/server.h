@@ -66,6 +66,7 @@ struct http_server {
 	struct conn_list unready; /* those whose request is not whole yet, oldest first */
 	struct conn_list queued;  /* those that had their share of this turn */
 	unsigned n_conns;
+	unsigned n_crowd;                     /* the most of them since memory was given back */
 	unsigned n_files;                     /* open, to be sent */
 	uint64_t total_bytes_s, each_bytes_s; /* of downloads; 0: any */
 	struct pace *total;                   /* the front's, of all its threads */
