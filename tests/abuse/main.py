@@ -26,7 +26,8 @@ from victim import Victim  # noqa: E402
 # (name, what it talks to, the case: takes the victim and the options, returns figures)
 CASES = (*smuggle.CASES, *bodies.CASES, *mixed.CASES, *records.CASES, *flood.CASES, *slow.CASES,
          *starve.CASES)
-VICTIMS = {'plain': {'plain': True}, 'tls': {'plain': False},
+VICTIMS = {'plain': {'plain': True}, 'tls': {'plain': False}, 'calm': {'plain': False},
+          
            'few': {'plain': False, 'nofile': starve.DESCRIPTORS}}
 
 
@@ -74,9 +75,11 @@ def main():
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    chosen = [c for c in CASES if not options.names or c[0].startswith(tuple(options.names))]
+    cases = CASES + slow.LONG if options.full else CASES
+    chosen = [c for c in cases if not options.names or c[0].startswith(tuple(options.names))]
     with tempfile.TemporaryDirectory(prefix='abuse-', dir=os.environ.get('HUIDU_TESTS_IN')) as folder:
         victims = Victims(folder)
+        options.calm = lambda: victims.get('calm')
         good = [run(case, victims, options) for case in chosen]
         bad = victims.stop()
     for name, (status, log) in bad.items():
