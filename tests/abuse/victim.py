@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from test_enrol import read_fields
-from test_huidud import Deployment, field
+from test_huidud import HUIDUD, Deployment, field, wait_until
 
 RINGS = {'core': 0, 'honour': 1, 'dev': 2, 'stable': 3}
 DEVICES = 200
@@ -87,8 +87,6 @@ class Victim(Deployment):
 
     def prepare(self):
         self.start()
-        if self.nofile:
-            self.limit_descriptors()
         secret = (self.folder / 'online/device.key').read_bytes()
         numbers, names = random.Random(5), list(RINGS)
         with open(self.folder / 'fleet.csv', 'w', encoding='ascii') as f:
@@ -103,9 +101,15 @@ class Victim(Deployment):
         self.must('build', 'publish', 'file', '--product', 'phone-a', '--build', '1')
         self.artifact = '/v1/artifact/' + hashlib.sha256(self.file).hexdigest()
 
-    def limit_descriptors(self):
-        subprocess.run(['prlimit', f'--pid={self.process.pid}',
-                        f'--nofile={self.nofile}:{self.nofile}'], check=True)
+    def start(self):
+        if not self.nofile:
+            super().start()
+            return
+        with open(self.log, 'a', encoding='utf-8') as log:
+            self.process = subprocess.Popen(
+                ['prlimit', f'--nofile={self.nofile}:{self.nofile}', HUIDUD, '-c', self.config],
+                stderr=log, stdout=log)
+        wait_until(self.answers, 'huidud answers')
 
     # ---- talking to it
 
