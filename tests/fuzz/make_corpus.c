@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "client-sdk/src/state.h"
+#include "front_corpus.h"
 #include "messages.h"
 #include "tests/lib/phone.h"
 #include "world.h"
@@ -289,6 +290,24 @@ static void make_requests(const char *name)
 		put(-1, bytes_str(in[i]));
 }
 
+static void make_polls(const char *name)
+{
+	into(name);
+	front_polls(put);
+}
+
+static void make_reports(const char *name)
+{
+	into(name);
+	front_reports(put);
+}
+
+static void make_connections(const char *name)
+{
+	into(name);
+	front_connections(put);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(const char *name);
@@ -301,6 +320,9 @@ static const struct {
 	{ "sdk_state", make_states },
 	{ "sdk_moves", make_moves },
 	{ "http_request", make_requests },
+	{ "http", make_connections },
+	{ "poll", make_polls },
+	{ "report", make_reports },
 };
 
 int main(int argc, char **argv)
