@@ -34,13 +34,13 @@ VICTIMS = {'plain': {'plain': True}, 'tls': {'plain': False}, 'calm': {'plain': 
 class Victims:
     """Started when they are first needed."""
 
-    def __init__(self, folder):
-        self.folder, self.all = pathlib.Path(folder), {}
+    def __init__(self, folder, short):
+        self.folder, self.short, self.all = pathlib.Path(folder), short, {}
 
     def get(self, name):
         if name not in self.all:
             (self.folder / name).mkdir()
-            self.all[name] = Victim(self.folder / name, **VICTIMS[name])
+            self.all[name] = Victim(self.folder / name, sanitized=self.short, **VICTIMS[name])
             self.all[name].prepare()
         return self.all[name]
 
@@ -78,7 +78,7 @@ def main():
     cases = CASES + slow.LONG if options.full else CASES
     chosen = [c for c in cases if not options.names or c[0].startswith(tuple(options.names))]
     with tempfile.TemporaryDirectory(prefix='abuse-', dir=os.environ.get('HUIDU_TESTS_IN')) as folder:
-        victims = Victims(folder)
+        victims = Victims(folder, options.short)
         options.calm = lambda: victims.get('calm')
         good = [run(case, victims, options) for case in chosen]
         bad = victims.stop()

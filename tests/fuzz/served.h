@@ -79,7 +79,8 @@ static inline struct bytes served_seal(
 {
 	static uint8_t memory[1 << 16];
 	struct arena a = { memory, sizeof(memory), 0 };
-	struct bytes part[] = { bytes_of(path, strlen(path) + 1), body }, sealed;
+	struct bytes part[] = { bytes_of(path, strlen(path) + 1), body };
+	struct bytes sealed = { 0 };
 	Pb__Sealed m = PB__SEALED__INIT;
 	uint8_t mac[SHA256_LEN];
 	int err = crypto_mac_sign(s->d.desk.mac, bytes_of(t->report_key, SHA256_LEN), part, 2, mac);
