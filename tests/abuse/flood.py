@@ -3,6 +3,8 @@
 import struct
 import time
 
+from records import hello
+
 RESET = struct.pack('ii', 1, 0)
 HEAD = b'POST /v1/poll HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n'
 
@@ -40,6 +42,11 @@ def end(sock):
     sock.close()
 
 
+def half_hello(victim, options):
+    """What was said of a handshake, and the reset, come together."""
+    return case(said(hello(victim)[:150], reset))(victim, options)
+
+
 def case(act):
     return lambda victim, options: each(victim, 500 if options.short else 10000, act)
 
@@ -65,4 +72,5 @@ def held(victim, options):
 CASES = tuple((f'flood: {name}, {victim}', victim, case(act)) for victim in ('plain', 'tls')
               for name, act in (('ended', end), ('reset', reset), ('half a head', said(HEAD[:30], reset)),
                                 ('no body', said(HEAD, reset)), ('no body, ended', said(HEAD, end)))) + (
+    ('flood: half a hello, tls', 'tls', half_hello),
     ('flood: silent', 'plain', held), ('flood: silent, tls', 'tls', held))
