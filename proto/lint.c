@@ -213,7 +213,9 @@ static int check_message(const ProtobufCMessageDescriptor *type, struct reader *
 int lint(const ProtobufCMessageDescriptor *type, struct bytes message,
 	const struct lint_rules *rules)
 {
-	struct reader r = { message.p, message.p + message.n, rules, 0 };
+	/* An empty message may be nowhere, and nothing can be added to that. */
+	const uint8_t *end = message.n > 0 ? message.p + message.n : message.p;
+	struct reader r = { message.p, end, rules, 0 };
 
 	assert(rules->max_repeat > 0);
 	if (message.n > rules->max_bytes)
