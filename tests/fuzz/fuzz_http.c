@@ -118,13 +118,14 @@ static void say(struct client *c, const uint8_t *p, size_t n)
 static struct buf talk(const uint8_t *p, size_t n, const uint8_t *sizes)
 {
 	struct client c = { .s = server() };
-	union address peer = { .any = { .sa_family = AF_UNIX } };
+	struct arrival a = { .peer = { .any = { .sa_family = AF_UNIX } } };
 	int pair[2], rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
 	unsigned loops = 0;
 
 	assert(rc == 0);
 	c.fd = pair[0];
-	conn_open(c.s, pair[1], &peer, NULL);
+	a.fd = pair[1];
+	conn_open(c.s, &a, NULL);
 	for (size_t i = 0, at = 0; at < n; i++) {
 		size_t piece = sizes != NULL ? sizes[i % SIZES] % 61u + 1 : n;
 		piece = piece < n - at ? piece : n - at;
