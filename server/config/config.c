@@ -329,8 +329,7 @@ static int check(const struct config *c, const char *path, char *error)
 		return bad(path, 1, error, "tls: name cert and key, or set plain: true");
 	for (size_t i = 0; i < c->n_proxies; i++)
 		if (network_read(c->proxies[i], &network) != 0)
-			return bad(
-				path, 1, error, "proxy: each is a network, as 10.0.0.0/8");
+			return bad(path, 1, error, "proxy: each is a network, as 10.0.0.0/8");
 	for (size_t l = 0; l < c->n_lines; l++) {
 		int err = check_line(c, &c->lines[l], path, error);
 		if (err != 0)

@@ -174,10 +174,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	c->server->now_ms = clock_mono_ms();
-	if ((what & (EV_READ | EV_CLOSED)) != 0) {
-		c->can_read = true;
-		c->drained = false;
-	}
+	c->can_read = c->can_read || (what & (EV_READ | EV_CLOSED)) != 0;
 	c->ended = c->ended || (what & EV_CLOSED) != 0;
 	c->stream.ended = c->ended;
 	c->stream.drained = false;

@@ -40,7 +40,6 @@ struct conn {
 	struct event event;
 	bool added;     /* the event */
 	bool can_read;  /* something may have come that was not read */
-	bool drained;   /* the last read took all there was: nothing is behind a whole request */
 	bool ended;     /* the client sends no more; its end may not be read yet */
 	bool queued;    /* for the next turn */
 	unsigned share; /* of this turn that is left: others want theirs */

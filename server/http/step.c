@@ -52,12 +52,11 @@ static bool fill(struct conn *c)
 	room = c->in->cap - c->end;
 	n = stream_read(&c->stream, c->in->data + c->end, room);
 	/*
-	 * A plain socket that gave less is empty; TLS says so itself.  But a reset may have come with
-	 * what it gave, and libevent tells that as no more than something to read.  Who has sent a
-	 * whole request will be noticed when it is answered; from others it is read on.
+	 * A socket that gave less is empty.  But a reset may have come with what it gave, and libevent
+	 * tells that as no more than something to read.  Who has sent a whole request will be noticed
+	 * when it is answered; from others it is read on.
 	 */
 	c->can_read = n > 0;
-	c->drained = c->stream.ssl == NULL && !c->ended && (size_t)n < room;
 	if (n > 0) {
 		c->end += (size_t)n;
 		return true;
@@ -275,7 +274,7 @@ static bool step_body(struct conn *c)
 static bool finish(struct conn *c)
 {
 	c->call.head = false;
-	if (c->drained)
+	if (stream_is_drained(&c->stream))
 		c->can_read = false;
 	if (c->keep) {
 		c->since_ms = c->server->now_ms;

@@ -92,6 +92,11 @@ static void push(struct stream *s)
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+bool stream_is_drained(const struct stream *s)
+{
+	return s->drained && (s->ssl == NULL || SSL_has_pending(s->ssl) == 0);
+}
+
 ssize_t stream_read(struct stream *s, void *p, size_t n)
 {
 	ssize_t got;
@@ -99,6 +104,7 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
 
 	if (s->ssl == NULL) {
 		got = recv(s->fd, p, n, 0);
+		s->drained = stream_took_all(s, got, n);
 		return got >= 0 ? got : -errno;
 	}
 	rc = SSL_read_ex(s->ssl, p, n, &n);

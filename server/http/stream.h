@@ -20,13 +20,25 @@ struct stream {
 	SSL *ssl;       /* NULL: plain */
 	bool failed;    /* the SSL object is not to be used again */
 	unsigned noise; /* key updates, alerts we sent; beyond STREAM_NOISE_MAX it is closed */
+	bool drained;   /* the last read left the socket empty; whoever learns of more clears it */
+	bool ended;     /* the peer sends no more, though not all of it may be read */
 	/* Of the socket under TLS: */
-	bool drained; /* empty at the last read; whoever learns of more clears it */
-	bool ended;   /* the peer sends no more, though not all of it may be read */
-	bool at_end;  /* all of it was read */
-	bool more;    /* what is written now may wait for what is written next */
-	bool held;    /* something does, 200 ms at most */
+	bool at_end; /* all of it was read */
+	bool more;   /* what is written now may wait for what is written next */
+	bool held;   /* something does, 200 ms at most */
 };
+
+/* What a read of `room` bytes that brought `n` says; after the end comes no other event. */
+static inline bool stream_took_all(const struct stream *s, ssize_t n, size_t room)
+{
+	return !s->ended && n > 0 && (size_t)n < room;
+}
+
+/*
+ * Nothing more can be read until the socket is heard of again.  Only for who has no request half
+ * read: a reset that came with its bytes is no event of its own, and a read would tell of it.
+ */
+bool stream_is_drained(const struct stream *s);
 
 /*
  * Puts the server's end of TLS on a connected stream, which must stay where it is until its `ssl`

@@ -10,18 +10,13 @@
 static int socket_read(BIO *bio, char *to, int size)
 {
 	struct stream *s = BIO_get_data(bio);
-	ssize_t n = -1;
+	ssize_t n = recv(s->fd, to, (size_t)size, 0);
 
 	BIO_clear_retry_flags(bio);
-	if (s->drained)
-		errno = EAGAIN;
-	else
-		n = recv(s->fd, to, (size_t)size, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		BIO_set_retry_read(bio);
 	s->at_end = n == 0;
-	/* After the end of a stream comes no other event that would have it read. */
-	s->drained = n < 0 ? errno == EAGAIN : n > 0 && n < size && !s->ended;
+	s->drained = stream_took_all(s, n, (size_t)size);
 	return (int)n;
 }
 

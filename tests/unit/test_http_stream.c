@@ -8,6 +8,7 @@
 #include <linux/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "server/trust/tlscert.h"
 #include "tmpdir.h"
@@ -211,7 +212,7 @@ static void tls12_waits_for_nothing(void **state)
 	say();
 }
 
-/* No system call finds out what a short read has said already. */
+/* A short read says that there is no more, but for what OpenSSL has of it. */
 static void an_empty_socket_is_not_read_again(void **state)
 {
 	unsigned char got[8];
@@ -220,14 +221,34 @@ static void an_empty_socket_is_not_read_again(void **state)
 	(void)state;
 	(void)flight();
 	assert_int_equal(server_step(), 0);
-	assert_true(t.server.drained);
-	assert_int_equal(SSL_write_ex(t.client, "asked", 5, &n), 1);
+	assert_int_equal(SSL_write_ex(t.client, "asked and asked", 15, &n), 1);
 	await(t.server.fd);
-	assert_int_equal(stream_read(&t.server, got, sizeof(got)), -EAGAIN);
-	t.server.drained = false;
-	assert_int_equal(stream_read(&t.server, got, sizeof(got)), 5);
-	assert_int_equal(stream_read(&t.server, got, sizeof(got)), -EAGAIN);
+	assert_int_equal(stream_read(&t.server, got, sizeof(got)), 8);
 	assert_true(t.server.drained);
+	assert_false(stream_is_drained(&t.server));
+	assert_int_equal(stream_read(&t.server, got, sizeof(got)), 7);
+	assert_true(stream_is_drained(&t.server));
+	t.server.drained = false; /* as an event does */
+	assert_int_equal(stream_read(&t.server, got, sizeof(got)), -EAGAIN);
+}
+
+/* Half a record, and a reset in the same event. */
+static void a_reset_behind_half_a_record_is_seen(void **state)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+	static const unsigned char half[] = { 22, 3, 1, 1, 0, 1 };
+	int other = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const char *why;
+
+	(void)state;
+	assert_int_equal(write(t.client_fd, half, sizeof(half)), sizeof(half));
+	assert_int_equal(
+		setsockopt(t.client_fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	/* Closes it, and end() has something to close. */
+	assert_int_equal(dup2(other, t.client_fd), t.client_fd);
+	assert_int_equal(close(other), 0);
+	await(t.server.fd);
+	assert_int_equal(stream_handshake(&t.server, &why), -EPROTO);
 }
 
 /* With the end came the last event: what is before it is read, and then the end. */
@@ -283,6 +304,7 @@ int main(void)
 		TEST(the_answer_to_a_share_that_is_not_wanted_goes_at_once),
 		TEST(tls12_waits_for_nothing),
 		TEST(an_empty_socket_is_not_read_again),
+		TEST(a_reset_behind_half_a_record_is_seen),
 		TEST(the_end_is_read_behind_the_last_bytes),
 		TEST(early_data_is_refused),
 	};
