@@ -19,8 +19,8 @@ KILLS, ROUNDS_FULL = 200, 50  # a deployment each round
 PHONES = 12
 LOOK_CLOSELY = 25  # at every so manieth kill
 # A refusal that says that the command was taken when its answer was cut off.
-DONE_BEFORE = ('already', 'is running', 'is complete', 'is approved', 'is halted', 'is proposed',
-               'nothing to approve')
+DONE_BEFORE = ('published already', 'signed it already', 'is running', 'is complete', 'is approved',
+               'is halted', 'is proposed', 'nothing to approve')
 LOGGED = {'create': 'propose'}  # what the history calls it
 TIMESTAMP, SNAPSHOT, DIRECTOR = 1, 2, 3  # fields of PollReply
 OFFERS, COUNTER, HALTED = 7, 7, 8        # of Director, of Offer, of Director
