@@ -309,6 +309,15 @@ static bool step_answer(struct conn *c)
 	return c->broken ? left(c) : finish(c);
 }
 
+/* Who sleeps writes nothing, which would tell it; and a read would stop at what came before it. */
+static bool is_reset(const struct conn *c)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	return getsockopt(c->stream.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0;
+}
+
 static bool step_file(struct conn *c)
 {
 	if (!reply_flush(c))
@@ -316,7 +325,9 @@ static bool step_file(struct conn *c)
 	if (c->broken)
 		return left(c);
 	while (c->file_left > 0) {
-		if (!download_may(c) || !conn_may(c, FILE_COST))
+		if (!download_may(c))
+			return is_reset(c) ? left(c) : false;
+		if (!conn_may(c, FILE_COST))
 			return false;
 		ssize_t n = stream_send_file(
 			&c->stream, c->file, &c->file_at, c->download.may, c->server->scratch);

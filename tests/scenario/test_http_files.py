@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import time
 
@@ -122,6 +123,18 @@ def test_held_back_is_not_too_slow(folder):
         sock.sendall(b"GET /file HTTP/1.1\r\n" + HOST + b"\r\n")
         s.wait_count("timeout_file", 1)
         sock.close()
+
+
+@pytest.mark.parametrize("name", ["plain", "tls"])
+def test_who_resets_while_held_back_is_gone(folder, name):
+    """Not when his turn comes, in half a minute: until then he would have others' room."""
+    with run(folder, total_bytes_s=500) as s:
+        for gone in range(1, 4):
+            c = connect(s, name).send(b"GET /file HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert c.head()[0] == 200
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            c.close()
+            s.wait_count("left", gone)
 
 
 def test_polls_do_not_wait_for_who_is_held_back(folder):
