@@ -33,14 +33,17 @@ static void done(struct ask *ask)
 static void post(struct http_call *call, struct waiting_ask *w, enum ask_kind kind)
 {
 	struct device_front *f = call->user;
+	int err;
 
 	w->call = call;
 	w->ask.kind = kind;
 	w->ask.done = done;
 	http_defer(call);
-	w->ask.err = asks_post(f->asks, &w->ask);
-	if (w->ask.err != 0)
-		http_resume(call, resumed, w);
+	err = asks_post(f->asks, &w->ask);
+	if (err == 0)
+		return; /* control has it, and may have answered already */
+	w->ask.err = err;
+	http_resume(call, resumed, w);
 }
 
 void device_time(struct http_call *call)
