@@ -64,6 +64,15 @@ static bool fill(struct conn *c)
 	return n == -EAGAIN ? false : gone(c);
 }
 
+/* For who neither writes nor reads on, and would be told of it so. */
+static bool is_reset(const struct conn *c)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	return getsockopt(c->stream.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0;
+}
+
 /* The first bytes were a proxy's; what it serves begins behind them. */
 static bool proxy_done(struct conn *c, enum proxy_said said)
 {
@@ -89,7 +98,7 @@ static bool step_proxy(struct conn *c)
 		return got < 0 && errno == EAGAIN ? false : gone(c);
 	n = proxy_read(bytes_of(s->scratch, (size_t)got), &c->peer, &said);
 	if (n == 0 && !c->ended)
-		return false;
+		return is_reset(c) ? gone(c) : false;
 	if (n <= 0) {
 		server_count(s, HTTP_PROXY);
 		server_complain(s, c->call.peer, "proxy", "does not begin with a PROXY header");
@@ -307,15 +316,6 @@ static bool step_answer(struct conn *c)
 	if (!reply_flush(c))
 		return false;
 	return c->broken ? left(c) : finish(c);
-}
-
-/* Who sleeps writes nothing, which would tell it; and a read would stop at what came before it. */
-static bool is_reset(const struct conn *c)
-{
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	return getsockopt(c->stream.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0;
 }
 
 static bool step_file(struct conn *c)

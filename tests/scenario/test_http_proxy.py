@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PROXY protocol, and how many connections one network may have: each refusal its own counter."""
 import ipaddress
+import signal
 import socket
 import ssl
 import struct
@@ -69,6 +70,18 @@ def test_what_a_proxy_may_not_say(first):
         counts = refused(s, s.connect().send(first))
         assert (counts["proxy"], counts["calls"], counts["bad_request"]) == (1, 0, 0)
         assert s.connect().send(LOCAL + GET).answer().status == 200
+
+
+def test_a_proxy_that_resets_half_a_header():
+    """Both are there when it is looked at: the reset is no event of its own."""
+    with running(**ONE, handshake_ms=60000) as s:
+        s.process.send_signal(signal.SIGSTOP)
+        for _ in range(20):
+            c = s.connect().send(SIGNATURE[:7])
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            c.close()
+        s.process.send_signal(signal.SIGCONT)
+        s.wait_count("closed", 20)
 
 
 def test_a_proxy_that_says_nothing_or_not_all():
