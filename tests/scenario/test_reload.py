@@ -218,6 +218,10 @@ def test_ticket_keys(deployment):
 @pytest.mark.parametrize('old, new, want', (
     ('workers: 0', 'workers: 3', 'needs a restart: workers'),
     ('data: data', 'data: elsewhere', 'needs a restart: data'),
+    ('workers: 0', 'workers: 0\nlimits: {connections: 99, per_prefix: 9}',
+     'needs a restart: limits.connections, limits.per_prefix'),
+    ('workers: 0', 'workers: 0\nproxy: [192.0.2.0/24]', 'needs a restart: proxy'),
+    ('workers: 0', 'workers: 0\nbandwidth: {device: 1000}', 'bandwidth: bytes a second, from 1 KiB'),
     ('products: [phone-a]', 'products: [phone-a, phone-b]',
      'needs a restart: lines and their products'),
     ('interval: 1s', 'intervall: 1s', 'intervall'),
