@@ -9,30 +9,14 @@
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/metrics/metrics.h"
+#include "server/service/import_record.h"
 #include "server/service/import_row.h"
 #include "server/service/seat.h"
 #include "server/service/state.h"
 
-#define DAY_MS       86400000ull
-#define ROW_MAX      512u
-#define ROWS         4096u /* in one transaction: some tens of milliseconds */
-#define TROUBLES_MAX 20u
-#define RECORD_ARENA ((size_t)64 * 1024)
-
-#define MAGIC     "huidu-f1"
-#define MAGIC_LEN 8u
-
-/* How far it came: what a commit makes true. */
-struct progress {
-	uint64_t at;
-	uint32_t done, added, known, conflicts, waiting;
-	uint32_t given[RING_STABLE];
-	uint32_t n_troubles;
-	struct {
-		uint32_t line;
-		enum row_end why;
-	} trouble[TROUBLES_MAX];
-};
+#define ROW_MAX 512u
+#define ROWS    4096u /* in one transaction: some tens of milliseconds */
+#define MAGIC   "huidu-f1"
 
 struct import {
 	struct job job;
@@ -45,18 +29,17 @@ struct import {
 	struct arena arena;  /* of what lives as long as the command */
 	struct arena row;    /* of the row, or record, under way */
 	uint32_t day;
-	struct progress next; /* in the transaction */
+	struct import_progress next; /* in the transaction */
 	uint8_t *buffer;
 	struct row_device *added;
 	size_t n_added;
 	/* What control reads, under `lock`. */
 	pthread_mutex_t lock;
-	struct progress now;
+	struct import_progress now;
 	bool dropped; /* the file, after the end */
 };
 
 static const struct lint_rules row_rules = { ROW_MAX, 1, 0 };
-static const struct lint_rules record_rules = { RECORD_ARENA, 256, 0 };
 
 struct import *import_new(struct server *s)
 {
@@ -65,8 +48,8 @@ struct import *import_new(struct server *s)
 	im->server = s;
 	im->file = -1;
 	im->dropped = true;
-	im->arena = (struct arena){ mem_alloc(RECORD_ARENA), RECORD_ARENA, 0 };
-	im->row = (struct arena){ mem_alloc(RECORD_ARENA), RECORD_ARENA, 0 };
+	im->arena = (struct arena){ mem_alloc(IMPORT_RECORD_ARENA), IMPORT_RECORD_ARENA, 0 };
+	im->row = (struct arena){ mem_alloc(IMPORT_RECORD_ARENA), IMPORT_RECORD_ARENA, 0 };
 	(void)pthread_mutex_init(&im->lock, NULL); /* of this kind it cannot fail */
 	return im;
 }
@@ -99,55 +82,7 @@ void import_stop(struct import *im)
 	atomic_store(&im->stop, true);
 }
 
-/* ---- the record ---- */
-
-static void view_of(const Pb__Import *m, const struct progress *p, Pb__ImportView *out)
-{
-	*out = (Pb__ImportView)PB__IMPORT_VIEW__INIT;
-	out->rows = m->rows;
-	out->done = p->done;
-	out->added = p->added;
-	out->known = p->known;
-	out->conflicts = p->conflicts;
-	out->waiting = p->waiting;
-}
-
-/* The troubles themselves are for who waits for them now: after a restart their number is left. */
-static void put_record(struct store_txn *t, const Pb__Import *m, uint32_t day,
-	const struct progress *p, struct arena *a)
-{
-	Pb__ImportRecord r = PB__IMPORT_RECORD__INIT;
-	Pb__ImportView view;
-	struct bytes packed = { 0 };
-	union {
-		const Pb__Import *in;
-		Pb__Import *out; /* only read */
-	} u = { m };
-	int err;
-
-	view_of(m, p, &view);
-	r.command = u.out;
-	r.at = p->at;
-	r.day = day;
-	r.view = &view;
-	r.core = p->given[RING_CORE];
-	r.honour = p->given[RING_HONOUR];
-	r.dev = p->given[RING_DEV];
-	err = wire_pack(&r, a, &packed);
-	if (err != 0)
-		t->err = t->err != 0 ? t->err : err;
-	else
-		store_put(t, STORE_META, bytes_str("import"), packed);
-}
-
-void import_put(struct store_txn *t, const Pb__Import *m, uint64_t now_ms)
-{
-	struct progress p = { .at = MAGIC_LEN };
-	struct arena a = { mem_alloc(RECORD_ARENA), RECORD_ARENA, 0 };
-
-	put_record(t, m, (uint32_t)(now_ms / DAY_MS), &p, &a);
-	free(a.base);
-}
+/* ---- at the start ---- */
 
 static bool is_over(const struct import *im)
 {
@@ -157,32 +92,18 @@ static bool is_over(const struct import *im)
 /* The newest import in the store becomes ours. */
 static int load(struct import *im)
 {
-	struct store_txn t;
-	struct bytes v;
-	int err = 0;
-	const Pb__ImportRecord *r = NULL;
+	const Pb__ImportRecord *r;
+	int err;
 
 	im->arena.used = 0;
 	im->command = NULL;
-	store_begin(im->server->store, &t, false);
-	if (store_get(&t, STORE_META, bytes_str("import"), &v))
-		r = wire_read(&pb__import_record__descriptor, v, &record_rules, &im->arena, &err);
-	err = err != 0 ? err : t.err;
-	store_abort(&t);
+	err = import_record_get(im->server->store, &im->arena, &r);
 	if (r == NULL)
 		return err;
 	(void)pthread_mutex_lock(&im->lock);
 	im->command = r->command;
 	im->day = r->day;
-	im->now = (struct progress){
-		.at = r->at,
-		.done = (uint32_t)r->view->done,
-		.added = (uint32_t)r->view->added,
-		.known = (uint32_t)r->view->known,
-		.conflicts = (uint32_t)r->view->conflicts,
-		.waiting = (uint32_t)r->view->waiting,
-		.given = { r->core, r->honour, r->dev },
-	};
+	im->now = import_progress_of(r);
 	im->dropped = false;
 	(void)pthread_mutex_unlock(&im->lock);
 	return 0;
@@ -212,15 +133,6 @@ int import_resume(struct server *s)
 }
 
 /* ---- in the transaction ---- */
-
-static void note(struct progress *p, uint32_t line, enum row_end why)
-{
-	p->conflicts++;
-	if (p->n_troubles == TROUBLES_MAX)
-		return;
-	p->trouble[p->n_troubles].line = line;
-	p->trouble[p->n_troubles++].why = why;
-}
 
 static bool is_listed(const struct import *im, const char *product)
 {
@@ -261,7 +173,7 @@ static void take_row(struct import *im, struct writer *w, struct bytes bytes)
 	if (end == ROW_KNOWN)
 		im->next.known++;
 	else if (end != ROW_ADDED)
-		note(&im->next, m != NULL ? m->line : 0, end);
+		import_note(&im->next, m != NULL ? m->line : 0, end);
 	if (end != ROW_ADDED)
 		return;
 	l = &w->registry->lines[d->line];
@@ -324,7 +236,7 @@ static void run(struct job *job, struct writer *w)
 	}
 	take_rows(im, w, bytes_of(im->buffer, (size_t)n));
 	im->row.used = 0;
-	put_record(&w->txn, im->command, im->day, &im->next, &im->row);
+	import_record_put(&w->txn, im->command, im->day, &im->next, &im->row);
 }
 
 /* ---- after the commit ---- */
@@ -399,7 +311,7 @@ void import_tick(struct server *s)
 int import_check(const struct server *s, const Pb__Import *m, char *text)
 {
 	const struct import *im = s->import;
-	uint8_t head[MAGIC_LEN];
+	uint8_t head[IMPORT_MAGIC_LEN];
 	uint64_t length;
 	bool good = false;
 	int fd, err;
@@ -411,8 +323,9 @@ int import_check(const struct server *s, const Pb__Import *m, char *text)
 	}
 	err = artifact_open(s->imports, m->sha256.data, &fd, &length);
 	if (err == 0) {
-		good = length == m->length && pread(fd, head, MAGIC_LEN, 0) == MAGIC_LEN &&
-			memcmp(head, MAGIC, MAGIC_LEN) == 0;
+		good = length == m->length &&
+			pread(fd, head, IMPORT_MAGIC_LEN, 0) == IMPORT_MAGIC_LEN &&
+			memcmp(head, MAGIC, IMPORT_MAGIC_LEN) == 0;
 		(void)close(fd); /* only read */
 	}
 	if (good)
@@ -426,7 +339,7 @@ Pb__ImportView *import_view(
 {
 	struct import *im = s->import;
 	Pb__ImportView *v = arena_alloc(a, sizeof(*v));
-	struct progress p;
+	struct import_progress p;
 
 	if (im->command == NULL || v == NULL ||
 		memcmp(im->command->sha256.data, sha256, SHA256_LEN) != 0)
@@ -434,16 +347,7 @@ Pb__ImportView *import_view(
 	(void)pthread_mutex_lock(&im->lock);
 	p = im->now;
 	(void)pthread_mutex_unlock(&im->lock);
-	view_of(im->command, &p, v);
-	v->troubles = arena_alloc(a, (p.n_troubles + 1) * sizeof(*v->troubles));
-	for (uint32_t i = 0; v->troubles != NULL && i < p.n_troubles; i++) {
-		Pb__ImportTrouble *t = arena_alloc(a, sizeof(*t));
-		if (t == NULL)
-			break;
-		*t = (Pb__ImportTrouble)PB__IMPORT_TROUBLE__INIT;
-		t->line = p.trouble[i].line;
-		t->why = row_end_str(p.trouble[i].why);
-		v->troubles[v->n_troubles++] = t;
-	}
+	import_progress_view(im->command, &p, v);
+	import_progress_troubles(&p, v, a);
 	return v;
 }
