@@ -2,17 +2,15 @@
 /* doctor: what will stop working, and when, before it does. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
-#include "proto/root.h"
 #include "server/base/clock.h"
 #include "server/base/json.h"
 #include "server/base/mem.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/deployed.h"
+#include "server/ctl/doctor.h"
 #include "server/ctl/follow.h"
 #include "server/ctl/root_show.h"
-#include "server/ctl/sign.h"
 #include "server/ctl/table.h"
 
 #define DAY_S      86400ull
@@ -21,26 +19,8 @@
 #define SKEW_MS    2000u /* worth a word */
 #define SKEW_MAX_S 60u   /* beyond it the server takes no commands */
 
-enum grade { GRADE_OK, GRADE_WARN, GRADE_BAD };
-
-struct finding {
-	enum grade grade;
-	char *what, *says;
-	char *next; /* NULL: nothing to do */
-	bool calm;  /* renewed by itself, and in time: not worth a line of its own */
-};
-
-struct doctor {
-	struct ctl *c;
-	uint64_t now_s;
-	struct finding *list;
-	size_t n;
-	size_t n_calm;
-	uint64_t calm_until; /* when the first of them expires, unix seconds */
-};
-
-__attribute__((format(printf, 5, 6))) static void find(struct doctor *d, enum grade grade,
-	const char *what, const char *next, const char *format, ...)
+void doctor_find(struct doctor *d, enum grade grade, const char *what, const char *next,
+	const char *format, ...)
 {
 	struct finding f = { .grade = grade,
 		.what = mem_strdup(what),
@@ -66,9 +46,9 @@ static void check_clock(struct doctor *d, const Pb__Checkpoint *at)
 						      : GRADE_OK;
 
 	if (grade == GRADE_OK)
-		find(d, grade, "clock", NULL, "as the server's");
+		doctor_find(d, grade, "clock", NULL, "as the server's");
 	else
-		find(d, grade, "clock", "timedatectl, on both machines",
+		doctor_find(d, grade, "clock", "timedatectl, on both machines",
 			"the server's is %llu.%llu s %s ours%s", (unsigned long long)off_ms / 1000,
 			(unsigned long long)off_ms % 1000 / 100, ahead ? "ahead of" : "behind",
 			grade == GRADE_BAD ? ": it takes no commands signed here" : "");
@@ -86,7 +66,7 @@ static void check_expiry(struct doctor *d, const char *what, uint64_t expires, c
 	struct buf text = { 0 };
 
 	put_left(&text, expires, d->now_s);
-	find(d, grade, what, by_itself || grade == GRADE_OK ? NULL : renewed, "%s%s",
+	doctor_find(d, grade, what, by_itself || grade == GRADE_OK ? NULL : renewed, "%s%s",
 		buf_text(&text), by_itself ? ", renewed by itself" : "");
 	buf_release(&text);
 	if (!by_itself || grade != GRADE_OK)
@@ -108,13 +88,13 @@ static void check_server(struct doctor *d)
 	q.from = d->c->root->root->version;
 	err = ctl_try(d->c, ENVELOPE_QUERY, &q, &r);
 	if (r.m == NULL) {
-		find(d, GRADE_BAD, "server", "huidud -c huidud.yaml", "not reached at %s",
+		doctor_find(d, GRADE_BAD, "server", "huidud -c huidud.yaml", "not reached at %s",
 			d->c->context.admin);
 	} else if (err != 0) {
-		find(d, GRADE_BAD, "server", "huiductl version, on both ends", "%s",
+		doctor_find(d, GRADE_BAD, "server", "huiductl version, on both ends", "%s",
 			r.m->text != NULL ? r.m->text : err_str(err));
 	} else {
-		find(d, GRADE_OK, "server", NULL, "answers; log size %llu",
+		doctor_find(d, GRADE_OK, "server", NULL, "answers; log size %llu",
 			(unsigned long long)r.m->checkpoint->size);
 		check_clock(d, r.m->checkpoint);
 	}
@@ -126,125 +106,6 @@ static void check_server(struct doctor *d)
 	reply_release(&r);
 	if (!root_seen)
 		check_expiry(d, "root", d->c->root->root->expires, "huiductl root renew");
-}
-
-/* ---- roles ---- */
-
-/* Names of a role's keys, one of each. */
-static unsigned people_in(const Pb__Root *root, const Pb__Role *role)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < role->n_keyids; i++) {
-		bool again = false;
-		struct key_label a =
-			key_label(root_key(crypto_openssl(), root, wire_bytes(role->keyids[i])));
-		for (size_t k = 0; k < i; k++) {
-			struct key_label b = key_label(
-				root_key(crypto_openssl(), root, wire_bytes(role->keyids[k])));
-			again |= strcmp(a.name, b.name) == 0;
-		}
-		n += !again;
-	}
-	return n;
-}
-
-static void check_role(struct doctor *d, enum key_role which)
-{
-	const Pb__Root *root = d->c->root->root;
-	const Pb__Role *role = key_role_of(root, which);
-	char word[24];
-	char *add = mem_printf("huiductl root add PUB --role %s", key_role_str(which));
-	unsigned people = people_in(root, role), takes = role->threshold;
-
-	(void)snprintf(word, sizeof(word), "role %s", key_role_str(which));
-	if (people < takes)
-		find(d, GRADE_BAD, word, add, "takes %u people, and its keys are those of %u",
-			takes, people);
-	else if (takes == 1)
-		find(d, GRADE_WARN, word, add, "1 of %u: one stolen key is enough%s", people,
-			people == 1 ? ", one lost key locks the role" : "");
-	else if (people == takes)
-		find(d, GRADE_WARN, word, add, "%u of %u: one lost key locks this role; add one",
-			takes, people);
-	else
-		find(d, GRADE_OK, word, NULL, "%u of %u: %u may be lost, %u stolen", takes, people,
-			people - takes, takes - 1);
-	free(add);
-}
-
-/* Of profile solo there is one thing to say, and it is said once. */
-static void check_roles(struct doctor *d)
-{
-	if (strcmp(d->c->root->root->profile, "solo") == 0) {
-		find(d, GRADE_WARN, "profile solo", "huiductl help root profile",
-			"one stolen key is enough, one lost key locks its role");
-		return;
-	}
-	for (unsigned r = KEY_ROOT; r <= KEY_APPROVER; r++)
-		check_role(d, (enum key_role)r);
-}
-
-static void check_demo(struct doctor *d)
-{
-	const Pb__Root *root = d->c->root->root;
-	struct buf names = { 0 };
-	unsigned n = 0;
-
-	for (size_t i = 0; i < root->n_keys; i++)
-		if (root->keys[i]->demo && n++ < 3)
-			buf_printf(
-				&names, "%s%s", n > 1 ? ", " : "", key_label(root->keys[i]).name);
-	if (n > 0)
-		find(d, GRADE_WARN, "demo keys", "huiductl help root rotate",
-			"%u (%s%s): a production server refuses them", n, buf_text(&names),
-			n > 3 ? ", ..." : "");
-	buf_release(&names);
-}
-
-/* ---- files ---- */
-
-static void check_mode(struct doctor *d, const char *path)
-{
-	char *next = mem_printf("chmod 600 %s", path);
-	struct stat st;
-
-	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
-		find(d, GRADE_BAD, "key file", next, "%s: others may read it (%03o)", path,
-			st.st_mode & 0777);
-	free(next);
-}
-
-/* A role whose threshold one thief of this machine would have. */
-static void check_together(struct doctor *d, enum key_role role, unsigned here)
-{
-	const Pb__Role *r = key_role_of(d->c->root->root, role);
-
-	if (r != NULL && r->threshold > 1 && here >= r->threshold)
-		find(d, GRADE_WARN, "key files", "move them to the people whose they are",
-			"%u %s keys lie on this machine: one thief is enough", here,
-			key_role_str(role));
-}
-
-static void check_files(struct doctor *d)
-{
-	for (unsigned r = KEY_ROOT; r < KEY_ONLINE_FIRST; r++) {
-		const struct context_keys *keys = context_keys(&d->c->context, (enum key_role)r);
-		unsigned here = 0;
-		for (size_t i = 0; i < keys->n; i++) {
-			struct held_key key;
-			int err = key_load(keys->path[i], d->c->root->root, (enum key_role)r, &key);
-			check_mode(d, keys->path[i]);
-			if (err == ERR_NOT_FOUND || err == ERR_NOT_AUTHORISED)
-				find(d, GRADE_WARN, "key file", "take it off huiductl.yaml",
-					"%s: the root knows no such %s key", keys->path[i],
-					key_role_str((enum key_role)r));
-			here += err == 0;
-			if (err == 0)
-				key_release(&key);
-		}
-		check_together(d, (enum key_role)r, here);
-	}
 }
 
 /* ---- devices below their floor ---- */
@@ -300,10 +161,10 @@ static void tell_below(struct doctor *d, const struct below *b)
 	for (size_t i = 0; i < b->n && i < SHOWN; i++)
 		buf_printf(&ids, "%s%s", i > 0 ? " " : "", hex_encode(hex, b->id[i], ID_LEN));
 	if (b->n == 0)
-		find(d, GRADE_OK, what, NULL, "no device reports a build below %s",
+		doctor_find(d, GRADE_OK, what, NULL, "no device reports a build below %s",
 			b->floor->build);
 	else
-		find(d, GRADE_WARN, what, "huiductl device why ID",
+		doctor_find(d, GRADE_WARN, what, "huiductl device why ID",
 			"%llu device%s on a build below %s: %s%s", (unsigned long long)b->n,
 			b->n == 1 ? "" : "s", b->floor->build, buf_text(&ids),
 			b->n > SHOWN ? " ..." : "");
@@ -405,9 +266,7 @@ int cmd_doctor(struct ctl *c)
 		return err;
 	(void)root_follow(c); /* without it, what is here is judged */
 	check_server(&d);
-	check_roles(&d);
-	check_demo(&d);
-	check_files(&d);
+	doctor_keys(&d);
 	check_floors(&d);
 	for (size_t i = 0; i < d.n; i++)
 		ok &= d.list[i].grade != GRADE_BAD;
