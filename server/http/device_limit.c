@@ -2,6 +2,7 @@
 /* Who may connect, and how many: what huidud.yaml says of it, and what the machine allows. */
 #include <assert.h>
 
+#include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/base/network.h"
 #include "server/http/device_private.h"
@@ -28,4 +29,8 @@ void device_limit(struct device_front *f)
 	if (each == CONFIG_EIGHTH)
 		each = room / PREFIXES + (room < PREFIXES);
 	http_front_limit(f->http, room, each);
+	if (each > 0)
+		log_info("limits: %u connections, %u of one network", room, each);
+	else
+		log_info("limits: %u connections, any number of one network", room);
 }
