@@ -42,6 +42,8 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"\n"
 		"listen: %-18s# devices; 0.0.0.0:8443 or [::]:8443 for all interfaces\n"
 		"plain: false              # true: no TLS, behind a proxy that ends it\n"
+		"# proxy: [10.0.0.0/8]     # who says by PROXY v2 for whom; a balancer that\n"
+		"                          # does not is one network: docs/front.md\n"
 		"tls:\n"
 		"  cert: tls/cert.pem      # self-signed to start with: the CA file of devices\n"
 		"  key: tls/key.pem\n"
