@@ -8,6 +8,7 @@
 #define SMOOTH_MS    10000u
 #define BUSY_PPM     800000u /* from here on phones are asked to come later */
 #define IDLE_PPM     500000u /* and from here on sooner again */
+#define LATE_MS      5000u   /* a shorter time is a stall: a machine that stood still, or paged */
 #define STRETCH_MS   15000u
 #define UNSTRETCH_MS 60000u
 
@@ -31,8 +32,9 @@ static void press(struct shed *s, uint32_t lag_ms)
 static void smooth(struct shed *s, const struct shed_look *look)
 {
 	uint64_t passed = least(look->now_ms - s->looked_ms, SMOOTH_MS);
+	uint64_t seen = least(look->seen_ms, (uint32_t)passed);
 
-	s->busy_ppm = (uint32_t)((look->busy_ppm * passed + s->busy_ppm * (SMOOTH_MS - passed)) /
+	s->busy_ppm = (uint32_t)((look->busy_ppm * seen + s->busy_ppm * (SMOOTH_MS - passed)) /
 		SMOOTH_MS);
 }
 
@@ -40,9 +42,10 @@ static void stretch(struct shed *s, const struct shed_look *look)
 {
 	uint64_t since_ms = look->now_ms - s->stretched_ms;
 	bool late = s->pressure_ppm > 0 || look->turned_away;
+	bool long_late = s->pressure_ppm > 0 && look->now_ms - s->in_time_ms >= LATE_MS;
+	bool much = long_late || look->turned_away || s->busy_ppm >= BUSY_PPM;
 
-	if ((late || s->busy_ppm >= BUSY_PPM) && s->stretch < SHED_STRETCH &&
-		since_ms >= STRETCH_MS) {
+	if (much && s->stretch < SHED_STRETCH && since_ms >= STRETCH_MS) {
 		s->stretch++;
 		s->stretched_ms = look->now_ms;
 	} else if (!late && s->busy_ppm < IDLE_PPM && s->stretch > 0 && since_ms >= UNSTRETCH_MS) {
@@ -53,6 +56,8 @@ static void stretch(struct shed *s, const struct shed_look *look)
 
 void shed_look(struct shed *s, const struct shed_look *look)
 {
+	if (s->pressure_ppm == 0)
+		s->in_time_ms = look->now_ms;
 	press(s, look->lag_ms);
 	smooth(s, look);
 	stretch(s, look);

@@ -27,11 +27,13 @@ struct shed {
 	uint32_t busy_ppm;                /* smoothed */
 	unsigned stretch;                 /* how often the interval is doubled */
 	uint64_t looked_ms, stretched_ms; /* the last look; the last change of `stretch` */
+	uint64_t in_time_ms;              /* when pressure last rose from nothing */
 };
 
-/* What was seen since the last look. */
+/* What was seen since the last look; in time that was not looked at there was nothing to do. */
 struct shed_look {
 	uint64_t now_ms;   /* monotonic */
+	uint32_t seen_ms;  /* so long until now was looked at */
 	uint32_t lag_ms;   /* how late the loop is */
 	uint32_t busy_ppm; /* of the time the thread had the processor */
 	bool turned_away;  /* connections, because the queue before accept was too long */

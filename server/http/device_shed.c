@@ -12,6 +12,7 @@ bool device_looked(void *user, unsigned worker, const struct http_load *load)
 	struct desk *d = &f->desks[worker];
 	struct shed_look look = {
 		.now_ms = load->now_ms,
+		.seen_ms = load->seen_ms,
 		.lag_ms = load->lag_ms,
 		.busy_ppm = load->busy_ppm,
 		.turned_away = load->turned_away > 0,

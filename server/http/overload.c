@@ -37,6 +37,7 @@ static struct http_load measure(struct http_server *s)
 	uint64_t busy = passed_ms > 0 ? (cpu_us - o->cpu_us) * 1000 / passed_ms : 0;
 	struct http_load load = {
 		.now_ms = s->now_ms,
+		.seen_ms = passed_ms < UINT32_MAX ? (uint32_t)passed_ms : UINT32_MAX,
 		.lag_ms = s->now_ms > o->due_ms ? (uint32_t)(s->now_ms - o->due_ms) : 0,
 		.wait_ms = o->wait_ms,
 		.busy_ppm = busy < 1000000 ? (uint32_t)busy : 1000000,

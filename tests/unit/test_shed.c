@@ -70,6 +70,7 @@ static void look_for(struct shed *s, uint64_t *now_ms, unsigned for_s, struct sh
 {
 	for (unsigned i = 0; i < for_s * 10; i++) {
 		look.now_ms = *now_ms += 100;
+		look.seen_ms = 100;
 		shed_look(s, &look);
 	}
 }
@@ -141,6 +142,43 @@ static void test_stretch_stays(void **state)
 	assert_int_equal(s.stretch, 1);
 }
 
+/* A second in which the machine stood still is over when it is; phones need not come later for it. */
+static void test_stall(void **state)
+{
+	struct shed s = { 0 };
+	uint64_t now_ms = 3600000;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		look_for(&s, &now_ms, 20, (struct shed_look){ 0 });
+		now_ms += 1000;
+		shed_look(&s, &(struct shed_look){ now_ms, 1100, 1000, 0, false });
+		assert_in_range(s.pressure_ppm, 1, PPM);
+		look_for(&s, &now_ms, 2, (struct shed_look){ 0 });
+		assert_int_equal(s.pressure_ppm, 0);
+		assert_int_equal(s.stretch, 0);
+	}
+	look_for(&s, &now_ms, 4, (struct shed_look){ .lag_ms = 300 });
+	assert_int_equal(s.stretch, 0);
+	look_for(&s, &now_ms, 2, (struct shed_look){ .lag_ms = 300 });
+	assert_int_equal(s.stretch, 1);
+}
+
+/* Nobody was connected for an hour, so nobody looked; then a tenth of a second is full. */
+static void test_burst_after_nothing(void **state)
+{
+	struct shed s = { 0 };
+	struct shed_look full = { .seen_ms = 100, .busy_ppm = PPM };
+
+	(void)state;
+	for (unsigned i = 1; i <= 10; i++) {
+		full.now_ms = i * 3600000;
+		shed_look(&s, &full);
+		assert_in_range(s.busy_ppm, 9000, 11000);
+		assert_int_equal(s.stretch, 0);
+	}
+}
+
 static void test_longest(void **state)
 {
 	static const struct {
@@ -169,6 +207,8 @@ int main(void)
 		cmocka_unit_test(test_settles),
 		cmocka_unit_test(test_stretch),
 		cmocka_unit_test(test_stretch_stays),
+		cmocka_unit_test(test_stall),
+		cmocka_unit_test(test_burst_after_nothing),
 		cmocka_unit_test(test_longest),
 	};
 
