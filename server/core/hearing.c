@@ -8,15 +8,34 @@ static uint32_t *slot(struct hearing *h, uint64_t number)
 	return &h->lost_ms[number % HEARING_SLOTS];
 }
 
-/* Slots that time has passed over hold what was lost twelve days ago. */
+/*
+ * Slots that time has passed over hold what was lost twelve days ago.  When nobody ticked in a whole
+ * one the machine slept, or its clock was wrong: all of it is lost.
+ */
 static void pass(struct hearing *h, uint64_t now_ms)
 {
 	uint64_t from = h->tick_ms / HEARING_SLOT_MS, to = now_ms / HEARING_SLOT_MS;
 
-	if (to - from >= HEARING_SLOTS)
-		memset(h->lost_ms, 0, sizeof(h->lost_ms));
-	for (uint64_t n = from + 1; to - from < HEARING_SLOTS && n <= to; n++)
+	if (now_ms - h->tick_ms > HEARING_SLOT_MS)
+		*slot(h, from) += (uint32_t)(HEARING_SLOT_MS - h->tick_ms % HEARING_SLOT_MS);
+	if (to - from > HEARING_SLOTS)
+		from = to - HEARING_SLOTS;
+	for (uint64_t n = from + 1; n <= to; n++)
+		*slot(h, n) = n < to ? (uint32_t)HEARING_SLOT_MS : 0;
+}
+
+/* The clock was set back: what was lost in a time that is still to come is forgotten. */
+static void set_back(struct hearing *h, uint64_t now_ms)
+{
+	uint64_t low = now_ms / HEARING_SLOT_MS, high = h->tick_ms / HEARING_SLOT_MS;
+	uint64_t by_ms = h->tick_ms - now_ms;
+
+	if (high - low > HEARING_SLOTS)
+		high = low + HEARING_SLOTS;
+	for (uint64_t n = low + 1; n <= high; n++)
 		*slot(h, n) = 0;
+	h->stretch_ms -= by_ms < h->stretch_ms ? by_ms : h->stretch_ms;
+	h->tick_ms = now_ms;
 }
 
 /*
@@ -33,17 +52,20 @@ static void hold(struct hearing *h, const struct hearing_tick *t)
 
 void hearing_tick(struct hearing *h, const struct hearing_tick *t)
 {
-	uint64_t passed_ms = h->tick_ms != 0 && t->now_ms > h->tick_ms ? t->now_ms - h->tick_ms : 0;
+	uint64_t lost_ms;
 
-	if (h->tick_ms != 0 && t->now_ms < h->tick_ms)
-		return; /* the clock was set back */
+	if (h->tick_ms == 0)
+		h->tick_ms = t->now_ms;
+	if (t->now_ms < h->tick_ms)
+		set_back(h, t->now_ms);
+	lost_ms = t->now_ms - h->tick_ms;
 	pass(h, t->now_ms);
 	hold(h, t);
-	if (passed_ms > HEARING_SLOT_MS)
-		passed_ms = HEARING_SLOT_MS;
-	if (!t->deaf)
-		passed_ms -= passed_ms >> h->stretch;
-	*slot(h, t->now_ms / HEARING_SLOT_MS) += (uint32_t)passed_ms;
+	if (lost_ms > HEARING_SLOT_MS)
+		lost_ms = t->now_ms % HEARING_SLOT_MS; /* and what pass() saw */
+	else if (!t->deaf)
+		lost_ms -= lost_ms >> h->stretch;
+	*slot(h, t->now_ms / HEARING_SLOT_MS) += (uint32_t)lost_ms;
 	h->tick_ms = t->now_ms;
 }
 
