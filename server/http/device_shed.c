@@ -15,13 +15,13 @@ bool device_looked(void *user, unsigned worker, const struct http_load *load)
 		.seen_ms = load->seen_ms,
 		.lag_ms = load->lag_ms,
 		.busy_ppm = load->busy_ppm,
-		.turned_away = load->turned_away > 0,
+		.turned_away = load->unheard,
 	};
 	unsigned stretch;
 
 	shed_look(&d->shed, &look);
 	stretch = poll_stretch(d);
-	if (load->turned_away > 0)
+	if (load->unheard)
 		atomic_store(&d->server->deaf, true);
 	if (stretch > 0)
 		(void)atomic_fetch_or(&d->server->stretches, 1u << stretch);

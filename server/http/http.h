@@ -71,7 +71,7 @@ struct http_load {
 	uint32_t lag_ms;      /* how late its loop is */
 	uint32_t wait_ms;     /* how long a connection waited to be accepted; 0: none came */
 	uint32_t busy_ppm;    /* of the time it had the processor */
-	uint32_t turned_away; /* connections that had waited too long */
+	bool unheard;         /* connections that had waited too long were closed, or wait */
 };
 
 struct http_options {

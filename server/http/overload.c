@@ -41,12 +41,28 @@ static struct http_load measure(struct http_server *s)
 		.lag_ms = s->now_ms > o->due_ms ? (uint32_t)(s->now_ms - o->due_ms) : 0,
 		.wait_ms = o->wait_ms,
 		.busy_ppm = busy < 1000000 ? (uint32_t)busy : 1000000,
-		.turned_away = o->turned_away,
+		.unheard = o->turned_away > 0 ||
+			o->stuck >= s->options.limits.accept_ms / OVERLOAD_LOOK_MS,
 	};
 
 	o->cpu_us = cpu_us;
 	o->since_ms = s->now_ms;
 	return load;
+}
+
+/*
+ * All connections are taken, by whoever it is, and phones wait in the kernel.  A pause ends now and
+ * then to see whether that is still so: once without one says nothing.
+ */
+static void watch_pause(struct http_server *s)
+{
+	struct overload *o = &s->overload;
+
+	if (o->sampled || (!s->paused && !o->paused))
+		o->stuck = 0;
+	else
+		o->stuck++;
+	o->paused = s->paused;
 }
 
 /* What came since the last look: the queue is long, or short again, or in between. */
@@ -69,6 +85,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	s->now_ms = clock_mono_ms();
+	watch_pause(s);
 	load = measure(s);
 	judge(&s->overload, s->options.limits.accept_ms);
 	if (s->options.looked != NULL)
@@ -111,10 +128,10 @@ bool overload_admits(struct http_server *s, int fd)
 
 	if (o->sampled && !standing)
 		return true;
+	o->sampled = true;
 	/* The client has sent something at once, or nothing so far: since then it waits. */
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
 		return true;
-	o->sampled = true;
 	o->wait_ms = info.tcpi_last_data_recv;
 	if (!standing ||
 		(o->wait_ms < s->options.limits.accept_ms && info.tcpi_state == TCP_ESTABLISHED))

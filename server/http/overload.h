@@ -21,6 +21,8 @@ struct overload {
 	bool sampled;              /* the wait of a connection is known, since the last one */
 	uint32_t wait_ms, turned_away;
 	unsigned standing; /* looks since which the queue is too long */
+	unsigned stuck;    /* looks since which there are connections, and none could be accepted */
+	bool paused;       /* accepting was, at the last look */
 };
 
 struct http_server;
