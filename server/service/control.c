@@ -258,6 +258,8 @@ static void hear(struct hearing *h, struct server *s, uint64_t now_ms)
 	};
 
 	hearing_tick(h, &tick);
+	atomic_store(&s->was_deaf, tick.deaf);
+	atomic_store(&s->stretch, tick.stretch);
 }
 
 static void tick_run(struct job *job, struct writer *w)

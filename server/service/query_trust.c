@@ -191,6 +191,19 @@ static size_t count_expiries(const struct control *c)
 	return n;
 }
 
+/* How devices fare, when there is something to say. */
+static char *load_text(struct query *q)
+{
+	unsigned stretch = atomic_load(&q->server->stretch);
+
+	if (atomic_load(&q->server->was_deaf))
+		return query_printf(q, "more phones come than can be served: some are turned away");
+	return stretch == 0
+		? NULL
+		: query_printf(q, "much to do: phones are told to poll %u times less often",
+			  1u << stretch);
+}
+
 int query_trust(struct query *q, Pb__AdminReply *reply)
 {
 	const struct control *c = q->server->control;
@@ -214,5 +227,6 @@ int query_trust(struct query *q, Pb__AdminReply *reply)
 			add_rollout(q, v, s->rollouts[i]);
 	qsort(v->expiries, v->n_expiries, sizeof(*v->expiries), by_expiry);
 	reply->trust = v;
+	reply->text = load_text(q);
 	return 0;
 }

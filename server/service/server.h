@@ -42,6 +42,9 @@ struct server {
 	/* Since control last looked: connections were turned away; a bit for each stretch told. */
 	_Atomic bool deaf;
 	_Atomic uint32_t stretches;
+	/* The same, as it was when control last looked: for people. */
+	_Atomic bool was_deaf;
+	_Atomic unsigned stretch;
 	/*
 	 * Returns when every worker holds the newest image.  NULL while there are no workers, and in
 	 * tests that call the services themselves.

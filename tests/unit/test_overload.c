@@ -2,6 +2,7 @@
 /* A busy worker's phones are told a longer interval, and silence takes it into account. */
 #include "unit.h"
 
+#include "authority_world.h"
 #include "deployment.h"
 #include "server/core/hearing.h"
 
@@ -77,11 +78,35 @@ static void test_heard(void **state)
 	deployment_close(&d);
 }
 
+/* The doctor's word, of the last tick alone. */
+static void test_told(void **state)
+{
+	struct deployment_options o = { .profile = "solo", .poll_interval = "1h" };
+	struct deployment d;
+
+	(void)state;
+	deployment_open(&d, &o);
+	deployment_tick(&d, 1000);
+	assert_null(world_ask(&d, PB__QUERY_KIND__QUERY_TRUST, NULL, 0)->text);
+	atomic_store(&d.server.stretches, 1u << 1);
+	deployment_tick(&d, 1000);
+	assert_non_null(strstr(
+		world_ask(&d, PB__QUERY_KIND__QUERY_TRUST, NULL, 0)->text, "poll 2 times less"));
+	atomic_store(&d.server.deaf, true);
+	deployment_tick(&d, 1000);
+	assert_non_null(
+		strstr(world_ask(&d, PB__QUERY_KIND__QUERY_TRUST, NULL, 0)->text, "turned away"));
+	deployment_tick(&d, 1000);
+	assert_null(world_ask(&d, PB__QUERY_KIND__QUERY_TRUST, NULL, 0)->text);
+	deployment_close(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_interval),
 		cmocka_unit_test(test_heard),
+		cmocka_unit_test(test_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
