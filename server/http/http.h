@@ -66,12 +66,12 @@ struct http_limits {
 
 /* How a thread fares, since the last look. */
 struct http_load {
-	uint64_t now_ms;      /* monotonic */
-	uint32_t seen_ms;     /* so long until now was looked at */
-	uint32_t lag_ms;      /* how late its loop is */
-	uint32_t wait_ms;     /* how long a connection waited to be accepted; 0: none came */
-	uint32_t busy_ppm;    /* of the time it had the processor */
-	bool unheard;         /* connections that had waited too long were closed, or wait */
+	uint64_t now_ms;   /* monotonic */
+	uint32_t seen_ms;  /* so long until now was looked at */
+	uint32_t lag_ms;   /* how late its loop is */
+	uint32_t wait_ms;  /* how long a connection waited to be accepted; 0: none came */
+	uint32_t busy_ppm; /* of the time it had the processor */
+	bool unheard;      /* connections that had waited too long were closed, or wait */
 };
 
 struct http_options {
