@@ -3,25 +3,28 @@
 
 #include <string.h>
 
+#define STILL_MS (2 * HEARING_SLOT_MS)
+
 static uint32_t *slot(struct hearing *h, uint64_t number)
 {
 	return &h->lost_ms[number % HEARING_SLOTS];
 }
 
 /*
- * Slots that time has passed over hold what was lost twelve days ago.  When nobody ticked in a whole
- * one the machine slept, or its clock was wrong: all of it is lost.
+ * Slots that time has passed over hold what was lost twelve days ago.  When nobody ticked for
+ * longer than any tick takes, the machine slept, or its clock was wrong: all of it is lost.
  */
 static void pass(struct hearing *h, uint64_t now_ms)
 {
 	uint64_t from = h->tick_ms / HEARING_SLOT_MS, to = now_ms / HEARING_SLOT_MS;
+	bool still = now_ms - h->tick_ms > STILL_MS;
 
-	if (now_ms - h->tick_ms > HEARING_SLOT_MS)
+	if (still)
 		*slot(h, from) += (uint32_t)(HEARING_SLOT_MS - h->tick_ms % HEARING_SLOT_MS);
 	if (to - from > HEARING_SLOTS)
 		from = to - HEARING_SLOTS;
 	for (uint64_t n = from + 1; n <= to; n++)
-		*slot(h, n) = n < to ? (uint32_t)HEARING_SLOT_MS : 0;
+		*slot(h, n) = still && n < to ? (uint32_t)HEARING_SLOT_MS : 0;
 }
 
 /* The clock was set back: what was lost in a time that is still to come is forgotten. */
@@ -50,22 +53,27 @@ static void hold(struct hearing *h, const struct hearing_tick *t)
 	h->stretch_ms = t->now_ms + (t->interval_ms << h->stretch);
 }
 
+/* Of the newest slot, and of no more than one. */
+static uint64_t lost_since(const struct hearing *h, const struct hearing_tick *t)
+{
+	uint64_t passed_ms = t->now_ms - h->tick_ms;
+
+	if (passed_ms > STILL_MS)
+		return t->now_ms % HEARING_SLOT_MS; /* the rest pass() saw */
+	if (passed_ms > HEARING_SLOT_MS)
+		passed_ms = HEARING_SLOT_MS;
+	return t->deaf ? passed_ms : passed_ms - (passed_ms >> h->stretch);
+}
+
 void hearing_tick(struct hearing *h, const struct hearing_tick *t)
 {
-	uint64_t lost_ms;
-
 	if (h->tick_ms == 0)
 		h->tick_ms = t->now_ms;
 	if (t->now_ms < h->tick_ms)
 		set_back(h, t->now_ms);
-	lost_ms = t->now_ms - h->tick_ms;
 	pass(h, t->now_ms);
 	hold(h, t);
-	if (lost_ms > HEARING_SLOT_MS)
-		lost_ms = t->now_ms % HEARING_SLOT_MS; /* and what pass() saw */
-	else if (!t->deaf)
-		lost_ms -= lost_ms >> h->stretch;
-	*slot(h, t->now_ms / HEARING_SLOT_MS) += (uint32_t)lost_ms;
+	*slot(h, t->now_ms / HEARING_SLOT_MS) += (uint32_t)lost_since(h, t);
 	h->tick_ms = t->now_ms;
 }
 

@@ -3,7 +3,7 @@
  * How far back one must listen to have given phones a chance to be heard.  While the server turns
  * connections away nobody is heard, and phones that were told twice the interval are heard half as
  * often: that time is lost, and is not counted against a device that was silent.  So is time in
- * which nobody ticked for ten minutes: the process, or its machine, stood still.
+ * which nobody ticked for twenty minutes: the process, or its machine, stood still.
  *
  * Kept in slots of ten minutes for twelve days, which is as long as devices are remembered.
  */

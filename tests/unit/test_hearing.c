@@ -115,8 +115,9 @@ static void test_stood_still(void **state)
 		uint64_t at_ms, for_ms, want_ms;
 	} row[] = {
 		{ 0, 8 * MINUTE, 0 }, /* not worth it */
-		{ 0, 11 * MINUTE, 11 * MINUTE },
-		{ 5 * MINUTE, 11 * MINUTE, 11 * MINUTE },
+		{ 8 * MINUTE, 15 * MINUTE, 0 },
+		{ 0, 21 * MINUTE, 21 * MINUTE },
+		{ 5 * MINUTE, 21 * MINUTE, 21 * MINUTE },
 		{ 9 * MINUTE, 8 * HOUR, 8 * HOUR },
 		{ 0, 8 * HOUR + 1000, 8 * HOUR },
 		{ 3 * MINUTE, 11 * DAY, 11 * DAY },
