@@ -5,17 +5,18 @@
 #include <assert.h>
 
 /* Bits of the word, from the lowest. */
-#define ENTERED_BITS 8u
-#define FAILED_AT    8u
-#define PRODUCT_AT   16u
-#define RING_AT      27u
-#define WISH_AT      29u
-#define LEFT_AT      31u
-#define DAY_AT       32u
-#define HEARD_AT     48u
-#define HEARD_MASK   (0xffffull << HEARD_AT)
-#define HEARD_MS     16000u
-#define PRODUCT_MASK (2047ull << PRODUCT_AT)
+#define ENTERED_BITS  8u
+#define FAILED_AT     8u
+#define PRODUCT_AT    16u
+#define RING_AT       27u
+#define WISH_AT       29u
+#define LEFT_AT       31u
+#define DAY_AT        32u
+#define HEARD_AT      48u
+#define HEARD_MASK    (0xffffull << HEARD_AT)
+#define HEARD_MS      16000u
+#define HEARD_LONGEST (12 * 86400000u / HEARD_MS + 1)
+#define PRODUCT_MASK  (2047ull << PRODUCT_AT)
 /*
  * Who took the word before the device was erased may still answer it: it is of stable, wishes for
  * nothing else and is in no arm.  All bits 0 would be a seat in core.
@@ -98,5 +99,7 @@ bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms)
 {
 	uint64_t heard = word >> HEARD_AT, ago = (heard_at(now_ms) - heard) & UINT16_MAX;
 
+	if (ago > HEARD_LONGEST)
+		ago = 0; /* not longer ago, but to come: the clock was set back */
 	return heard != 0 && ago * HEARD_MS <= window_ms + HEARD_MS;
 }

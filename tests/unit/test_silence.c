@@ -48,6 +48,28 @@ static void test_milestones(void **state)
 	}
 }
 
+/* An hour back: who was heard of by the old clock was heard of just now. */
+static void test_clock_set_back(void **state)
+{
+	static const struct {
+		uint64_t heard, now, window;
+		bool want;
+	} row[] = {
+		{ 2 * HOUR, HOUR, 3 * HOUR, true },
+		{ 2 * HOUR, 2 * HOUR - 20000, 3 * HOUR, true },
+		{ HOUR, HOUR + 12 * DAY, 12 * DAY, true },
+		{ HOUR, HOUR + 12 * DAY, 11 * DAY, false },
+		{ HOUR, 5 * HOUR, 3 * HOUR, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		fleet_word w = 0;
+		fleet_hear(&w, START + row[i].heard);
+		assert_int_equal(fleet_heard(w, row[i].window, START + row[i].now), row[i].want);
+	}
+}
+
 /* At each look of `at`, how many were judged; one device that goes on polling. */
 static void check_looks(const struct silence_rules *r, const uint64_t *at, const unsigned *want)
 {
@@ -251,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_STORE(test_milestones),
+		cmocka_unit_test(test_clock_set_back),
 		IN_STORE(test_later_milestones),
 		IN_STORE(test_silent_late),
 		IN_STORE(test_s1),
