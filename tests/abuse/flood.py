@@ -17,7 +17,7 @@ def each(victim, n, act):
         act(sock)
         if i % 200 == 0:
             asked = time.monotonic()
-            (answer,) = victim.ask(victim.devices[5].request(), source=300 + i)
+            answer = victim.answered(victim.devices[5], 300 + i)
             assert victim.own(victim.devices[5], answer)
             worst = max(worst, time.monotonic() - asked)
     rate = n / (time.monotonic() - start)
@@ -57,7 +57,7 @@ def held(victim, options):
     start = time.monotonic()
     socks = [victim.raw(i) for i in range(n)]
     asked = time.monotonic()
-    (answer,) = victim.ask(victim.devices[6].request(), source=77)
+    answer = victim.answered(victim.devices[6], 77)
     asked = time.monotonic() - asked
     assert victim.own(victim.devices[6], answer) and asked < 1, asked
     for sock in socks:

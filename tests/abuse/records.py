@@ -121,7 +121,7 @@ def calm(victim, make, options):
     end, polls = time.monotonic() + (1 if options.short else 3), 0
     while time.monotonic() < end:
         start = time.monotonic()
-        (answer,) = victim.ask(victim.devices[2].request(), source=70 + polls)
+        answer = victim.answered(victim.devices[2], 70 + polls)
         assert victim.own(victim.devices[2], answer)
         worst, polls = max(worst, time.monotonic() - start), polls + 1
     ended = [sent.get(timeout=30) for _ in crowd]
