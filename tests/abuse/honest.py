@@ -10,6 +10,8 @@ from victim import PRIORITY, prefer, shed
 
 RATE = 60  # a second: each with a connection of its own
 WINDOW_S = 2
+LATE_S = 10  # that the last poll may be
+FEW = 5      # polls that say nothing of a window
 STARVED = 0.1  # of the time, in which a thread of the server could run and had no processor
 GOOD, SHED, BAD = range(3)
 
@@ -37,7 +39,7 @@ def poll_on(victim, stop, out):
         time.sleep(max(0, due - time.monotonic()))
         how, what = poll(victim, n)
         out.put((due, time.monotonic() - due, how, what))
-        due, n = due + 1 / RATE, n + 1
+        due, n = max(due + 1 / RATE, time.monotonic() - WINDOW_S), n + 1
 
 
 def p99(took):
@@ -68,9 +70,9 @@ class Honest:
     def wait(self, seconds):
         """Reads what it says meanwhile."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while (left := end - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
-                self.polls.append(self.out.get(timeout=0.1))
+                self.polls.append(self.out.get(timeout=left))
 
     def begin(self):
         self.began, self.cpu, self.waited = \
@@ -82,13 +84,14 @@ class Honest:
         cpu, waited = ((now - then) / (ended - self.began) for now, then in
                        ((self.victim.cpu_s(), self.cpu), (self.victim.waited_s(), self.waited)))
         starved, windows, later = waited > STARVED, {}, 0
-        self.wait(0.5)
+        while time.monotonic() < ended + LATE_S and self.polls[-1:] < [(ended,)]:
+            self.wait(0.1)
         for due, took, how, what in self.polls:
             assert how == GOOD or (how == SHED and starved), self.complaint(took, what, waited)
             if self.began <= due < ended:
                 windows.setdefault(int((due - self.began) / WINDOW_S), []).append(took)
                 later += how == SHED
-        full = sorted(p99(w) for w in windows.values() if len(w) > RATE * WINDOW_S / 4)
+        full = sorted(p99(w) for w in windows.values() if len(w) >= FEW)
         assert full, {k: len(w) for k, w in windows.items()}
         return Seen(full[len(full) // 2], later, cpu, waited, starved)
 
