@@ -106,7 +106,10 @@ static void bury(struct conn *c)
 	wheel_clear(&c->timer);
 	loop_del(&c->event);
 	SSL_free(c->stream.ssl);
-	(void)close(c->stream.fd); /* whether it all arrived is not known here anyway */
+	if (c->reset)
+		address_reset(c->stream.fd);
+	else
+		(void)close(c->stream.fd); /* whether it all arrived is not known here anyway */
 	if (s->crowd != NULL)
 		crowd_leave(s->crowd, c->place);
 	conn_close_file(c);
@@ -235,6 +238,8 @@ void conn_expire(struct conn *c)
 		server_count(c->server, times[c->phase].count);
 	if (c->phase == PHASE_IDLE)
 		stream_end(&c->stream);
+	/* Else the kernel would keep what is not sent for as long as the client likes. */
+	c->reset = c->phase == PHASE_FILE || (c->phase == PHASE_ANSWER && c->answered);
 	conn_drop(c);
 }
 

@@ -58,6 +58,7 @@ struct conn {
 	bool answered; /* this call */
 	bool waiting;  /* deferred, and not resumed yet */
 	bool broken;   /* a write failed */
+	bool reset;    /* what was not sent is thrown away */
 	struct buf out;
 	size_t out_at;
 	int file; /* -1: none */

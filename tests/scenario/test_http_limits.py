@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deadlines, connections, descriptors, stopping: each limit with its own counter."""
 import contextlib
+import select
 import socket
 import subprocess
 import threading
@@ -73,6 +74,13 @@ def later(ms):
     return b"POST /later?%d HTTP/1.1\r\n" % ms + HOST + b"Content-Length: 1\r\n\r\na"
 
 
+def thrown_away(c):
+    """Nothing waits in the server's kernel for a client that may never read it."""
+    waiting = select.poll()
+    waiting.register(c.sock, 0)  # ends and errors alone, not what is there to be read
+    return bool(waiting.poll(LATE_S * 1000))
+
+
 def test_request_deadline():
     """From the first byte in to the last byte out, whatever it was spent on."""
     with running(request_ms=LIMIT_MS, big_bytes=50_000_000) as s:
@@ -81,6 +89,7 @@ def test_request_deadline():
         s.wait_count("left", 1)  # the answer that came too late went nowhere
         c = s.connect().send(b"GET /big HTTP/1.1\r\n" + HOST + b"\r\n")
         s.wait_count("timeout_request", 2)
+        assert thrown_away(c)
         with pytest.raises((EOFError, ConnectionResetError)):
             c.answer()
         with in_time():
@@ -125,6 +134,7 @@ def test_downloads_have_a_rate_not_a_deadline(tmp_path):
             assert len(steady.sock.recv(3_000)) > 0
             time.sleep(0.1)
         assert s.counts()["timeout_file"] == 1
+        assert thrown_away(stuck)
         with pytest.raises((EOFError, ConnectionResetError)):
             stuck.answer()
         steady.close()
