@@ -85,7 +85,7 @@ def beside(victim, options, crowd, deadlines):
     figures = judge(without, among, options.short)
     grown = victim.settles(fds, rss, 96 << 10)
     closed = ', '.join(f'{kind} {low} to {high} s' for kind, (_, low, high) in ages.items())
-    return (f'{most - fds} at once, {figures}, {among.cpu:.0%} of a processor; closed: {closed}; '
+    return (f'{most - fds} descriptors more, {figures}, {among.cpu:.0%} of a processor; closed: {closed}; '
             f'{rss >> 10} MiB, {top >> 10}, then {(rss + grown) >> 10}')
 
 
