@@ -65,7 +65,7 @@ static int open_socket(const struct addrinfo *a, bool share)
 	if (rc == 0 && share)
 		rc = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (rc == 0 && a->ai_family == AF_INET6)
-		rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0); /* [::] is IPv4 too */
 	if (rc == 0)
 		rc = bind(fd, a->ai_addr, a->ai_addrlen);
 	if (rc == 0)

@@ -21,7 +21,7 @@ union address {
 };
 
 /*
- * A nonblocking TCP socket that listens at `text`, one of several that share the port.
+ * A nonblocking TCP socket that listens at `text` ([::] is IPv4 too), one of several that share the port.
  * The port must be free of other servers the first time (`first`); `*port`, if not 0,
  * stands for a port 0 in `text` and is set to the one used.  Returns the socket or
  * -errno.

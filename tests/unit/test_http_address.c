@@ -68,6 +68,24 @@ static void shared(void **state)
 	}
 }
 
+/* Whoever says all of IPv6 means all. */
+static void all_is_ipv4_too(void **state)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	in_port_t port = 0;
+	int fd = address_listen("[::]:0", true, &port);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	if (fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT)
+		skip(); /* no IPv6 here */
+	assert_true(fd >= 0);
+	to.sin_port = htons(port);
+	assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+	(void)close(client);
+	(void)close(fd);
+}
+
 static void not_ours(void **state)
 {
 	in_port_t port = 0;
@@ -172,6 +190,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused),
 		cmocka_unit_test(shared),
+		cmocka_unit_test(all_is_ipv4_too),
 		cmocka_unit_test(not_ours),
 		cmocka_unit_test(paths),
 		cmocka_unit_test(in_words),
