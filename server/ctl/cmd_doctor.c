@@ -98,7 +98,7 @@ static void check_server(struct doctor *d)
 			(unsigned long long)r.m->checkpoint->size);
 		check_clock(d, r.m->checkpoint);
 		if (r.m->text != NULL)
-			find(d, GRADE_WARN, "load", NULL, "%s", r.m->text);
+			doctor_find(d, GRADE_WARN, "load", NULL, "%s", r.m->text);
 	}
 	for (size_t i = 0; err == 0 && r.m->trust != NULL && i < r.m->trust->n_expiries; i++) {
 		const Pb__ExpiryView *e = r.m->trust->expiries[i];
