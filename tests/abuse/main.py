@@ -12,7 +12,7 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / 'scenario'))
+sys.path[:0] = [str(pathlib.Path(__file__).parent.parent / name) for name in ('scenario', 'lib')]
 
 import bodies  # noqa: E402 (all of them are found by the line above)
 import flood  # noqa: E402

@@ -357,7 +357,8 @@ def test_flood(serve):
     flood = [Phone(d.folder, source='127.0.1.%d' % (i + 1)) for i in range(6)]
     got = [p.enrol(d) for p in flood]
     assert [s for s, _ in got] == [200] * 3 + [429] * 3
-    assert got[3][1] == b'too often: try again later\n' and flood[3].retry_after == '30'
+    assert got[3][1] == b'too often: try again later\n'
+    assert 30 <= int(flood[3].retry_after) <= 60  # by chance: they are not to come together
     # Another network, and polls of this one, are none the worse.
     assert Phone(d.folder, source='127.0.2.1').enrol(d)[0] == 200
     assert flood[0].poll(d) == 200
