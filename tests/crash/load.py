@@ -86,9 +86,9 @@ class Phone:
         body = field(1, self.product) + field(2, b'factory') + b''.join(
             field(i, 0) for i in (3, 4)) + field(5, 1) + field(6, 0) + field(7, self.sent) + \
             field(8, STABLE)
-        status, _, reply = self.sealed('/v1/poll', body)
+        status, headers, reply = self.sealed('/v1/poll', body)
         if status != 200:
-            raise Refused(status)
+            raise Refused(status, headers.get('Retry-After'))
         return fields(reply)
 
     def report(self, *events):
