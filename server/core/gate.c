@@ -261,7 +261,9 @@ static struct gate_judgement missing(
 struct gate_judgement gate_judge(
 	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *f)
 {
-	uint64_t age = f->now_ms > f->opened_ms ? f->now_ms - f->opened_ms : 0;
+	bool waived = f->resumed_ms != 0 && f->resumed_ms >= f->opened_ms;
+	uint64_t since_ms = waived ? f->resumed_ms : f->opened_ms;
+	uint64_t age = f->now_ms > since_ms ? f->now_ms - since_ms : 0;
 	struct gate_judgement j;
 	double split;
 
@@ -275,23 +277,23 @@ struct gate_judgement gate_judge(
 		return hold(GATE_PAUSED, exp(f->log_k), GATE_PAUSE);
 	/* 3. Without a fair split there is no comparison. */
 	split = gate_split_log(s, rules);
-	if (split >= log(GATE_SPLIT) && !f->waived)
+	if (split >= log(GATE_SPLIT) && !waived)
 		return say(GATE_DO_PAUSE, GATE_SPLIT_BAD, exp(split), GATE_SPLIT);
 	/* 4. Time: a soak is never shortened.  Everybody in the share has been asked. */
 	if (age < rules->soak_ms)
 		return hold(GATE_SOAK, (double)age, (double)rules->soak_ms);
 	j = asked(s, f);
-	if (j.reason != GATE_PASSED && f->waived && age < rules->max_soak_ms)
+	if (j.reason != GATE_PASSED && waived && age < rules->max_soak_ms)
 		return j;
 	/* 5. What is missing at the longest soak is for people. */
-	if (f->waived)
+	if (waived)
 		j = hold(GATE_PASSED, 0, 0);
 	else if (j.reason == GATE_PASSED)
 		j = missing(s, rules, f);
 	if (j.reason != GATE_PASSED)
 		return say(age < rules->max_soak_ms ? GATE_HOLD : GATE_DO_PAUSE, j.reason, j.have,
 			j.need);
-	if (!f->crash_reports && !rules->no_crash_reports && !f->waived)
+	if (!f->crash_reports && !rules->no_crash_reports && !waived)
 		return say(GATE_DO_PAUSE, GATE_NO_CRASHES, 0, 0);
 	/* 6. The phones would refuse the next step before its time. */
 	if (f->now_ms < f->not_before_ms)

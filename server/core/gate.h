@@ -113,11 +113,11 @@ enum gate_reason {
 struct gate_facts {
 	uint64_t now_ms;
 	uint64_t opened_ms;     /* of the stage */
+	uint64_t resumed_ms;    /* by people, the last time; 0: never */
 	uint64_t not_before_ms; /* of the next step; 0 when there is none */
 	uint64_t expected;      /* devices it may be offered to, as far as known: share and cap */
 	double log_k;           /* build capital over all stages */
 	bool paused;
-	bool waived;        /* people let this stage go on: only evidence and time hold it now */
 	bool crash_reports; /* devices of these products have sent some, ever */
 };
 
@@ -129,7 +129,8 @@ struct gate_judgement {
 
 /*
  * Pauses, with the reason, what has not been decided by max_soak, what crash reports are missing
- * for, and a bad split: a person must look, and resuming waives the reason.
+ * for, and a bad split: a person must look, and resuming waives the reason for this stage, whose
+ * evidence and time begin anew.
  */
 struct gate_judgement gate_judge(
 	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *facts);

@@ -100,7 +100,7 @@ static struct gate_judgement judge(const struct replay *r, const struct replay_v
 		.expected = v->decision->expected,
 		.log_k = v->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
-		.waived = r->resumed_ms >= r->opened_ms[r->at],
+		.resumed_ms = r->resumed_ms,
 		.crash_reports = v->decision->crash_reports,
 	};
 

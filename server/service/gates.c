@@ -166,7 +166,7 @@ struct gate_judgement gates_judge(
 		.expected = expected(c, r),
 		.log_k = g->log_k,
 		.paused = r->state == ROLLOUT_PAUSED,
-		.waived = r->resumed_ms >= r->opened_ms[r->step],
+		.resumed_ms = r->resumed_ms,
 		.crash_reports = gates_crash_reports(c, r),
 	};
 

@@ -36,7 +36,8 @@ struct run {
 	double log_e[LADDER_STEPS_MAX]; /* of each stage */
 	size_t n, at, books;
 	uint64_t now_ms, paused_ms, done_ms;
-	bool paused, complete, waived;
+	bool paused, complete;
+	uint64_t resumed_ms;
 	enum gate_reason why; /* it is paused */
 	struct sim_result out;
 };
@@ -115,7 +116,6 @@ static void open_step(struct run *r, size_t step)
 	struct stage_run *s = &r->stage[step];
 
 	r->at = step;
-	r->waived = false;
 	*s = (struct stage_run){ .run = r, .step = (uint32_t)step, .open = true };
 	s->opened_ms = r->now_ms;
 	s->sink = (struct book_sink){ take_row, r->setup->event != NULL ? take_event : NULL, s };
@@ -291,13 +291,13 @@ static struct gate_judgement judge(struct run *r, double log_k)
 	struct gate_facts f = {
 		.now_ms = r->now_ms,
 		.opened_ms = r->stage[r->at].opened_ms,
+		.resumed_ms = r->resumed_ms,
 		.not_before_ms = last ? 0 : r->step[r->at + 1].not_before_s * 1000,
 		.expected = cap(r, r->at) > 0 && cap(r, r->at) < expected(r, r->at)
 			? cap(r, r->at)
 			: expected(r, r->at),
 		.log_k = log_k,
 		.paused = r->paused,
-		.waived = r->waived,
 		.crash_reports = true,
 	};
 
@@ -324,7 +324,7 @@ static void resume(struct run *r)
 	if (!r->paused || hours(r->now_ms) < hours(r->paused_ms) + wait_h(r))
 		return;
 	r->paused = false;
-	r->waived = true;
+	r->resumed_ms = r->now_ms;
 	capital_resumed(r->capital, r->n, r->now_ms);
 	memset(r->log_e, 0, sizeof(r->log_e));
 }

@@ -223,7 +223,7 @@ static void decide(struct world *w, Pb__DecisionKind kind)
 		.not_before_ms = w->at == 0 ? w->step[1].not_before_s * 1000 : 0,
 		.expected = 100,
 		.paused = w->paused,
-		.waived = w->resumed_ms >= w->opened_ms[w->at],
+		.resumed_ms = w->resumed_ms,
 		.crash_reports = true };
 	struct gate_judgement j;
 

@@ -65,6 +65,7 @@ static void live_slowly(struct world *w)
 	decide(w, PB__DECISION_KIND__DECISION_PAUSE);
 	resume(w);
 	batch(w, 1, 1, 9); /* counts: it closed later */
+	w->now_ms += DAY;  /* a soak of its own */
 	decide(w, PB__DECISION_KIND__DECISION_PROMOTE);
 }
 

@@ -142,7 +142,7 @@ static void test_waived(void **state)
 		for (unsigned late = 0; late < 2; late++) {
 			make(&f);
 			order[i].broken(&f);
-			f.facts.waived = true;
+			f.facts.resumed_ms = f.facts.opened_ms;
 			if (late)
 				f.rules.max_soak_ms = 24 * HOUR;
 			/* Those who have not been asked may still come, until it is late. */
@@ -156,8 +156,13 @@ static void test_waived(void **state)
 	for (size_t i = 0; i < COUNT(order); i++)
 		if (order[i].waived)
 			order[i].broken(&f);
-	f.facts.waived = true;
+	f.facts.resumed_ms = f.facts.opened_ms;
 	check("all at once", 0, &f, GATE_PROMOTE, GATE_PASSED);
+	/* What they saw is forgotten, so there must be time to see it again. */
+	f.facts.resumed_ms = f.facts.now_ms - f.rules.soak_ms + 1;
+	check("a soak of its own", 0, &f, GATE_HOLD, GATE_SOAK);
+	f.facts.resumed_ms--;
+	check("and it is over", 0, &f, GATE_PROMOTE, GATE_PASSED);
 	set_pause(&f);
 	check("new evidence", 0, &f, GATE_DO_PAUSE, GATE_EVIDENCE);
 }
@@ -322,7 +327,7 @@ static void test_no_crashes(void **state)
 		make(&f);
 		f.facts.crash_reports = bits & 1;
 		f.rules.no_crash_reports = bits & 2; /* the approvers signed that there are none */
-		f.facts.waived = bits & 4;
+		f.facts.resumed_ms = bits & 4 ? f.facts.opened_ms : 0;
 		check("no crashes", bits, &f, want ? GATE_PROMOTE : GATE_DO_PAUSE,
 			want ? GATE_PASSED : GATE_NO_CRASHES);
 	}

@@ -49,9 +49,9 @@ static void test_held_for_ever(void **state)
 	f.facts.expected = f.stage.offered + 1;
 	f.facts.opened_ms = f.facts.now_ms - 72 * HOUR;
 	check("a person must decide", 0, &f, GATE_DO_PAUSE, GATE_ADMITTING);
-	f.facts.waived = true;
+	f.facts.resumed_ms = f.facts.opened_ms;
 	check("and did", 0, &f, GATE_PROMOTE, GATE_PASSED);
-	f.facts.opened_ms = f.facts.now_ms - 72 * HOUR + 1;
+	f.facts.resumed_ms = f.facts.opened_ms = f.facts.now_ms - 72 * HOUR + 1;
 	check("the rest still comes", 0, &f, GATE_HOLD, GATE_ADMITTING);
 	make(&f);
 	gate_forget(&f.stage);
