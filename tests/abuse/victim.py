@@ -195,6 +195,11 @@ class Victim(Deployment):
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))
 
+    def open_files(self):
+        folder = f'/proc/{self.process.pid}/fd'
+        with contextlib.suppress(OSError):  # one may close meanwhile
+            return [os.readlink(f'{folder}/{fd}') for fd in os.listdir(folder)]
+
     def rss_kib(self):
         text = open(f'/proc/{self.process.pid}/status', encoding='ascii').read()
         return int(re.search(r'VmRSS:\s+(\d+)', text)[1])
@@ -224,7 +229,8 @@ class Victim(Deployment):
         end = time.monotonic() + 4  # no deadline's doing
         while self.descriptors() > descriptors and time.monotonic() < end:
             time.sleep(0.05)
-        assert self.descriptors() <= descriptors, (self.descriptors(), descriptors)
+        now = self.descriptors()
+        assert now <= descriptors, f'{now} descriptors, {descriptors} before: {self.open_files()}'
         grown = self.rss_kib() - rss_kib
         # A sanitizer keeps what was freed, to see it used.
         assert self.sanitized or grown < more_kib, f'{grown} KiB more than before'
