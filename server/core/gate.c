@@ -258,10 +258,15 @@ static struct gate_judgement missing(
 	return hold(GATE_PASSED, 0, 0);
 }
 
+bool gate_resumed(uint64_t opened_ms, uint64_t resumed_ms)
+{
+	return resumed_ms != 0 && resumed_ms >= opened_ms;
+}
+
 struct gate_judgement gate_judge(
 	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *f)
 {
-	bool waived = f->resumed_ms != 0 && f->resumed_ms >= f->opened_ms;
+	bool waived = gate_resumed(f->opened_ms, f->resumed_ms);
 	uint64_t since_ms = waived ? f->resumed_ms : f->opened_ms;
 	uint64_t age = f->now_ms > since_ms ? f->now_ms - since_ms : 0;
 	struct gate_judgement j;

@@ -127,10 +127,12 @@ struct gate_judgement {
 	double have, need;
 };
 
+/* People let the stage go on after it opened: its evidence and its time begin anew, then. */
+bool gate_resumed(uint64_t opened_ms, uint64_t resumed_ms);
+
 /*
  * Pauses, with the reason, what has not been decided by max_soak, what crash reports are missing
- * for, and a bad split: a person must look, and resuming waives the reason for this stage, whose
- * evidence and time begin anew.
+ * for, and a bad split: a person must look, and resuming waives the reason for this stage.
  */
 struct gate_judgement gate_judge(
 	const struct gate_stage *s, const struct gate_rules *rules, const struct gate_facts *facts);

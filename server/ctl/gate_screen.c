@@ -332,6 +332,9 @@ static void open_stage(const struct screen *s, size_t i)
 		show_range(g->lower, g->upper).s);
 	buf_printf(s->out, ", opened %s ago, ",
 		show_age(now_ms > g->opened_ms ? now_ms - g->opened_ms : 0).s);
+	if (g->has_resumed_ms)
+		buf_printf(s->out, "resumed %s ago, ",
+			show_age(now_ms > g->resumed_ms ? now_ms - g->resumed_ms : 0).s);
 	if (g->state == PB__STAGE_STATE__STAGE_STOPPED)
 		put(s->out, s->t, STYLE_BAD, "stopped, ");
 	buf_printf(s->out, "soak %s", show_age(g->soak_ms).s);

@@ -43,13 +43,14 @@ bool gate_view_outlook(const struct gate_view *v, size_t i, struct outlook *out)
 	const Pb__StageView *stage = gate_view_stage(v, i);
 	const Pb__GateStage *s = v->m->stages[i];
 	const Pb__StageSpec *spec = gate_view_spec(v, s);
+	uint64_t since_ms = stage_since_ms(stage);
 	struct outlook_facts f = {
 		.tolerance = stage->tolerance_ppm / 1e6,
 		.baseline_per_day = v->m->baseline_per_day,
 		.devices = devices(stage, spec),
 		.shown = s->shown,
 		.needed = s->needed,
-		.age_ms = v->now_ms > stage->opened_ms ? v->now_ms - stage->opened_ms : 0,
+		.age_ms = v->now_ms > since_ms ? v->now_ms - since_ms : 0,
 		.soak_ms = stage->soak_ms,
 		.max_soak_ms = spec != NULL ? spec->max_soak_ms : 0,
 	};

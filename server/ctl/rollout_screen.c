@@ -148,7 +148,7 @@ static void cell_age(struct table *t, const struct screen *s, const Pb__StageVie
 	if (v->opened_ms == 0)
 		table_cell(t, STYLE_DIM, "-");
 	else if (v->state == PB__STAGE_STATE__STAGE_OPEN && v->soak_ms > 0)
-		table_cell(t, STYLE_PLAIN, "%s/%s", show_age(age(s, v->opened_ms)).s,
+		table_cell(t, STYLE_PLAIN, "%s/%s", show_age(age(s, stage_since_ms(v))).s,
 			show_age(v->soak_ms).s);
 	else
 		table_cell(t, STYLE_PLAIN, "%s", show_age(age(s, v->opened_ms)).s);

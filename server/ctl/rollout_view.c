@@ -122,6 +122,11 @@ static void json_ratio(struct json *j, const Pb__StageView *s)
 	json_end_object(j);
 }
 
+uint64_t stage_since_ms(const Pb__StageView *v)
+{
+	return v->has_resumed_ms ? v->resumed_ms : v->opened_ms;
+}
+
 static void json_stage(struct json *j, const Pb__StageView *s)
 {
 	json_object(j, NULL);
@@ -131,6 +136,8 @@ static void json_stage(struct json *j, const Pb__StageView *s)
 	json_str(j, "state", stage_look(s->state)->word);
 	json_bool(j, "holdback", s->holdback);
 	json_time(j, "opened", s->opened_ms);
+	if (s->has_resumed_ms)
+		json_time(j, "resumed", s->resumed_ms);
 	json_u64(j, "soak_ms", s->soak_ms);
 	json_u64(j, "tolerance_ppm", s->tolerance_ppm);
 	json_u64(j, "ring_devices", s->ring_devices);

@@ -17,6 +17,8 @@ struct state_look {
 /* Of ROLLOUT_ and STAGE_ states; never NULL. */
 const struct state_look *rollout_look(Pb__RolloutState state);
 const struct state_look *stage_look(Pb__StageState state);
+/* When its soak began: with the stage, or when people let it go on. */
+uint64_t stage_since_ms(const Pb__StageView *v);
 
 /*
  * The one rollout that `name` means; on 0 `r` holds it and is to be released.  An exit

@@ -123,6 +123,9 @@ static Pb__StageView *view_stage(struct query *q, const struct rollout *r, size_
 	v->upper = r->steps[step].upper;
 	v->state = stage_state(q, r, step);
 	v->opened_ms = r->opened_ms[step];
+	v->has_resumed_ms = v->state == PB__STAGE_STATE__STAGE_OPEN &&
+		gate_resumed(v->opened_ms, r->resumed_ms);
+	v->resumed_ms = v->has_resumed_ms ? r->resumed_ms : 0;
 	v->soak_ms = rules.soak_ms;
 	v->tolerance_ppm = (uint32_t)lround(rules.tolerance * 1e6);
 	v->ring_devices = line == NULL ? 0 : atomic_load(&line->devices[v->ring]);

@@ -126,6 +126,13 @@ static void complete_it(struct story *y, uint64_t now_ms)
 	}
 }
 
+static void resume_it(struct story *y, uint64_t now_ms)
+{
+	y->stage[5].has_resumed_ms = 1;
+	y->stage[5].resumed_ms = now_ms - HOUR;
+	y->view.gate = "soaking: 1 h 0 m of 6 h 0 m";
+}
+
 static void add(Pb__AdminReply *out, struct story *y, Pb__RolloutView **list)
 {
 	list[out->n_rollouts++] = &y->view;
@@ -148,6 +155,8 @@ bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply
 		halt_it(&first, now_ms);
 	else if (strcmp(name, "paused") == 0)
 		set_state(&first, PB__ROLLOUT_STATE__ROLLOUT_PAUSED, "a person must look");
+	else if (strcmp(name, "resumed") == 0)
+		resume_it(&first, now_ms);
 	else if (strcmp(name, "complete") == 0)
 		complete_it(&first, now_ms);
 	else if (strcmp(name, "superseded") == 0)

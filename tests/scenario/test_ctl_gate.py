@@ -111,13 +111,24 @@ def test_explain_on_a_pipe(solo, fake):  # noqa: F811
                     'person decide\n'], ['a verdict in', 'canary: ']),
     ('halted', ['✖ halted', 'opened 3h12m ago, stopped, soak 6h', 'evidence 181 : 1 against'],
      ['a verdict in']),
-    ('complete', ['✔ complete', 'dev 1 to 10 %'], ['  STREAM', 'canary: ']),
+    ('resumed', ['opened 3h12m ago, resumed 1h ago, soak 6h'], ['stopped']),
+    ('complete', ['✔ complete', 'dev 1 to 10 %'], ['  STREAM', 'canary: ', 'resumed']),
 ])
 def test_explain_scenes(solo, fake, scene, want, never):  # noqa: F811
     fake(solo, '--scenes', scene)
     text = ctl('explain', '2.4.1', cwd=solo).stdout
     assert all(w in text for w in want), text
     assert not any(w in text for w in never), text
+
+
+def test_soak_of_a_resumed_stage(solo, fake):  # noqa: F811
+    """Its time is told from when people let it go on."""
+    fake(solo, '--scenes', 'resumed')
+    assert ' 1h/6h\n' in ctl('get', '2.4.1', cwd=solo).stdout
+    doc = json.loads(ctl('rollout', 'get', '2.4.1', '-o', 'json', cwd=solo).stdout)
+    stages = doc['rollouts'][0]['stages']
+    assert [i for i, s in enumerate(stages) if 'resumed' in s] == [5]
+    assert stages[5]['opened'] < stages[5]['resumed']
 
 
 def test_explain_json(solo, fake):  # noqa: F811
