@@ -15,3 +15,5 @@ WARN_UNUSED int file_replace(const char *path, struct bytes data, unsigned mode)
 WARN_UNUSED int file_sync_entry(const char *path);
 /* All of it, or an error; not synced.  The descriptor's own position stays where it is. */
 WARN_UNUSED int file_write_at(int fd, uint64_t at, struct bytes data);
+/* Descriptors this process has; 0 when there is none left to look with. */
+uint64_t file_count_open(void);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/room.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "server/base/file.h"
 #include "server/base/log.h"
 
 #define RESERVE         32u           /* admin, metrics, uploads, the hook's pipes */
@@ -25,20 +25,6 @@ uint32_t room_of(uint64_t descriptors, uint64_t open, uint64_t memory)
 	return room == 0 ? 1 : (uint32_t)less(room, UINT32_MAX);
 }
 
-/* The one that looks is among them. */
-static uint64_t count_open(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	uint64_t n = 0;
-
-	if (dir == NULL)
-		return 0;
-	while (readdir(dir) != NULL)
-		n++;
-	(void)closedir(dir); /* it was only read */
-	return n;
-}
-
 static uint64_t raise_limit(void)
 {
 	struct rlimit now;
@@ -53,7 +39,7 @@ static uint64_t raise_limit(void)
 
 uint32_t room_connections(uint32_t wanted)
 {
-	uint64_t descriptors = raise_limit(), open = count_open();
+	uint64_t descriptors = raise_limit(), open = file_count_open();
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 	uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
 	uint32_t most = room_of(descriptors, open, wanted > 0 ? UINT64_MAX : memory);

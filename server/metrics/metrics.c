@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/metrics/metrics.h"
 
-#include <dirent.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "server/base/file.h"
 
 /* Kept in thousandths or millionths, shown as ones: seconds, or a ratio. */
 enum kind { COUNTER, COUNTER_MS, COUNTER_US, GAUGE, GAUGE_MS, GAUGE_PPM };
@@ -40,19 +41,6 @@ uint64_t metric_get(enum metric m)
 	return atomic_load_explicit(&cell[m].value, memory_order_relaxed);
 }
 
-static uint64_t count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	uint64_t n = 0;
-
-	if (dir == NULL)
-		return 0;
-	while (readdir(dir) != NULL)
-		n++;
-	(void)closedir(dir);
-	return n - 3; /* . and .. and the directory itself */
-}
-
 static uint64_t resident(void)
 {
 	unsigned long long size = 0, pages = 0;
@@ -74,7 +62,7 @@ static void ask_system(void)
 		metric_set(METRIC_CPU_MS,
 			(uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
 				(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
-	metric_set(METRIC_FDS, count_fds());
+	metric_set(METRIC_FDS, file_count_open());
 	metric_set(METRIC_RSS, resident());
 }
 
