@@ -9,6 +9,7 @@ import time
 import pytest
 
 from faults import DISK, FOREVER, OPEN, SERVER, Faulty, errno
+from http_server import stand_still
 from load import hang_up, start_load
 from test_huidud import wait_until
 from test_kill import check_counts, start_counted, two_lines
@@ -100,7 +101,7 @@ def test_signer_stands_still(deployment, seed):
     d = deployment
     loads, downloads = begin(d, seed)
     reports = sum(load.reports for load in loads)
-    os.kill(d.signer(), signal.SIGSTOP)
+    stand_still(d.signer())
     assert polls_during(d, loads, STALL_S) > 50
     # What needs no signature goes on.
     assert sum(load.reports for load in loads) > reports + 50
@@ -111,7 +112,7 @@ def test_signer_stands_still(deployment, seed):
 def test_server_stands_still(deployment, seed):
     d = deployment
     loads, downloads = begin(d, seed)
-    os.kill(d.process.pid, signal.SIGSTOP)
+    stand_still(d.process.pid)
     time.sleep(STALL_S)
     os.kill(d.process.pid, signal.SIGCONT)
     go_on(d, loads, downloads)

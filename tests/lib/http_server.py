@@ -2,6 +2,7 @@
 """Starts http_echo for a test, and speaks to it in raw bytes."""
 import contextlib
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -73,6 +74,16 @@ class Server:
         counts = parse_counts(out)
         assert counts["accepted"] == counts["closed"], counts
         return counts
+
+
+def stand_still(pid):
+    """Stops a process; returns when no thread of it runs any more, which is later than kill() does."""
+    os.kill(pid, signal.SIGSTOP)
+    end = time.monotonic() + TIMEOUT_S
+    for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < end, stat.read_text()
+            time.sleep(0.001)
 
 
 def parse_counts(text):

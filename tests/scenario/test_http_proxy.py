@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from http_server import HOST, Raw, running
+from http_server import HOST, Raw, running, stand_still
 from test_http_tls import make_certificate
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -75,7 +75,7 @@ def test_what_a_proxy_may_not_say(first):
 def test_a_proxy_that_resets_half_a_header():
     """Both are there when it is looked at: the reset is no event of its own."""
     with running(**ONE, handshake_ms=60000) as s:
-        s.process.send_signal(signal.SIGSTOP)
+        stand_still(s.process.pid)
         for _ in range(20):
             c = s.connect().send(SIGNATURE[:7])
             c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -4,7 +4,7 @@ import signal
 import socket
 import time
 
-from http_server import HOST, running
+from http_server import HOST, running, stand_still
 from test_huidud import Deployment, field, varint, wait_until
 from test_huidud import deployment  # noqa: F401, a fixture
 
@@ -32,7 +32,7 @@ def test_late_server_sheds_and_recovers(deployment):  # noqa: F811
     plain, urgent, enrol = (deployment.connect() for _ in range(3))
     for c in (plain, urgent, enrol):
         assert ask(c, '/v1/poll', poll()).status == 200
-    deployment.process.send_signal(signal.SIGSTOP)
+    stand_still(deployment.process.pid)
     plain.request('POST', '/v1/poll', poll())
     urgent.request('POST', '/v1/poll', poll(urgent=True))
     enrol.request('POST', '/v1/enroll', b'')

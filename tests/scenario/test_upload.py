@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from http_server import stand_still
 from test_huidud import CTL, LIMIT_S, Deployment, wait_until
 from test_log import STABLE_RING, Phone
 
@@ -214,15 +215,21 @@ def test_no_room(deployment, small):
     assert code == 0, out + err
 
 
-def test_disk_fills_up(deployment, small):
-    """Where room can be set aside it was; where not, what has come stays, and goes on."""
-    d = deployment
-    d.start()
+def begun(d):
+    """An upload of 80 MiB, and some of it is here."""
     path = d.folder / 'fits.bin'
     path.write_bytes(b'fits' * (80 * MIB // 4))
     publisher = Publisher(d, path, '1.0')
     wait_until(lambda: has(d, 5 * MIB))
-    publisher.process.send_signal(signal.SIGSTOP)
+    return path, publisher
+
+
+def test_disk_fills_up(deployment, small):
+    """Where room can be set aside it was; where not, what has come stays, and goes on."""
+    d = deployment
+    d.start()
+    path, publisher = begun(d)
+    stand_still(publisher.process.pid)
     assert coming(d), 'too quick to be stopped'
     small.fill()
     publisher.process.send_signal(signal.SIGCONT)
@@ -241,10 +248,7 @@ def test_room_is_set_aside_once(deployment, small):
     """After a restart what was set aside before it is still the file's own."""
     d = deployment
     d.start()
-    path = d.folder / 'fits.bin'
-    path.write_bytes(b'fits' * (80 * MIB // 4))
-    publisher = Publisher(d, path, '1.0')
-    wait_until(lambda: has(d, 5 * MIB))
+    path, publisher = begun(d)
     publisher.process.kill()
     publisher.process.wait()
     d.kill()
