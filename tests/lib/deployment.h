@@ -100,6 +100,8 @@ int device_apply(struct deployment *d, struct test_device *t);
 int device_poll(struct deployment *d, struct test_device *t);
 /* The same; the answer's bytes go into `body`. */
 int device_poll_body(struct deployment *d, struct test_device *t, struct buf *body);
+/* It polls; seconds until it is to come again. */
+uint32_t device_told_s(struct deployment *d, struct test_device *t);
 /* Its poll as it comes over the wire, in the deployment's arena. */
 struct bytes device_poll_sealed(struct deployment *d, const struct test_device *t);
 /* A GrantRequest; on 0 the GrantReply's bytes are in `body`. */

@@ -2,6 +2,7 @@
 /* Devices that enrol, poll and report. */
 #include "deployment.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 struct device_call {
@@ -212,6 +213,22 @@ int device_poll_body(struct deployment *d, struct test_device *t, struct buf *bo
 	while (writer_drain(&d->server.writer))
 		;
 	return 0;
+}
+
+uint32_t device_told_s(struct deployment *d, struct test_device *t)
+{
+	struct buf body = { 0 };
+	const Pb__PollReply *m;
+	int err = device_poll_body(d, t, &body);
+	uint32_t told_s;
+
+	assert(err == 0);
+	d->arena.used = 0;
+	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&body), &wire_admin, &d->arena, &err);
+	assert(m != NULL);
+	told_s = m->next_poll_s;
+	buf_release(&body);
+	return told_s;
 }
 
 int device_report(struct deployment *d, struct test_device *t, const char *build_id,

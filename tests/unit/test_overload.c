@@ -8,22 +8,6 @@
 
 #define HOUR 3600000ull
 
-static uint32_t told_s(struct deployment *d, struct test_device *t)
-{
-	struct buf body = { 0 };
-	const Pb__PollReply *m;
-	int err;
-	uint32_t s;
-
-	assert_int_equal(device_poll_body(d, t, &body), 0);
-	d->arena.used = 0;
-	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&body), &wire_admin, &d->arena, &err);
-	assert_non_null(m);
-	s = m->next_poll_s;
-	buf_release(&body);
-	return s;
-}
-
 static void test_interval(void **state)
 {
 	static const struct {
@@ -47,7 +31,8 @@ static void test_interval(void **state)
 		deployment_open(&d, &o);
 		assert_int_equal(device_enrol(&d, &t, "phone-a", RING_STABLE), 0);
 		d.desk.shed.stretch = row[i].stretch;
-		assert_in_range(told_s(&d, &t), row[i].want_s * 8 / 10, row[i].want_s * 12 / 10);
+		assert_in_range(
+			device_told_s(&d, &t), row[i].want_s * 8 / 10, row[i].want_s * 12 / 10);
 		device_forget(&t);
 		deployment_close(&d);
 	}

@@ -151,22 +151,6 @@ static void test_ring_shrinks(void **state)
 	deployment_close(&d);
 }
 
-static uint32_t told_s(struct deployment *d, struct test_device *t)
-{
-	struct buf body = { 0 };
-	const Pb__PollReply *m;
-	int err;
-	uint32_t s;
-
-	assert_int_equal(device_poll_body(d, t, &body), 0);
-	d->arena.used = 0;
-	m = wire_read(&pb__poll_reply__descriptor, buf_bytes(&body), &wire_admin, &d->arena, &err);
-	assert_non_null(m);
-	s = m->next_poll_s;
-	buf_release(&body);
-	return s;
-}
-
 static void test_polls_and_doors(void **state)
 {
 	struct deployment d;
@@ -175,11 +159,11 @@ static void test_polls_and_doors(void **state)
 	(void)state;
 	open_it(&d);
 	assert_int_equal(device_enrol(&d, &t, "phone-a", RING_STABLE), 0);
-	assert_int_equal(told_s(&d, &t), 3600);
+	assert_int_equal(device_told_s(&d, &t), 3600);
 	edit(&d, "interval: 1h", "interval: 2h");
 	edit(&d, "enrol: open", "enrol: closed");
 	assert_int_equal(reload(&d), 0);
-	assert_int_equal(told_s(&d, &t), 7200);
+	assert_int_equal(device_told_s(&d, &t), 7200);
 	assert_int_equal(device_enrol(&d, &late, "phone-a", RING_STABLE), ERR_CLOSED);
 	device_forget(&late);
 	edit(&d, "enrol: closed", "enrol: {mode: open, per_minute: 1}");
