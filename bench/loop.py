@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -157,9 +158,13 @@ def load(process, port, path, script):
     return used / requests, float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
 
 
-def post_size(port, path, body):
-    """Bytes of a whole answer to POST, headers too."""
+def post_size(port, path, body, tls=False):
+    """Bytes of a whole answer to POST, headers too; of whoever answers."""
     with socket.create_connection(("127.0.0.1", port)) as s:
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            s = context.wrap_socket(s)
         s.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
                   "\r\n".encode() + body)
         got = b""
@@ -169,6 +174,7 @@ def post_size(port, path, body):
         length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
         while len(rest) < length:
             rest += s.recv(65536)
+        s.close()
         return len(head) + 4 + len(rest)
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import socket
-import ssl
 import subprocess
 import time
 
@@ -115,14 +113,15 @@ class Bench:
         certificate = [os.path.join(self.tls.dir, "tls", f) for f in ("cert.pem", "key.pem")]
         folder = os.path.join(self.tmp, "nginx")
         os.mkdir(folder)
-        want = self.answer_size(self.tls.port, True)
+        poll = read_polls(self.polls[True])[0]
+        want = loop.post_size(self.tls.port, "/v1/poll", poll, tls=True)
         ports = loop.free_port(), loop.free_port()
         probe = beside.Nginx(folder, ports[0], 64, certificate, ports[1])
-        body = 64 + want - self.answer_size(ports[0], False)
+        body = 64 + want - loop.post_size(ports[0], "/v1/poll", poll)
         probe.close()
         self.nginx_server = beside.Nginx(folder, ports[0], body, certificate, ports[1])
         self.open.append(self.nginx_server)
-        assert abs(self.answer_size(ports[0], False) - want) <= 1
+        assert abs(loop.post_size(ports[0], "/v1/poll", poll) - want) <= 1
         self.nginx = Front(self.nginx_server.process, *ports)
         show("poll_answer_bytes", want, "bytes, headers too")
 
@@ -141,26 +140,6 @@ class Bench:
             if len(newest) == PHONES and not set(first) & set(newest):
                 return path
         raise RuntimeError("the phones do not come to poll twice")
-
-    def answer_size(self, port, tls):
-        """Bytes of a whole answer to a poll."""
-        body = read_polls(self.polls[tls])[0]
-        with socket.create_connection(("127.0.0.1", port)) as s:
-            if tls:
-                context = ssl.create_default_context()
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                s = context.wrap_socket(s)
-            s.sendall(b"POST /v1/poll HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
-                      b"%d\r\n\r\n" % len(body) + body)
-            got = b""
-            while b"\r\n\r\n" not in got:
-                got += s.recv(65536)
-            head, _, rest = got.partition(b"\r\n\r\n")
-            length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
-            while len(rest) < length:
-                rest += s.recv(65536)
-            s.close()
-        return len(head) + 4 + len(rest)
 
     def servers(self, tls):
         return self.nginx, Front((self.tls if tls else self.plain).process, self.plain.port,
