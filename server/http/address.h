@@ -21,10 +21,9 @@ union address {
 };
 
 /*
- * A nonblocking TCP socket that listens at `text` ([::] is IPv4 too), one of several that share the port.
- * The port must be free of other servers the first time (`first`); `*port`, if not 0,
- * stands for a port 0 in `text` and is set to the one used.  Returns the socket or
- * -errno.
+ * A nonblocking TCP socket that listens at `text` ([::] is IPv4 too), one of several that share the
+ * port.  The port must be free of other servers the first time (`first`); `*port`, if not 0, stands
+ * for a port 0 in `text` and is set to the one used.  Returns the socket or -errno.
  */
 WARN_UNUSED int address_listen(const char *text, bool first, in_port_t *port);
 /* What connections take over from the socket they are accepted from. */
