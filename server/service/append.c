@@ -95,15 +95,15 @@ void append_keep(struct control *c)
 	store_abort(&t);
 }
 
-/* Also when there is nothing new: then it is the same note once more. */
-static int sign_chunk(struct control *c, struct store_txn *t)
+/* With `most` 0, or when there is nothing new, it is the same note once more. */
+static int sign_chunk(struct control *c, struct store_txn *t, size_t most)
 {
 	struct bytes entries[SIGNER_APPEND_MAX];
 	struct buf note = { 0 };
 	size_t n = 0;
 	int err;
 
-	while (n < SIGNER_APPEND_MAX && entry_get(t, c->ledger_size + n, &entries[n]))
+	while (n < most && entry_get(t, c->ledger_size + n, &entries[n]))
 		n++;
 	err = t->err != 0 ? t->err : signer_append(c->signer, entries, n, &note);
 	if (err == 0) {
@@ -131,8 +131,11 @@ static int follow(struct control *c, int *signer)
 	store_begin(c->server->store, &t, false);
 	err = fold(c, &t);
 	keep(c, &t);
+	/* After a start what was signed is served, whatever becomes of the rest. */
+	if (err == 0 && c->checkpoint.len == 0 && c->ledger_size > 0)
+		*signer = sign_chunk(c, &t, 0);
 	while (err == 0 && *signer == 0 && !append_is_signed(c))
-		*signer = sign_chunk(c, &t);
+		*signer = sign_chunk(c, &t, SIGNER_APPEND_MAX);
 	store_abort(&t);
 	if (*signer != 0)
 		log_error("log: entry %llu on: the signer does not take it: %s",

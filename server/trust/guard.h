@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #define GUARD_JUMP_MS (5 * 60000ull)
+/* Timestamps are signed every day; phones that hear one from the future are deaf until then. */
+#define GUARD_GAP_MS (14 * 86400000ull)
 
 enum guard_kind {
 	GUARD_METADATA, /* and decisions */
@@ -26,7 +28,8 @@ struct guard {
 void guard_init(struct guard *g, uint64_t boot_ms);
 /*
  * False when the wall clock has left the boot clock by more than five minutes since the last
- * signature, or stands more than that before `signed_ms`, when the last one was made by any process.
+ * signature.  With none yet, when it stands more than that before `signed_ms`, when the last one was
+ * made by any process (0: never), or more than two weeks after.
  */
 bool guard_clock(const struct guard *g, uint64_t wall_ms, uint64_t boot_ms, uint64_t signed_ms);
 /* From here on the two are compared. */

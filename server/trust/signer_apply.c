@@ -126,26 +126,29 @@ void proc_apply_command(struct proc *p, const struct entry *e, const struct orde
 
 /* ---- the server ---- */
 
-static int promote(struct proc *p, Pb__LedgerRollout *r, const Pb__Decision *d)
+int proc_check_decision(struct proc *p, const Pb__Decision *d)
 {
-	if (!r->started || r->approved < r->promotes_from || d->step != r->step)
-		return proc_refuse(p, ERR_WRONG_STATE, "decision: step %u is not open", d->step);
-	r->step++;
-	return 0;
-}
+	const Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(d->rollout_id));
 
-int proc_apply_decision(struct proc *p, const struct entry *e, const Pb__Decision *d)
-{
-	Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(d->rollout_id));
-
-	if (d->kind == PB__DECISION_KIND__DECISION_FILL)
+	if (d->kind != PB__DECISION_KIND__DECISION_PROMOTE)
 		return 0;
 	if (r == NULL)
 		return proc_refuse(p, ERR_NOT_FOUND, "decision: there is no such rollout");
+	if (!r->started || r->approved < r->promotes_from || d->step != r->step)
+		return proc_refuse(p, ERR_WRONG_STATE, "decision: step %u is not open", d->step);
+	return 0;
+}
+
+void proc_apply_decision(struct proc *p, const struct entry *e, const Pb__Decision *d)
+{
+	Pb__LedgerRollout *r = ledger_rollout(p->ledger, wire_bytes(d->rollout_id));
+
+	/* Nothing is signed for a rollout that is not known: it needs no stopping. */
+	if (d->kind == PB__DECISION_KIND__DECISION_FILL || r == NULL)
+		return;
 	r->last_entry = e->index;
 	if (d->kind == PB__DECISION_KIND__DECISION_PROMOTE)
-		return promote(p, r, d);
-	if (d->kind != PB__DECISION_KIND__DECISION_COMPLETE)
+		r->step++;
+	else if (d->kind != PB__DECISION_KIND__DECISION_COMPLETE)
 		stop(r, d->kind == PB__DECISION_KIND__DECISION_HALT);
-	return 0;
 }

@@ -38,7 +38,11 @@ static int open_decision(struct proc *p, const struct entry *e)
 	if (d == NULL)
 		return err;
 	err = check_repository(p, d->repository);
-	return err != 0 ? err : proc_apply_decision(p, e, d);
+	if (err == 0)
+		err = proc_check_decision(p, d);
+	if (err == 0)
+		proc_apply_decision(p, e, d);
+	return err;
 }
 
 /*

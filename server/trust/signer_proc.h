@@ -117,7 +117,13 @@ struct entry {
 
 /* A command that order_open() took; signed by too few it waits. */
 void proc_apply_command(struct proc *p, const struct entry *e, const struct order *o);
-WARN_UNUSED int proc_apply_decision(struct proc *p, const struct entry *e, const Pb__Decision *d);
+/*
+ * What the log would refuse must not be signed, either: it would be durable in the store, and nothing
+ * could ever be appended after it.
+ */
+WARN_UNUSED int proc_check_decision(struct proc *p, const Pb__Decision *d);
+/* Of one that was checked. */
+void proc_apply_decision(struct proc *p, const struct entry *e, const Pb__Decision *d);
 
 /* ---- signer_entry.c ---- */
 

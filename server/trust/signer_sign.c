@@ -114,10 +114,11 @@ static int check_decision(struct proc *p, struct bytes payload, struct subject *
 	const Pb__Decision *m =
 		wire_read(&pb__decision__descriptor, payload, &wire_signed, &p->arena, &err);
 
-	if (m != NULL)
-		s->repository = m->repository;
+	if (m == NULL)
+		return err;
+	s->repository = m->repository;
 	s->what = "decision";
-	return err;
+	return proc_check_decision(p, m);
 }
 
 /* That the device has the seat is huidud's word: a grant lets nobody have more than was approved. */

@@ -8,6 +8,7 @@
 #include "proto/checkpoint.h"
 #include "proto/root.h"
 #include "rng.h"
+#include "server/base/file.h"
 #include "server/base/mem.h"
 #include "server/service/timeproof.h"
 
@@ -517,9 +518,43 @@ static void time_is_proved(void **state)
 	deployment_close(&d);
 }
 
+/*
+ * A start with an entry that the signer does not take now, as its time is ahead of the clock: what was
+ * signed before is served, with the log up to there.
+ */
+static void what_was_signed_is_served(void **state)
+{
+	static const struct deployment_options o = { .profile = "solo" };
+	static struct deployment d;
+	char *path;
+	struct buf ledger = { 0 };
+	uint64_t size;
+
+	(void)state;
+	deployment_open(&d, &o);
+	path = mem_printf("%s/ledger", d.dir);
+	deployment_run(&d, 60000, 1000);
+	assert_int_equal(0, file_read(path, 64 << 20, &ledger));
+	size = d.desk.image->log.size;
+	assert_true(size > 0);
+	deployment_run(&d, 3600000, 60000);
+	assert_int_equal(0, deployment_publish(&d, "phone-a", "b1", 1, "one"));
+	deployment_stop(&d);
+	assert_int_equal(0, file_replace(path, buf_bytes(&ledger), 0600));
+	d.now_ms -= 3600000;
+	deployment_must(deployment_start(&d, d.text), "start", d.text);
+	deployment_run(&d, 1000, 1000);
+	assert_int_equal(size, d.desk.image->log.size);
+	assert_true(d.desk.image->log.checkpoint.len > 0);
+	buf_release(&ledger);
+	free(path);
+	deployment_close(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_signed_is_served),
 		cmocka_unit_test(directive_is_logged),
 		cmocka_unit_test(renewal_touches_no_rollout),
 		cmocka_unit_test(wrong_proofs_fail),

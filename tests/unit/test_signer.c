@@ -110,9 +110,44 @@ static void test_decisions_have_no_floor(void **state)
 
 	(void)state;
 	d.repository = "demo";
-	d.kind = PB__DECISION_KIND__DECISION_PROMOTE;
+	d.kind = PB__DECISION_KIND__DECISION_PAUSE;
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(signer_world_ask(ENVELOPE_DECISION, &d), 0);
+}
+
+/* In the store it would be durable, and no entry after it could ever be signed. */
+static void test_what_the_log_refuses_is_not_signed(void **state)
+{
+	static const uint8_t unknown[ID_LEN] = { 1 };
+	const struct {
+		const uint8_t *rollout;
+		Pb__DecisionKind kind;
+		uint32_t step;
+		int want;
+	} row[] = {
+		{ w.rollout_id, PB__DECISION_KIND__DECISION_PROMOTE, 0, 0 },
+		{ w.rollout_id, PB__DECISION_KIND__DECISION_PROMOTE, 1, ERR_WRONG_STATE },
+		{ unknown, PB__DECISION_KIND__DECISION_PROMOTE, 0, ERR_NOT_FOUND },
+		{ unknown, PB__DECISION_KIND__DECISION_PAUSE, 0, 0 },
+		{ unknown, PB__DECISION_KIND__DECISION_HALT, 0, 0 },
+		{ unknown, PB__DECISION_KIND__DECISION_COMPLETE, 0, 0 },
+	};
+
+	(void)state;
+	signer_world_roll_out();
+	for (size_t i = 0; i < COUNT(row); i++) {
+		Pb__Decision d = PB__DECISION__INIT;
+		struct bytes e;
+
+		d.repository = "demo";
+		d.kind = row[i].kind;
+		d.has_rollout_id = d.has_step = 1;
+		d.rollout_id = wire_data(row[i].rollout, ID_LEN);
+		d.step = row[i].step;
+		assert_int_equal(signer_world_get(ENVELOPE_DECISION, &d, &e), row[i].want);
+		if (row[i].want == 0 && i > 0)
+			assert_int_equal(signer_world_append(e), 0);
+	}
 }
 
 /* One that is refused takes the others with it, and no floor has moved. */
@@ -316,6 +351,7 @@ int main(void)
 		IN_WORLD(test_all_kinds),
 		IN_WORLD(test_floors),
 		IN_WORLD(test_decisions_have_no_floor),
+		IN_WORLD(test_what_the_log_refuses_is_not_signed),
 		IN_WORLD(test_all_or_none),
 		IN_WORLD(test_ledger_file),
 		IN_WORLD(test_one_at_a_time),

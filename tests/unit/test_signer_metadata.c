@@ -372,6 +372,25 @@ static void test_start_in_the_past(void **state)
 	assert_int_equal(ask_director(signer_now_s()), 0);
 }
 
+/* Two weeks after it, too: phones that heard what is signed there would be deaf until then. */
+static void test_start_in_the_future(void **state)
+{
+	(void)state;
+	signer_time->wall_ms += 3650ull * 86400000;
+	signer_world_restart();
+	assert_int_equal(ask_director(signer_now_s()), 0); /* it has never signed */
+	signer_time->wall_ms += 14 * 86400000ull;
+	signer_world_restart();
+	assert_int_equal(ask_director(signer_now_s()), 0);
+	signer_time->wall_ms += 14 * 86400000ull + 1;
+	signer_world_restart();
+	assert_int_equal(ask_director(signer_now_s()), ERR_CLOCK);
+	assert_int_equal(send_confirm(ALICE), 0);
+	assert_int_equal(ask_director(signer_now_s()), 0);
+	signer_world_restart();
+	assert_int_equal(ask_director(signer_now_s()), 0);
+}
+
 /* In doubt, what stops is taken; nothing else is. */
 static void test_in_doubt(void **state)
 {
@@ -427,6 +446,7 @@ int main(void)
 		IN_WORLD(test_a_little_back),
 		IN_WORLD(test_asleep),
 		IN_WORLD(test_start_in_the_past),
+		IN_WORLD(test_start_in_the_future),
 		IN_WORLD(test_in_doubt),
 		IN_WORLD(test_old_confirm),
 	};
