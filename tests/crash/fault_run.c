@@ -36,13 +36,18 @@ static void tell_wrong(const struct trial *t)
 	failed++;
 }
 
-/* Each n, or every so manieth, until a telling has no such call any more. */
-static void try_all(struct trial *t, uint32_t calls, unsigned stride, unsigned first)
+/* Which n are tried: every so manieth from `first`, counted from 0. */
+struct stride {
+	unsigned first, step;
+};
+
+/* Until a telling has no such call any more. */
+static void try_all(struct trial *t, uint32_t calls, struct stride stride)
 {
 	uint32_t runs = 0, met = 0;
 	uint64_t before = failed;
 
-	for (t->n = 1 + first % stride; t->n <= calls; t->n += stride) {
+	for (t->n = 1 + stride.first; t->n <= calls; t->n += stride.step) {
 		bool this = trial_run(t, false);
 		met += this;
 		outcomes[trial_notes()->outcome] += this;
@@ -67,43 +72,57 @@ static const struct kind *kind_find(const char *name)
 	return NULL;
 }
 
-/* "KIND,PHASE,ROLE,N", as it is printed. */
+/* "KIND,PHASE,ROLE,N", as it is printed; without N all of them. */
 static bool parse(char *text, struct trial *t)
 {
 	char *field[4];
 
 	for (unsigned i = 0; i < 4; i++)
 		field[i] = strsep(&text, ",");
-	if (field[3] == NULL)
+	if (field[2] == NULL)
 		return false;
 	t->kind = kind_find(field[0]);
 	t->phase = strcmp(field[1], phase_name[PHASE_START]) == 0 ? PHASE_START : PHASE_SERVE;
 	t->role = strcmp(field[2], role_name[FAULTS_SERVER]) == 0 ? FAULTS_SERVER : FAULTS_SIGNER;
-	t->n = (uint32_t)strtoul(field[3], NULL, 10);
-	return t->kind != NULL && t->n > 0;
+	t->n = field[3] != NULL ? (uint32_t)strtoul(field[3], NULL, 10) : 0;
+	return t->kind != NULL && (field[3] == NULL || t->n > 0);
 }
 
-static int run_one(char *text)
+static void run_one(struct trial *t)
 {
-	struct trial t;
 	bool met;
 
-	if (!parse(text, &t)) {
-		(void)fprintf(stderr, "fault-run: --only KIND,PHASE,ROLE,N\n");
-		return 2;
-	}
 	log_init("fault-run", LOG_LEVEL_INFO);
-	met = trial_run(&t, true);
+	met = trial_run(t, true);
 	printf("%s; %s\n", met ? "the fault was met" : "there is no such call",
 		trial_notes()->notes.wrong[0] != '\0' ? trial_notes()->notes.wrong
 						      : "nothing is wrong");
 	printf("%u steps, %u refused, %u of them done all the same\n", trial_notes()->notes.steps,
 		trial_notes()->notes.refused, trial_notes()->notes.unpaid);
-	return trial_notes()->notes.wrong[0] != '\0';
+	failed += trial_notes()->notes.wrong[0] != '\0';
+}
+
+static void tell_all(void)
+{
+	printf("%lu went on, %lu did not start and said why, %lu ended for lack of memory, "
+	       "%lu wrote nothing more until the next start\n",
+		outcomes[OUTCOME_WENT_ON], outcomes[OUTCOME_REFUSED_START], outcomes[OUTCOME_ENDED],
+		outcomes[OUTCOME_PANIC]);
+	printf("%lu passed, %lu failed\n", passed, failed);
+}
+
+/* All n of one kind, in one phase, in one process. */
+static void run_batch(struct trial *t, struct stride part)
+{
+	uint32_t calls[FAULTS_ROLES][FAULTS_CLASSES];
+
+	trial_count(t->phase, calls);
+	try_all(t, calls[t->role][t->kind->class], part);
+	tell_all();
 }
 
 /* Where stride has left a choice, the seed makes it. */
-static int run_all(bool full, unsigned seed)
+static void run_all(bool full, unsigned seed)
 {
 	uint32_t calls[PHASES][FAULTS_ROLES][FAULTS_CLASSES];
 
@@ -114,40 +133,60 @@ static int run_all(bool full, unsigned seed)
 			for (unsigned r = 0; r < FAULTS_ROLES; r++) {
 				struct trial t = { &kinds[i], (enum phase)p, (enum faults_role)r,
 					0 };
-				try_all(&t, calls[p][r][kinds[i].class], full ? 1 : kinds[i].stride,
-					seed);
+				unsigned step = full ? 1 : kinds[i].stride;
+				try_all(&t, calls[p][r][kinds[i].class],
+					(struct stride){ seed % step, step });
 			}
-	printf("%lu went on, %lu did not start and said why, %lu ended for lack of memory, "
-	       "%lu wrote nothing more until the next start\n",
-		outcomes[OUTCOME_WENT_ON], outcomes[OUTCOME_REFUSED_START], outcomes[OUTCOME_ENDED],
-		outcomes[OUTCOME_PANIC]);
-	printf("%lu passed, %lu failed\n", passed, failed);
-	return failed > 0;
+	tell_all();
+}
+
+struct options {
+	unsigned seed;
+	bool full;
+	char *only;
+	struct stride part; /* of a batch, for several at a time */
+};
+
+static bool read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option options[] = { { "full", no_argument, NULL, 'f' },
+		{ "seed", required_argument, NULL, 's' }, { "only", required_argument, NULL, 'o' },
+		{ "part", required_argument, NULL, 'p' }, { NULL, 0, NULL, 0 } };
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'f')
+			o->full = true;
+		else if (option == 's')
+			o->seed = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 'o')
+			o->only = optarg;
+		else if (option != 'p' ||
+			sscanf(optarg, "%u/%u", &o->part.first, &o->part.step) != 2 ||
+			o->part.first-- == 0 || o->part.first >= o->part.step)
+			return false;
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "full", no_argument, NULL, 'f' },
-		{ "seed", required_argument, NULL, 's' }, { "only", required_argument, NULL, 'o' },
-		{ NULL, 0, NULL, 0 } };
-	unsigned seed = 0;
-	char *only = NULL;
-	bool full = false;
-	int option, status;
+	struct options o = { .part = { 0, 1 } };
+	struct trial t;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'f')
-			full = true;
-		else if (option == 's')
-			seed = (unsigned)strtoul(optarg, NULL, 10);
-		else if (option == 'o')
-			only = optarg;
-		else
-			return 2;
+	if (!read_options(argc, argv, &o) || (o.only != NULL && !parse(o.only, &t))) {
+		(void)fprintf(stderr, "usage: fault-run [--full] [--seed N] "
+				      "[--only KIND,PHASE,ROLE[,N] [--part I/N]]\n");
+		return 2;
 	}
 	deployment_must(cryptomem_must() ? 0 : ERR_CRYPTO, "memory", "");
 	trial_set_up();
-	status = only != NULL ? run_one(only) : run_all(full, seed);
+	if (o.only == NULL)
+		run_all(o.full, o.seed);
+	else if (t.n > 0)
+		run_one(&t);
+	else
+		run_batch(&t, o.part);
 	trial_tear_down();
-	return status;
+	return failed > 0;
 }
