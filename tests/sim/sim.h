@@ -169,7 +169,8 @@ struct sim_host {
 	unsigned crash_in; /* calls at which it may die until it does; 0: it does not */
 	bool guarded;      /* inside host_do() */
 	bool halting;
-	uint64_t acked_size; /* of the log, when somebody was last told that something is in it */
+	uint64_t backup_size; /* of the log in the backup */
+	uint64_t acked_size;  /* of the log, when somebody was last told that something is in it */
 	struct signed_log acked[8];
 	unsigned n_acked;
 	uint64_t floor[64]; /* versions served: see judge_image */

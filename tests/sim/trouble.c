@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "server/base/mem.h"
+#include "server/service/control.h"
 #include "tests/sim/sim.h"
 
 static struct sim_host *const host = &world_sim.host;
@@ -28,14 +29,23 @@ static bool has_backup(void)
 	return has;
 }
 
+static uint64_t log_size(void)
+{
+	return control_state(&host->d.server)->log.size;
+}
+
 static void back_up(void)
 {
+	host->backup_size = log_size();
 	copy("data/store", "old-store");
 	copy("online/ledger", "old-ledger");
 	trace("backup", 0, 0);
 }
 
-/* Somebody puts an old store back: it must be refused, and the right one is found again. */
+/*
+ * Somebody puts an old store back: it must be refused, and the right one is found again.  One whose
+ * log is all there is may be taken, and signed on from: then there is no right one any more.
+ */
 static void restore(void)
 {
 	uint64_t size = host->acked_size;
@@ -77,7 +87,8 @@ static void suffer_power(struct chance *c)
 		if (chance_hit(c, 60000))
 			back_up();
 	} else if (fault_hits(c, FAULT_RESTORE)) {
-		restore();
+		if (host->backup_size < log_size())
+			restore();
 		back_up();
 	}
 }
