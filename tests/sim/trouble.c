@@ -89,7 +89,8 @@ static void suffer_power(struct chance *c)
 	} else if (fault_hits(c, FAULT_RESTORE)) {
 		if (host->backup_size < log_size())
 			restore();
-		back_up();
+		if (host->up) /* no room to start with: the next time */
+			back_up();
 	}
 }
 
