@@ -25,7 +25,8 @@ bool guard_clock(const struct guard *g, uint64_t wall_ms, uint64_t boot_ms, uint
 {
 	if (g->wall_ms == 0)
 		return signed_ms == 0 ||
-			(wall_ms + GUARD_JUMP_MS >= signed_ms && wall_ms <= signed_ms + GUARD_GAP_MS);
+			(wall_ms + GUARD_JUMP_MS >= signed_ms &&
+				wall_ms <= signed_ms + GUARD_GAP_MS);
 	return distance(wall_ms, g->wall_ms + (boot_ms - g->boot_ms)) <= GUARD_JUMP_MS;
 }
 

@@ -175,8 +175,9 @@ int main(int argc, char **argv)
 	struct trial t;
 
 	if (!read_options(argc, argv, &o) || (o.only != NULL && !parse(o.only, &t))) {
-		(void)fprintf(stderr, "usage: fault-run [--full] [--seed N] "
-				      "[--only KIND,PHASE,ROLE[,N] [--part I/N]]\n");
+		(void)fprintf(stderr,
+			"usage: fault-run [--full] [--seed N] "
+			"[--only KIND,PHASE,ROLE[,N] [--part I/N]]\n");
 		return 2;
 	}
 	deployment_must(cryptomem_must() ? 0 : ERR_CRYPTO, "memory", "");
