@@ -175,7 +175,9 @@ void script_half_a_year(struct script *s)
 
 	sha256_of(bytes_str("2.0"), sha256);
 	mark_hash(MARK_NOT_NEEDED, sha256, SHA256_LEN);
-	script_wait(s, 181 * DAY);
+	/* It signs every day: no start may find that half a year went by since. */
+	for (unsigned i = 0; i < 14; i++)
+		script_wait(s, 13 * DAY);
 	store_begin(s->d.server.store, &t, false);
 	store_foreach(&c, &t, STORE_ARM, bytes_of(NULL, 0)) {
 		script_must(s, arm_read(&c, &key, id, &d) ? 0 : ERR_CORRUPT, "arm");
