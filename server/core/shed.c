@@ -22,11 +22,12 @@ static void press(struct shed *s, uint32_t lag_ms)
 	/* All polls go before the first enrolment does. */
 	uint32_t most = s->pressure_ppm < PPM ? PPM : SHED__COUNT * PPM;
 
-	if (lag_ms >= SHED_LATE_MS)
+	if (lag_ms >= SHED_STALL_MS || (s->was_late && lag_ms >= SHED_LATE_MS))
 		s->pressure_ppm =
 			least(s->pressure_ppm + (uint64_t)RISE_PPM * lag_ms / SHED_LATE_MS, most);
 	else if (lag_ms < SHED_LATE_MS / 2)
 		s->pressure_ppm -= least(s->pressure_ppm, FALL_PPM);
+	s->was_late = lag_ms >= SHED_LATE_MS;
 }
 
 static void smooth(struct shed *s, const struct shed_look *look)

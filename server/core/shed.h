@@ -3,19 +3,20 @@
  * What one worker does when it is late or busy: which requests it refuses, and how much later it asks
  * phones to come again.
  *
- * Refusing follows the lateness of the loop.  Pressure rises while it is late and falls, more slowly,
- * while it is not; so a part of the requests is refused, as large as it must be, and nothing flaps.
- * Background polls are refused first; when all of them are and the loop is still late, enrolments.
- * Nothing else ever is: reports have the writer's queue, a phone in the middle of an update and a
- * person who waits are few, and a download that has begun must end.
+ * Refusing follows the lateness of the loop.  Pressure rises while it is late, look after look, and
+ * falls, more slowly, while it is not; so a part of the requests is refused, as large as it must be,
+ * and nothing flaps.  Background polls are refused first; when all of them are and the loop is still
+ * late, enrolments.  Nothing else ever is: reports have the writer's queue, a phone in the middle of
+ * an update and a person who waits are few, and a download that has begun must end.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHED_LATE_MS 250u /* so late, requests are refused; at half of it, none more than before */
-#define SHED_STRETCH 2u   /* doublings of the interval of polls, at most */
+#define SHED_LATE_MS  250u /* so late, requests are refused; at half of it, none more than before */
+#define SHED_STALL_MS 1000u /* late once by less is a stall: then nothing waits any more */
+#define SHED_STRETCH  2u    /* doublings of the interval of polls, at most */
 #define SHED_LONGEST_MS                                                                            \
 	57600000ull /* 16 h: with both ends' jitter still within a timestamp's day */
 
@@ -25,6 +26,7 @@ enum shed_class { SHED_BACKGROUND, SHED_ENROL, SHED__COUNT };
 struct shed {
 	uint32_t pressure_ppm;            /* a million for each class */
 	uint32_t busy_ppm;                /* smoothed */
+	bool was_late;                    /* at the last look */
 	unsigned stretch;                 /* how often the interval is doubled */
 	uint64_t looked_ms, stretched_ms; /* the last look; the last change of `stretch` */
 	uint64_t in_time_ms;              /* when pressure last rose from nothing */

@@ -29,12 +29,38 @@ static void test_pressure(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(pressures); i++) {
-		struct shed s = { .pressure_ppm = pressures[i].before };
+		struct shed s = { .pressure_ppm = pressures[i].before, .was_late = true };
 		struct shed_look look = { .now_ms = 100, .lag_ms = pressures[i].lag_ms };
 		shed_look(&s, &look);
 		if (s.pressure_ppm != pressures[i].want)
 			fail_msg("%s: %u", pressures[i].why, s.pressure_ppm);
 	}
+}
+
+/* Less than a second, once: a machine that was elsewhere.  Nobody is refused for that. */
+static void test_late_once(void **state)
+{
+	struct shed s = { 0 };
+	uint64_t now_ms = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		shed_look(&s,
+			&(struct shed_look){ now_ms += 1000, 1000, SHED_STALL_MS - 1, 0, false });
+		assert_int_equal(s.pressure_ppm, 0);
+		shed_look(
+			&s, &(struct shed_look){ now_ms += 100, 100, SHED_LATE_MS - 1, 0, false });
+		assert_int_equal(s.pressure_ppm, 0);
+	}
+	shed_look(&s, &(struct shed_look){ now_ms += 350, 350, SHED_LATE_MS, 0, false });
+	assert_int_equal(s.pressure_ppm, 0);
+	shed_look(&s, &(struct shed_look){ now_ms += 350, 350, SHED_LATE_MS, 0, false });
+	assert_int_equal(s.pressure_ppm, 125000);
+	shed_look(&s, &(struct shed_look){ now_ms += 350, 350, SHED_LATE_MS, 0, false });
+	assert_int_equal(s.pressure_ppm, 250000);
+	s = (struct shed){ 0 };
+	shed_look(&s, &(struct shed_look){ now_ms, 1100, SHED_STALL_MS, 0, false });
+	assert_int_equal(s.pressure_ppm, 500000);
 }
 
 static const struct {
@@ -203,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pressure),
+		cmocka_unit_test(test_late_once),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_settles),
 		cmocka_unit_test(test_stretch),
