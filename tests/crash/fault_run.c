@@ -145,13 +145,15 @@ struct options {
 	bool full;
 	char *only;
 	struct stride part; /* of a batch, for several at a time */
+	unsigned from;      /* its first n */
 };
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = { { "full", no_argument, NULL, 'f' },
 		{ "seed", required_argument, NULL, 's' }, { "only", required_argument, NULL, 'o' },
-		{ "part", required_argument, NULL, 'p' }, { NULL, 0, NULL, 0 } };
+		{ "part", required_argument, NULL, 'p' }, { "from", required_argument, NULL, 'n' },
+		{ NULL, 0, NULL, 0 } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -161,11 +163,14 @@ static bool read_options(int argc, char **argv, struct options *o)
 			o->seed = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'o')
 			o->only = optarg;
+		else if (option == 'n')
+			o->from = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option != 'p' ||
 			sscanf(optarg, "%u/%u", &o->part.first, &o->part.step) != 2 ||
 			o->part.first-- == 0 || o->part.first >= o->part.step)
 			return false;
 	}
+	o->part.first += o->from > 0 ? o->from - 1 : 0;
 	return true;
 }
 
@@ -177,7 +182,7 @@ int main(int argc, char **argv)
 	if (!read_options(argc, argv, &o) || (o.only != NULL && !parse(o.only, &t))) {
 		(void)fprintf(stderr,
 			"usage: fault-run [--full] [--seed N] "
-			"[--only KIND,PHASE,ROLE[,N] [--part I/N]]\n");
+			"[--only KIND,PHASE,ROLE[,N] [--part I/N] [--from N]]\n");
 		return 2;
 	}
 	deployment_must(cryptomem_must() ? 0 : ERR_CRYPTO, "memory", "");
