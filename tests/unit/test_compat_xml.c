@@ -199,11 +199,11 @@ static void test_write(void **state)
 	(void)state;
 	buf_str(&b, "<a");
 	xml_write(&b, "x", value);
-	xml_write(&b, "y", "");
+	xml_write(&b, "y", "\x1b");
 	xml_write_u64(&b, "z", UINT64_MAX);
 	buf_str(&b, "/>");
 	assert_string_equal(buf_text(&b),
-		"<a x=\"a&amp;b&lt;c&gt;d&quot;e'f&#9;g&#10;h&#13;i \xe7\x81\xb0 %s\" y=\"\" "
+		"<a x=\"a&amp;b&lt;c&gt;d&quot;e'f&#9;g&#10;h&#13;i \xe7\x81\xb0 %s\" y=\"?\" "
 		"z=\"18446744073709551615\"/>");
 	assert_int_equal(read_with(buf_bytes(&b), 200, &s), 0);
 	assert_non_null(strstr(buf_text(&s.text), value));

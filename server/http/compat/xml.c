@@ -122,7 +122,8 @@ static const char *escape(char c)
 	case '\r':
 		return "&#13;";
 	default:
-		return NULL;
+		/* No XML can say it. */
+		return (unsigned char)c < 0x20 ? "?" : NULL;
 	}
 }
 
