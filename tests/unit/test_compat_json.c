@@ -235,6 +235,29 @@ static void test_walk(void **state)
 	json_free(v);
 }
 
+static void test_sorted(void **state)
+{
+	static const struct {
+		const char *in, *want;
+	} row[] = {
+		{ "{}", "{}" },
+		{ " { \"b\" : [ 2 , 1.50 ] ,\n\"a\":{ \"d\":null,\"c\":true } } ",
+			"{\"a\":{\"c\":true,\"d\":null},\"b\":[2,1.5]}" },
+		{ "{\"a\":\"\\u00e9\\/\\u000a\\\"\"}", "{\"a\":\"\xc3\xa9/\\n\\\"\"}" },
+		{ "{\"a\":1,\"A\":2,\"aa\":3,\"a\":4}", "{\"A\":2,\"a\":4,\"aa\":3}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		struct json_value *v = must(row[i].in);
+		struct buf b = { 0 };
+		json_sorted(&b, v);
+		assert_string_equal(buf_text(&b), row[i].want);
+		buf_release(&b);
+		json_free(v);
+	}
+}
+
 /* ---- scan ---- */
 
 #define BEGINS                                                                                     \
@@ -320,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_sorted),
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_scan_of_json),
 	};

@@ -187,6 +187,22 @@ bool json_next(const struct json_value *v, struct json_walk *w)
 	return true;
 }
 
+/* ---- write ---- */
+
+static int add(const char *text, size_t n, void *arg)
+{
+	buf_add(arg, text, n);
+	return 0;
+}
+
+void json_sorted(struct buf *out, const struct json_value *v)
+{
+	int err = json_dump_callback(
+		of(v), add, out, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+
+	assert(err == 0); /* what was read can be written */
+}
+
 /* ---- scan ---- */
 
 static size_t skip_blank(struct bytes in, size_t i)

@@ -9,6 +9,7 @@
 
 #include "proto/bytes.h"
 #include "proto/err.h"
+#include "server/base/buf.h"
 
 #define JSON_BYTES_MAX  (128u << 10)
 #define JSON_DEPTH_MAX  16u
@@ -47,6 +48,9 @@ struct json_walk {
 
 /* The next member of an object or item of an array; false behind the last, and for other things. */
 bool json_next(const struct json_value *v, struct json_walk *w);
+
+/* Appends the value without blanks, members sorted by name: one text for all texts of it. */
+void json_sorted(struct buf *out, const struct json_value *v);
 
 /* What a feedback says at the least.  Borrowed from the body; `p` is NULL when it was not found. */
 struct json_feedback {
