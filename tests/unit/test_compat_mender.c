@@ -55,13 +55,12 @@ static int read_auth(const char *body, const char *sig, struct mender_auth *a)
 static void test_auth(void **state)
 {
 	static const struct {
-		const char *why, *body, *sig, *identity;
+		const char *why, *body, *sig, *name;
 	} row[] = {
-		{ "P-256", ec_body, ec_sig, "{\"imei\":\"356938035643809\"}" },
-		{ "P-256 once more", ec_body, ec_again, "{\"imei\":\"356938035643809\"}" },
-		{ "RSA", rsa_body, rsa_sig, "{\"mac\":\"00:11:22:33:44:55\"}" },
-		{ "Ed25519, not sorted", ed_body, ed_sig,
-			"{\"imei\":\"356938035643809\",\"serial\":\"7\"}" },
+		{ "P-256", ec_body, ec_sig, "imei=356938035643809" },
+		{ "P-256 once more", ec_body, ec_again, "imei=356938035643809" },
+		{ "RSA", rsa_body, rsa_sig, "mac=00:11:22:33:44:55" },
+		{ "Ed25519, not sorted", ed_body, ed_sig, "imei=356938035643809,serial=7" },
 	};
 	uint8_t key[COUNT(row)][SHA256_LEN];
 
@@ -71,7 +70,7 @@ static void test_auth(void **state)
 		int err = read_auth(row[i].body, row[i].sig, &a);
 		if (err != 0)
 			fail_msg("%s: %d", row[i].why, err);
-		assert_string_equal(buf_text(&a.identity), row[i].identity);
+		assert_string_equal(a.name, row[i].name);
 		assert_int_equal(a.token.len, 0);
 		memcpy(key[i], a.key, SHA256_LEN);
 		mender_auth_release(&a);
@@ -110,6 +109,76 @@ static void test_auth_refused(void **state)
 		if (err != row[i].want)
 			fail_msg("%s: %d", row[i].why, err);
 		mender_auth_release(&a);
+	}
+}
+
+static void test_name(void **state)
+{
+	static const struct {
+		const char *in;
+		int want;
+		const char *name;
+	} row[] = {
+		{ "{\"imei\":\"35\"}", 0, "imei=35" },
+		{ " {\"b\":\"2\", \"a\":\"1\",\"ab\":\"\", \"\":\"x\"} ", 0, "=x,a=1,ab=,b=2" },
+		{ "{\"a\":\"1\",\"a\":\"2\"}", 0, "a=2" },
+		{ "{\"a\":\"\\u0031\"}", 0, "a=1" },
+		{ "{\"b\":\"x y\",\"a\":\"1\"}", 0,
+			"sha256:b950a61ad756b31c41848044a86b17d13702085decfd5081187b7df6ed1c6a2f" },
+		{ "{\"a\":\"1,b=2\"}", 0,
+			"sha256:e42a4b5c02aa3d41c7a3693e2cc132442db0a24dbdc098604c1c1dc0d9bd76ef" },
+		{ "{\"a,b\":\"1\"}", 0,
+			"sha256:00e8e5a0d2fcff570bceee5bfc65e1515341e0f982a1c1092fadab8ea57a8d57" },
+		{ "{\"a=b\":\"1\"}", 0,
+			"sha256:04d509d7e5ebfae0ac6daf609def0a0d81bcbc298e30b81bbd4213eb54ad5efc" },
+		{ "{\"a\":1}", 0,
+			"sha256:015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862" },
+		{ "{\"a\":[\"1\",\"2\"]}", 0,
+			"sha256:0462e8e2528ecded55d435a2f6231403b2e8824894ca87eee0de91f3495cc5b9" },
+		{ "{\"a\":{\"b\":\"c\"}}", 0,
+			"sha256:3ff0e331ca59a2a1194bac0e36359ed4540a97383e1cdf6eb95c7de9309143fc" },
+		{ "{\"a\":\"x/y\"}", 0,
+			"sha256:0b0f34c49649df93e2528be4773c60cfd4e375ada1507ff18eab496a1ccb8cc3" },
+		{ "{\"a\":\"x'y\"}", 0,
+			"sha256:b59ec0160b05ccd8a8b3e0adfe039e007f81ae0ec4d29b6aaf47b9bd3622c0b4" },
+		{ "{\"a\":\"x\\\\y\"}", 0,
+			"sha256:316cb49fcac16a3d3b7cd0532c81d33ab30cbf19883d5046c15e20f2d05c35fb" },
+		{ "{\"a\":\"x\\\"y\"}", 0,
+			"sha256:e2ebb7c69710e830c7168d6a8b928e85dabc32a7bf95b6baf348b501d4a774a0" },
+		{ "{\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":\"\",\"8\":\"\",\"9\":\"\"}",
+			0,
+			"sha256:6cb3991affa1f3c16bc68d935e04656287a007fd91c5b91f58cfc61a8b894097" },
+		{ "{}", ERR_MALFORMED, "" },
+		{ "[]", ERR_MALFORMED, "" },
+		{ "[\"a\"]", ERR_MALFORMED, "" },
+		{ "imei=35", ERR_MALFORMED, "" },
+		{ "", ERR_MALFORMED, "" },
+	};
+	char name[MENDER_NAME];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		int err = mender_name(bytes_str(row[i].in), name);
+		if (err != row[i].want || strcmp(name, row[i].name) != 0)
+			fail_msg("%s: %d %s", row[i].in, err, name);
+	}
+}
+
+static void test_long_name(void **state)
+{
+	char name[MENDER_NAME];
+
+	(void)state;
+	for (unsigned n = 120; n < 135; n++) {
+		struct buf b = { 0 };
+		buf_str(&b, "{\"a\":\"");
+		for (unsigned i = 0; i < n; i++)
+			buf_str(&b, "x");
+		buf_str(&b, "\"}");
+		assert_int_equal(mender_name(buf_bytes(&b), name), 0);
+		assert_int_equal(strncmp(name, "a=", 2) == 0, n + 2 < MENDER_NAME);
+		assert_int_equal(strlen(name), n + 2 < MENDER_NAME ? n + 2 : 7 + 64);
+		buf_release(&b);
 	}
 }
 
@@ -445,6 +514,8 @@ int main(void)
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_auth_refused),
 		cmocka_unit_test(test_auth_of_all_bytes),
+		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_status),

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/compat/mender_wire.h"
 
-#include <assert.h>
+#include <stdio.h>
 
 #include "proto/base64.h"
+#include "proto/crypto.h"
 #include "server/http/compat/json.h"
 #include "server/trust/devicekey.h"
+
+#define PARTS_MAX 8u /* of an identity that is named by them */
+#define HASHED    "sha256:"
 
 static bool is(struct bytes text, const char *word)
 {
@@ -25,19 +29,80 @@ static int keep(struct bytes text, char out[MENDER_TEXT])
 
 /* ---- authentication ---- */
 
-/* In it is JSON as a text: what the device's identity script printed. */
-static int read_identity(struct bytes text, struct buf *out)
+struct part {
+	struct bytes name, value;
+};
+
+/* A byte that a device's name may hold, and that does not part it. */
+static bool is_plain(struct bytes text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] <= ' ' || text.p[i] > '~' || memchr("/\"'\\,=", text.p[i], 6) != NULL)
+			return false;
+	return text.p != NULL;
+}
+
+/* Into its place among `n` sorted ones.  Names differ. */
+static void place(struct part *part, size_t n, struct part new)
+{
+	for (; n > 0; n--) {
+		size_t least = part[n - 1].name.n < new.name.n ? part[n - 1].name.n : new.name.n;
+		int order = memcmp(part[n - 1].name.p, new.name.p, least);
+		if (order < 0 || (order == 0 && part[n - 1].name.n < new.name.n))
+			break;
+		part[n] = part[n - 1];
+	}
+	part[n] = new;
+}
+
+static bool write_plain(const struct json_value *identity, char out[MENDER_NAME])
+{
+	struct part part[PARTS_MAX];
+	struct json_walk w = { 0 };
+	size_t n = 0, at = 0;
+
+	while (json_next(identity, &w)) {
+		struct part new = { w.key, json_text(w.value, "") };
+		if (n == PARTS_MAX || !is_plain(new.name) || !is_plain(new.value))
+			return false;
+		place(part, n++, new);
+	}
+	for (size_t i = 0; i < n && at < MENDER_NAME; i++)
+		at += (size_t)snprintf(out + at, MENDER_NAME - at, "%s%.*s=%.*s", i > 0 ? "," : "",
+			(int)part[i].name.n, (const char *)part[i].name.p, (int)part[i].value.n,
+			(const char *)part[i].value.p);
+	return at < MENDER_NAME;
+}
+
+static int write_hash(const struct json_value *identity, char out[MENDER_NAME])
+{
+	uint8_t hash[SHA256_LEN];
+	struct buf text = { 0 };
+	struct bytes part;
+	int err;
+
+	json_sorted(&text, identity);
+	part = buf_bytes(&text);
+	err = crypto_sha256(&part, 1, hash);
+	buf_release(&text);
+	memcpy(out, HASHED, strlen(HASHED));
+	(void)hex_encode(out + strlen(HASHED), hash, SHA256_LEN);
+	return err;
+}
+
+int mender_name(struct bytes identity, char out[MENDER_NAME])
 {
 	struct json_value *root;
 	struct json_walk w = { 0 };
-	int err = json_read(text, MENDER_IDENTITY_MAX, &root);
+	int err = json_read(identity, MENDER_IDENTITY_MAX, &root);
 
+	out[0] = '\0';
 	if (err != 0)
 		return err;
 	if (!json_next(root, &w) || w.key.p == NULL)
 		err = ERR_MALFORMED; /* no object, or an empty one, which all devices would share */
-	else
-		json_sorted(out, root);
+	else if (!write_plain(root, out))
+		err = write_hash(root, out);
 	json_free(root);
 	return err;
 }
@@ -71,7 +136,7 @@ int mender_read_auth(struct bytes body, struct bytes signature, struct mender_au
 	if (err == 0)
 		err = devicekey_fingerprint(pem, out->key);
 	if (err == 0)
-		err = read_identity(id, &out->identity);
+		err = mender_name(id, out->name);
 	if (err == 0)
 		buf_add(&out->token, token.p, token.n);
 	json_free(root);
@@ -80,7 +145,6 @@ int mender_read_auth(struct bytes body, struct bytes signature, struct mender_au
 
 void mender_auth_release(struct mender_auth *a)
 {
-	buf_release(&a->identity);
 	buf_release(&a->token);
 }
 

@@ -19,10 +19,11 @@
 /* ---- POST /v1/authentication/auth_requests ---- */
 
 #define MENDER_IDENTITY_MAX 2048u
+#define MENDER_NAME         129u /* with its NUL */
 
 struct mender_auth {
-	struct buf identity; /* its own names and values, as JSON without blanks, sorted by name */
-	struct buf token;    /* of the tenant; often empty */
+	char name[MENDER_NAME];  /* what it calls itself: mender_name() of its identity */
+	struct buf token;        /* of the tenant; often empty */
 	uint8_t key[SHA256_LEN]; /* devicekey_fingerprint() of its public key */
 };
 
@@ -34,6 +35,12 @@ struct mender_auth {
 WARN_UNUSED int mender_read_auth(
 	struct bytes body, struct bytes signature, struct mender_auth *out);
 void mender_auth_release(struct mender_auth *a);
+/*
+ * The name of the device with this identity, which is an object in JSON: "imei=35,serial=7", sorted.
+ * If that were too long or held what a name may not, or could be another's too, it is "sha256:" and
+ * the hash, in hex, of the JSON without blanks and sorted.  Besides: ERR_CRYPTO.
+ */
+WARN_UNUSED int mender_name(struct bytes identity, char out[MENDER_NAME]);
 
 /* ---- deployments/next ---- */
 
