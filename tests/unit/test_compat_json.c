@@ -335,6 +335,131 @@ static void test_scan_of_json(void **state)
 	json_free(v);
 }
 
+/* ---- what hawkBit's clients send ---- */
+
+#define SWUPDATE(cnt, of, finished, execution, details)                                            \
+	"{ \"id\": 7, \"time\": \"20261121T171935\", \"status\": { \"result\": { \"progress\": { " \
+	"\"cnt\" : " cnt ", \"of\" : " of " }, \"finished\": \"" finished                          \
+	"\" }, \"execution\": \"" execution "\", \"details\" : [ " details " ] } }"
+#define RAUC(finished, execution, details)                                                            \
+	"{\"id\":\"7\",\"time\":\"20261121T173310\",\"status\":{\"result\":{\"finished\":\"" finished \
+	"\"},\"execution\":\"" execution "\",\"details\":[\"" details "\"]}}"
+
+static void test_feedback(void **state)
+{
+	static const struct {
+		bool is_json;
+		const char *in, *execution, *finished, *detail;
+	} row[] = {
+		{ true,
+			SWUPDATE("0", "1", "none", "proceeding",
+				"\"Installing Update Chunk Artifacts.\""),
+			"proceeding", "none", "Installing Update Chunk Artifacts." },
+		{ true, SWUPDATE("1", "1", "none", "proceeding", "\"All Chunks Installed.\""),
+			"proceeding", "none", "All Chunks Installed." },
+		{ true, SWUPDATE("0", "0", "success", "closed", "\"Update Installed.\""), "closed",
+			"success", "Update Installed." },
+		{ true, SWUPDATE("0", "0", "success", "closed", "\"Skipped Update.\""), "closed",
+			"success", "Skipped Update." },
+		{ true, SWUPDATE("0", "0", "failure", "closed", "\"Update Failed.\""), "closed",
+			"failure", "Update Failed." },
+		{ true,
+			SWUPDATE("0", "1", "failure", "closed",
+				"\"ERROR core/stream_interface.c : extract_files : 187 : SW not compatible "
+				"with hardware\",\"No suitable .swu image found\""),
+			"closed", "failure",
+			"ERROR core/stream_interface.c : extract_files : 187 : SW not compatible with "
+			"hardware" },
+		{ false,
+			SWUPDATE("0", "1", "failure", "closed",
+				"\"No artifact download URL reported by server.\n\",\"No suitable .swu image "
+				"found\""),
+			"closed", "failure", NULL },
+		{ false,
+			SWUPDATE("0", "1", "failure", "closed",
+				"\"ERROR : parser: expected \"}\" at \"execution\": \"proceeding\"\""),
+			"closed", "failure", NULL },
+		{ true,
+			"{ \"id\": 7, \"time\": \"20261121T171935\", \"status\": { \"result\": { \"finished\": "
+			"\"success\" }, \"execution\": \"closed\", \"details\" : [ \"cancellation "
+			"acknowledged.\" ] } }",
+			"closed", "success", "cancellation acknowledged." },
+		{ true, RAUC("none", "proceeding", "Download complete. 0.15 MB/s"), "proceeding",
+			"none", "Download complete. 0.15 MB/s" },
+		{ true, RAUC("none", "proceeding", "  5% Installing"), "proceeding", "none",
+			"  5% Installing" },
+		{ true, RAUC("success", "closed", "Software bundle installed successfully."),
+			"closed", "success", "Software bundle installed successfully." },
+		{ true, RAUC("success", "closed", "Action canceled."), "closed", "success",
+			"Action canceled." },
+		{ true,
+			RAUC("success", "rejected",
+				"Cancelation impossible, installation started already."),
+			"rejected", "success",
+			"Cancelation impossible, installation started already." },
+		{ true, RAUC("success", "downloaded", "x"), "downloaded", "success", "x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		struct json_value *v;
+		struct json_feedback f;
+		int err = json_read(bytes_str(row[i].in), JSON_BYTES_MAX, &v);
+		assert_int_equal(err, row[i].is_json ? 0 : ERR_MALFORMED);
+		assert_true(json_scan(bytes_str(row[i].in), &f));
+		same(f.execution, row[i].execution, row[i].in);
+		same(f.finished, row[i].finished, row[i].in);
+		same(json_text(v, "status.details.0"), row[i].detail, row[i].in);
+		same(json_text(v, "status.execution"), row[i].is_json ? row[i].execution : NULL,
+			row[i].in);
+		json_free(v);
+	}
+}
+
+/* 48 lines of 2 KiB, as swupdate flushes its log. */
+static void test_long_feedback(void **state)
+{
+	struct json_value *v;
+	struct buf b = { 0 };
+
+	(void)state;
+	buf_str(&b,
+		"{\"status\":{\"result\":{\"finished\":\"none\"},\"execution\":\"proceeding\","
+		"\"details\":[\"\"");
+	for (unsigned i = 0; i < 48; i++) {
+		buf_str(&b, ",\"");
+		memset(buf_room(&b, 2048), '[', 2048);
+		b.len += 2048;
+		buf_str(&b, "\"");
+	}
+	buf_str(&b, "]}}");
+	assert_int_equal(json_read(buf_bytes(&b), JSON_BYTES_MAX, &v), 0);
+	assert_int_equal(json_text(v, "status.details.48").n, 2048);
+	json_free(v);
+	buf_release(&b);
+}
+
+/* Attributes. */
+static void test_config_data(void **state)
+{
+	static const char in[] =
+		"{ \"id\": \"\", \"time\": \"20261121T171930\", \"status\": { \"result\": { \"finished\": "
+		"\"success\" }, \"execution\": \"closed\", \"details\" : [ \"\" ] }, \"data\" : {  "
+		"\"serialNo\": \"1234567890\",\"hwVersion\": \"333\" } }";
+	struct json_value *v = must(in);
+	struct json_walk w = { 0 };
+
+	(void)state;
+	assert_true(json_next(json_at(v, "data"), &w));
+	assert_true(bytes_eq(w.key, bytes_str("serialNo")));
+	same(json_text(w.value, ""), "1234567890", "serialNo");
+	assert_true(json_next(json_at(v, "data"), &w));
+	assert_true(bytes_eq(w.key, bytes_str("hwVersion")));
+	assert_false(json_next(json_at(v, "data"), &w));
+	same(json_text(v, "mode"), NULL, "mode");
+	json_free(v);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -346,6 +471,9 @@ int main(void)
 		cmocka_unit_test(test_sorted),
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_scan_of_json),
+		cmocka_unit_test(test_feedback),
+		cmocka_unit_test(test_long_feedback),
+		cmocka_unit_test(test_config_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
