@@ -174,9 +174,7 @@ bool json_next(const struct json_value *v, struct json_walk *w)
 	}
 	if (!json_is_object(of(v)))
 		return false;
-	/* Behind the last member jansson's iterator is NULL, and would begin again. */
-	if (w->at > 0 && w->iter == NULL)
-		return false;
+	/* Behind the last member the iterator is NULL, and stays so. */
 	w->iter = w->at++ == 0 ? json_object_iter(writable(v))
 			       : json_object_iter_next(writable(v), w->iter);
 	if (w->iter == NULL)
