@@ -102,7 +102,8 @@ enum foreign_tell {
 struct foreign_turn {
 	struct foreign next; /* what is to be remembered */
 	bool changed;        /* it is another than before */
-	uint32_t events;     /* to be counted now, for the build of the action: a bit each */
+	uint32_t
+		events; /* to be counted now, a bit each, for the build of the action there was before */
 	enum foreign_tell tell;
 	bool wants; /* ask for its attributes */
 };

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/core/foreign.h"
+
+#define BIT(event) (1u << (event))
+/* 2026-01-01: numbers of actions count seconds since then. */
+#define NUMBERS_FROM_S 1767225600u
+
+/* One step under way. */
+struct step {
+	struct foreign_turn *t;
+	struct foreign *f; /* what will be remembered */
+	const struct foreign_said *said;
+	const struct foreign_world *world;
+};
+
+static void enter(struct step *s, enum foreign_state state)
+{
+	s->f->state = state;
+	s->f->since_ms = s->world->now_ms;
+}
+
+static void count(struct step *s, uint32_t events)
+{
+	s->t->events |= events & ~s->f->counted;
+	s->f->counted |= events;
+}
+
+/* Afterwards it may be another build than the server thinks. */
+static void end(struct step *s)
+{
+	enter(s, FOREIGN_IDLE);
+	s->f->cancelling = s->f->refused = false;
+	s->f->wants = true;
+}
+
+static void boot(struct step *s)
+{
+	count(s, BIT(FOREIGN_EV_BOOT_OK));
+	s->f->runs = s->f->build;
+	end(s);
+}
+
+static void roll_back(struct step *s)
+{
+	count(s, BIT(FOREIGN_EV_ROLLED_BACK));
+	if (s->f->runs == s->f->build)
+		s->f->runs = 0;
+	end(s);
+}
+
+/* Its device says which build it runs if it can; this one cannot. */
+static void believe(struct step *s)
+{
+	s->f->runs = s->f->build;
+	end(s);
+}
+
+static bool is_installed(const struct foreign *f)
+{
+	return f->state == FOREIGN_INSTALLED || f->state == FOREIGN_AWAITING;
+}
+
+static bool waited_long(const struct step *s)
+{
+	const struct foreign_world *w = s->world;
+
+	return w->now_ms >= s->f->since_ms && w->now_ms - s->f->since_ms > w->patience_ms;
+}
+
+/* ---- what it says, while it has an action ---- */
+
+static void nothing(struct step *s)
+{
+	(void)s;
+}
+
+static void progress(struct step *s)
+{
+	if (s->f->state == FOREIGN_OFFERED)
+		enter(s, FOREIGN_INSTALLING);
+}
+
+static void downloaded(struct step *s)
+{
+	count(s, BIT(FOREIGN_EV_DOWNLOADED));
+	progress(s);
+}
+
+static void done(struct step *s)
+{
+	if (is_installed(s->f))
+		return;
+	count(s,
+		BIT(FOREIGN_EV_DOWNLOADED) | BIT(FOREIGN_EV_INSTALLING) |
+			BIT(FOREIGN_EV_INSTALLED));
+	enter(s, FOREIGN_INSTALLED);
+}
+
+/* Of the new build only when the old one has said that it is done: else it is the old one's word. */
+static void success(struct step *s)
+{
+	if (s->f->state == FOREIGN_INSTALLED) {
+		boot(s);
+	} else if (s->f->state != FOREIGN_AWAITING) {
+		count(s, BIT(FOREIGN_EV_DOWNLOADED) | BIT(FOREIGN_EV_INSTALLED));
+		/* Its boot is waited for only if it can be heard of. */
+		if (s->f->tells_build)
+			count(s, BIT(FOREIGN_EV_INSTALLING));
+		enter(s, FOREIGN_AWAITING);
+		s->f->wants = true;
+		s->f->cancelling = false;
+	}
+}
+
+/* What we stopped has not failed. */
+static void failure(struct step *s)
+{
+	if (is_installed(s->f)) {
+		roll_back(s);
+		return;
+	}
+	if (!s->f->cancelling)
+		count(s, BIT(FOREIGN_EV_INSTALL_FAILED));
+	end(s);
+}
+
+/* What was installed before is there: the worse case is that it runs. */
+static void cancelled(struct step *s)
+{
+	if (!s->f->cancelling) {
+		s->t->tell = FOREIGN_UNKNOWN;
+		return;
+	}
+	if (is_installed(s->f))
+		s->f->runs = s->f->build;
+	end(s);
+}
+
+static void cancel_refused(struct step *s)
+{
+	if (s->f->cancelling)
+		s->f->refused = true;
+	s->f->cancelling = false;
+}
+
+/* ---- what it runs ---- */
+
+static void runs_it(struct step *s)
+{
+	/* It may have had it all the time, and nobody knew. */
+	if (s->f->state == FOREIGN_OFFERED && (s->f->runs == 0 || s->f->runs == s->f->build))
+		believe(s);
+	else
+		boot(s);
+}
+
+static void runs_another(struct step *s)
+{
+	if (is_installed(s->f) && waited_long(s))
+		roll_back(s);
+	s->f->runs = s->said->build;
+}
+
+static void learn(struct step *s)
+{
+	s->f->tells_build = true;
+	s->f->wants = false;
+	if (s->f->state == FOREIGN_IDLE)
+		s->f->runs = s->said->build;
+	else if (s->said->build == s->f->build)
+		runs_it(s);
+	else
+		runs_another(s);
+	/* It was asked, or tells by itself; who waits for its new build asks on. */
+	s->f->wants = s->f->state == FOREIGN_AWAITING;
+}
+
+static void attributes(struct step *s)
+{
+	if (s->said->names_build)
+		return; /* learnt already */
+	if (s->f->state == FOREIGN_AWAITING && !s->f->tells_build)
+		believe(s);
+	s->f->wants = s->f->state == FOREIGN_AWAITING;
+}
+
+/* ---- asking ---- */
+
+static uint32_t next_number(const struct foreign *f, uint64_t now_ms)
+{
+	uint64_t since = now_ms / 1000 > NUMBERS_FROM_S ? now_ms / 1000 - NUMBERS_FROM_S : 1;
+
+	if (since > INT32_MAX)
+		since = INT32_MAX;
+	return since > f->action ? (uint32_t)since : f->action + 1;
+}
+
+static void offer(struct step *s)
+{
+	const struct foreign_world *w = s->world;
+	struct foreign *f = s->f;
+
+	if (w->answer != ANSWER_OFFER || f->action == INT32_MAX)
+		return;
+	f->action = next_number(f, w->now_ms);
+	f->build = w->build;
+	f->counter = w->counter;
+	f->counted = 0;
+	f->cancelling = f->refused = false;
+	enter(s, FOREIGN_OFFERED);
+}
+
+static void poll(struct step *s)
+{
+	bool offered = s->world->answer == ANSWER_OFFER && s->world->build == s->f->build;
+
+	/* It has not begun, and others are to have it now, or nobody. */
+	if (s->f->state == FOREIGN_OFFERED && !offered && !s->world->halted && !s->f->cancelling &&
+		waited_long(s))
+		enter(s, FOREIGN_IDLE);
+	/* It was asked for its build, and never answered; who can answer is asked on. */
+	if (s->f->state == FOREIGN_AWAITING && !s->f->tells_build && waited_long(s))
+		believe(s);
+	if (s->f->state == FOREIGN_IDLE)
+		offer(s);
+}
+
+/* ---- all of it ---- */
+
+static const struct {
+	void (*take)(struct step *s);
+	bool of_action; /* it is about an action, and there must be one */
+} words[FOREIGN_WORD__COUNT] = {
+	[FOREIGN_POLL] = { poll, false },
+	[FOREIGN_FETCH] = { nothing, true },
+	[FOREIGN_PROGRESS] = { progress, true },
+	[FOREIGN_DOWNLOADED] = { downloaded, true },
+	[FOREIGN_DONE] = { done, true },
+	[FOREIGN_SUCCESS] = { success, true },
+	[FOREIGN_BOOTED] = { boot, true },
+	[FOREIGN_FAILURE] = { failure, true },
+	[FOREIGN_ROLLED_BACK] = { roll_back, true },
+	[FOREIGN_CANCELLED] = { cancelled, true },
+	[FOREIGN_CANCEL_REFUSED] = { cancel_refused, true },
+	[FOREIGN_ATTRIBUTES] = { attributes, false },
+};
+
+/* True when it is about the action under way. */
+static bool find_action(struct step *s)
+{
+	uint32_t action = s->said->action;
+
+	if (s->f->action == 0 || (action != 0 && action != s->f->action))
+		s->t->tell = action < s->f->action ? FOREIGN_GONE : FOREIGN_UNKNOWN;
+	else if (s->f->state != FOREIGN_IDLE)
+		return true;
+	else if (s->said->word == FOREIGN_FETCH)
+		s->t->tell = FOREIGN_GONE;
+	else if (s->said->word == FOREIGN_ROLLED_BACK &&
+		(s->f->counted & BIT(FOREIGN_EV_BOOT_OK)) != 0)
+		roll_back(s); /* it ran, and does not any more */
+	return false;
+}
+
+/* A halt reaches who is under way, and stays until it is acknowledged. */
+static void halt(struct step *s)
+{
+	struct foreign *f = s->f;
+
+	if (!foreign_is_busy(f) || f->state == FOREIGN_AWAITING || f->refused || !s->world->halted)
+		return;
+	if (!s->world->no_cancel)
+		f->cancelling = true;
+	else if (f->state != FOREIGN_INSTALLED)
+		end(s);
+}
+
+/* Whether an action may be begun, or gone on with. */
+static bool may_deploy(const struct step *s)
+{
+	const struct foreign_world *w = s->world;
+
+	if (!foreign_is_busy(s->f) || s->f->state == FOREIGN_AWAITING || w->halted)
+		return false;
+	return s->f->state != FOREIGN_OFFERED || s->said->word != FOREIGN_POLL ||
+		w->answer == ANSWER_OFFER;
+}
+
+static enum foreign_tell tell(const struct step *s)
+{
+	enum foreign_word word = s->said->word;
+
+	if (word == FOREIGN_FETCH && s->f->cancelling)
+		return FOREIGN_UNKNOWN;
+	if (s->f->cancelling)
+		return FOREIGN_CANCEL;
+	if (word == FOREIGN_FETCH)
+		return may_deploy(s)                      ? FOREIGN_DEPLOY
+			: s->f->state == FOREIGN_AWAITING ? FOREIGN_GONE
+							  : FOREIGN_UNKNOWN;
+	return word == FOREIGN_POLL && may_deploy(s) ? FOREIGN_DEPLOY : FOREIGN_NOTHING;
+}
+
+static bool is_same(const struct foreign *a, const struct foreign *b)
+{
+	return a->protocol == b->protocol && a->state == b->state &&
+		a->cancelling == b->cancelling && a->refused == b->refused &&
+		a->tells_build == b->tells_build && a->wants == b->wants &&
+		a->counted == b->counted && a->action == b->action && a->build == b->build &&
+		a->counter == b->counter && a->runs == b->runs && a->since_ms == b->since_ms;
+}
+
+struct foreign_turn foreign_step(
+	const struct foreign *f, const struct foreign_said *said, const struct foreign_world *world)
+{
+	struct foreign_turn t = { .next = *f, .tell = FOREIGN_NOTHING };
+	struct step s = { &t, &t.next, said, world };
+	bool known = !words[said->word].of_action || find_action(&s);
+
+	if (said->names_build)
+		learn(&s);
+	if (known && (foreign_is_busy(s.f) || !words[said->word].of_action))
+		words[said->word].take(&s);
+	halt(&s);
+	if (known && t.tell == FOREIGN_NOTHING)
+		t.tell = tell(&s);
+	t.wants = t.next.wants;
+	t.changed = !is_same(f, &t.next);
+	return t;
+}
