@@ -66,6 +66,26 @@ struct config_line {
 	uint32_t line; /* of the file */
 };
 
+/* A tenant of hawkBit, whose devices are of one product. */
+struct config_tenant {
+	char *name; /* as devices have it in their URLs; capitals and small letters are the same */
+	char *product;
+	char *gateway;      /* file of gateway tokens, one a line; "": none is taken */
+	bool target_tokens; /* devices that were brought show their own */
+	bool certificates;  /* a client certificate names its device: see tls.clients */
+	char *version;      /* the attribute that names the build a device runs */
+	char *suffix;       /* of the files' names */
+	uint32_t line;      /* of the file */
+};
+
+/* Devices that speak another server's protocol; each is switched on by being there. */
+struct config_compat {
+	char *url;            /* where devices find this server; "": as they name it themselves */
+	uint64_t patience_ms; /* so long an installed build may take to say that it runs */
+	struct config_tenant *hawkbit;
+	size_t n_hawkbit;
+};
+
 struct config {
 	char *repository;
 	uint32_t environment; /* enum config_environment */
@@ -96,7 +116,8 @@ struct config {
 	struct {
 		uint64_t total_bytes_s, device_bytes_s; /* 0: as fast as it goes */
 	} bandwidth; /* of downloads: all together, and each connection */
-	char *cdn;   /* where files are instead, without a slash at the end; "" when here */
+	struct config_compat compat;
+	char *cdn; /* where files are instead, without a slash at the end; "" when here */
 	uint64_t min_id_age_ms; /* unsaid: a day, in a trial 0 */
 	uint64_t retention_ms;  /* records of devices in a halted rollout are kept so long */
 	char **symptoms; /* names of the codes devices report, from 0; see config_symptom() */
@@ -112,5 +133,7 @@ void config_release(struct config *c);
 bool config_is_key(const char *manufacturer);
 /* The build that is the product's floor; NULL when it has none. */
 const struct config_factory *config_floor(const struct config *c, const char *product);
+/* Some of its devices speak another server's protocol. */
+bool config_is_foreign(const struct config *c, const char *product);
 /* What a symptom's code means here, NULL when it has no meaning. */
 const char *config_symptom(const struct config *c, size_t code);
