@@ -9,6 +9,7 @@
 struct step {
 	struct foreign_turn *t;
 	struct foreign *f; /* what will be remembered */
+	uint32_t action;   /* there was before */
 	const struct foreign_said *said;
 	const struct foreign_world *world;
 };
@@ -262,12 +263,18 @@ static bool find_action(struct step *s)
 	return false;
 }
 
+/* Of the action there was; one that is new is of a build that was just offered. */
+static bool is_halted(const struct step *s)
+{
+	return s->world->halted && s->f->action == s->action;
+}
+
 /* A halt reaches who is under way, and stays until it is acknowledged. */
 static void halt(struct step *s)
 {
 	struct foreign *f = s->f;
 
-	if (!foreign_is_busy(f) || f->state == FOREIGN_AWAITING || f->refused || !s->world->halted)
+	if (!foreign_is_busy(f) || f->state == FOREIGN_AWAITING || f->refused || !is_halted(s))
 		return;
 	if (!s->world->no_cancel)
 		f->cancelling = true;
@@ -280,7 +287,7 @@ static bool may_deploy(const struct step *s)
 {
 	const struct foreign_world *w = s->world;
 
-	if (!foreign_is_busy(s->f) || s->f->state == FOREIGN_AWAITING || w->halted)
+	if (!foreign_is_busy(s->f) || s->f->state == FOREIGN_AWAITING || is_halted(s))
 		return false;
 	return s->f->state != FOREIGN_OFFERED || s->said->word != FOREIGN_POLL ||
 		w->answer == ANSWER_OFFER;
@@ -314,7 +321,7 @@ struct foreign_turn foreign_step(
 	const struct foreign *f, const struct foreign_said *said, const struct foreign_world *world)
 {
 	struct foreign_turn t = { .next = *f, .tell = FOREIGN_NOTHING };
-	struct step s = { &t, &t.next, said, world };
+	struct step s = { &t, &t.next, f->action, said, world };
 	bool known = !words[said->word].of_action || find_action(&s);
 
 	if (said->names_build)

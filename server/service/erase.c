@@ -10,6 +10,7 @@
 #include "server/service/query.h"
 #include "server/store/device.h"
 #include "server/store/entry.h"
+#include "server/store/foreign.h"
 #include "server/store/novel.h"
 #include "server/trust/named.h"
 
@@ -132,6 +133,7 @@ static void run(struct job *job, struct writer *w)
 		device_key_delete(&w->txn, hash);
 	for (size_t i = 0; i < e->n_tokens; i++)
 		device_token_delete(&w->txn, e->tokens[i]);
+	foreign_delete(&w->txn, e->id);
 	device_delete(&w->txn, e->id);
 }
 
@@ -143,6 +145,8 @@ static void done(struct job *job)
 	if (job->err != 0)
 		return;
 	(void)fleet_erase(e->server->fleet, e->id); /* one that was not found is not there */
+	if (e->server->foreign != NULL)
+		(void)fleet_erase(e->server->foreign, e->id); /* mostly it is none of these */
 	metric_add(METRIC_ERASED, 1);
 	if (p == NULL)
 		return;

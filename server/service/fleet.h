@@ -58,6 +58,22 @@ void fleet_hear(fleet_word *w, uint64_t now_ms);
 /* It was, within the last `window_ms` (at most 12 days, beyond which it is not known). */
 bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms);
 
+/*
+ * Devices that speak another server's protocol have a second word, in a table of their own: what a poll
+ * that says nothing of itself must be told of them.
+ */
+struct fleet_foreign {
+	uint16_t product;
+	uint8_t state; /* enum foreign_state */
+	bool wants;    /* see struct foreign */
+	uint64_t runs; /* of the hash of the build it runs, FLEET_RUNS */
+};
+#define FLEET_RUNS 0xffffffffffffull
+/* Of one that was erased the state is that of no action. */
+struct fleet_foreign fleet_foreign_unpack(uint64_t word);
+/* Replaces all of it, unless it was erased. */
+void fleet_foreign_set(fleet_word *w, const struct fleet_foreign *f);
+
 /* Sets or clears the slot's bit; true when that changed it. */
 bool fleet_enter(fleet_word *w, unsigned slot);
 void fleet_leave(fleet_word *w, unsigned slot);

@@ -75,13 +75,17 @@ static struct gate_run *run_of(struct control *c, const struct rollout *r)
 
 bool gates_crash_reports(const struct control *c, const struct rollout *r)
 {
+	bool some = false;
+
 	for (size_t i = 0; i < r->n_builds; i++) {
-		const struct product *p =
-			registry_product(&c->server->registry, r->builds[i].build->product);
+		const char *name = r->builds[i].build->product;
+		const struct product *p = registry_product(&c->server->registry, name);
 		if (p != NULL && atomic_load(&c->server->registry.crashes[p->number]))
-			return true;
+			some = true;
+		else if (config_is_foreign(c->server->config, name))
+			return false; /* others' reports are not this product's */
 	}
-	return false;
+	return some;
 }
 
 static void add_row(struct gate_run *g, const struct rollout *r, const struct stored_row *row)

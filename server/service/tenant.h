@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "proto/bytes.h"
 #include "server/config/config.h"
 
 struct tenants;

@@ -21,8 +21,9 @@ enum {
 	HALTED,
 	PAUSED,
 	OUT,
-	NEXT /* another build is offered */,
-	LOST /* halted, no cancel */
+	NEXT, /* another build is offered */
+	LOST, /* halted, no cancel */
+	BAD   /* halted, and another is offered */
 };
 
 /* Of which action it speaks. */
@@ -200,6 +201,11 @@ static const struct script scripts[] = {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ AT, HALTED, 0, 0, 0,        STOP, BUSY, 0 },
 		{ FAIL, HALTED, 0, 0, 0,      NO, IDLE, 0 } }, OLD, true },
+	{ "what was halted is said to run, and something else is offered", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
+		{ POLL, BAD, 0, NEW, 0,       GO, OFFERED, E(BOOT_OK) },
+		{ FETCH, OPEN, 0, 0, 0,       GO, OFFERED, 0 } }, NEW, false },
 	{ "the reports are lost, and it runs the new build", OLD, {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ POLL, OPEN, 0, NEW, 0,      GO, OFFERED, E(BOOT_OK) } }, NEW, false },
@@ -230,14 +236,15 @@ static const struct script scripts[] = {
 static struct foreign_world world_of(unsigned world, uint64_t now_ms)
 {
 	static const enum answer answers[] = { ANSWER_OFFER, ANSWER_HALTED, ANSWER_PAUSED,
-		ANSWER_STAGED_OUT, ANSWER_OFFER, ANSWER_HALTED };
+		ANSWER_STAGED_OUT, ANSWER_OFFER, ANSWER_HALTED, ANSWER_OFFER };
+	bool next = world == NEXT || world == BAD;
 
 	return (struct foreign_world){
 		.now_ms = now_ms,
 		.answer = answers[world],
-		.build = world == NEXT ? NEWER : NEW,
-		.counter = world == NEXT ? 3 : 2,
-		.halted = world == HALTED || world == LOST,
+		.build = next ? NEWER : NEW,
+		.counter = next ? 3 : 2,
+		.halted = world == HALTED || world == LOST || world == BAD,
 		.no_cancel = world == LOST,
 		.patience_ms = PATIENCE,
 	};
@@ -337,7 +344,7 @@ static void test_any_order(void **state)
 				.action = (dice >> 20 & 7) == 0 ? 5 : 0,
 			};
 			struct foreign_world world =
-				world_of((unsigned)(dice >> 24 & 7) % 6, now_ms);
+				world_of((unsigned)(dice >> 24 & 7) % 7, now_ms);
 			struct foreign_turn t = foreign_step(&f, &said, &world);
 			now_ms += dice >> 32 & 0x7fff;
 			/* Those of the action there was before, though it may have got another. */
@@ -351,8 +358,8 @@ static void test_any_order(void **state)
 			}
 			assert_true((seen & ends & ~E(ROLLED_BACK)) !=
 				(E(BOOT_OK) | E(INSTALL_FAILED)));
-			assert_false(
-				t.tell == FOREIGN_DEPLOY && (world.halted || t.next.cancelling));
+			assert_false(t.tell == FOREIGN_DEPLOY &&
+				((world.halted && t.next.action == f.action) || t.next.cancelling));
 			assert_false(t.next.cancelling && !foreign_is_busy(&t.next));
 			f = t.next;
 		}
