@@ -234,6 +234,7 @@ static const struct {
 } words[FOREIGN_WORD__COUNT] = {
 	[FOREIGN_POLL] = { poll, false },
 	[FOREIGN_FETCH] = { nothing, true },
+	[FOREIGN_FETCH_CANCEL] = { nothing, true },
 	[FOREIGN_PROGRESS] = { progress, true },
 	[FOREIGN_DOWNLOADED] = { downloaded, true },
 	[FOREIGN_DONE] = { done, true },
@@ -255,7 +256,7 @@ static bool find_action(struct step *s)
 		s->t->tell = action < s->f->action ? FOREIGN_GONE : FOREIGN_UNKNOWN;
 	else if (s->f->state != FOREIGN_IDLE)
 		return true;
-	else if (s->said->word == FOREIGN_FETCH)
+	else if (s->said->word == FOREIGN_FETCH || s->said->word == FOREIGN_FETCH_CANCEL)
 		s->t->tell = FOREIGN_GONE;
 	else if (s->said->word == FOREIGN_ROLLED_BACK &&
 		(s->f->counted & BIT(FOREIGN_EV_BOOT_OK)) != 0)
@@ -297,6 +298,8 @@ static enum foreign_tell tell(const struct step *s)
 {
 	enum foreign_word word = s->said->word;
 
+	if (word == FOREIGN_FETCH_CANCEL)
+		return s->f->cancelling ? FOREIGN_CANCEL : FOREIGN_UNKNOWN;
 	if (word == FOREIGN_FETCH && s->f->cancelling)
 		return FOREIGN_UNKNOWN;
 	if (s->f->cancelling)

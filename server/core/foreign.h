@@ -15,6 +15,9 @@
 
 #include "server/core/offer.h"
 
+/* Of what a device calls itself, in bytes. */
+#define FOREIGN_NAME_MAX 128u
+
 /* Numbers are on disk. */
 enum foreign_protocol { FOREIGN_DDI = 1, FOREIGN_MENDER = 2, FOREIGN_OMAHA = 3, FOREIGN__END = 4 };
 
@@ -59,6 +62,7 @@ struct foreign {
 enum foreign_word {
 	FOREIGN_POLL,           /* what is there for me?  Names its build, in some protocols */
 	FOREIGN_FETCH,          /* the action's description */
+	FOREIGN_FETCH_CANCEL,   /* what is to be cancelled */
 	FOREIGN_PROGRESS,       /* I am at it */
 	FOREIGN_DOWNLOADED,     /* the file is here */
 	FOREIGN_DONE,           /* all is in place, and I shall say whether it runs */

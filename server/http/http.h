@@ -121,6 +121,8 @@ struct http_answer {
 void http_reply(struct http_call *call, const struct http_answer *answer);
 /* With the status' own words as the text. */
 void http_reply_error(struct http_call *call, unsigned status);
+/* Instead of an answer the connection ends: for who takes any refusal for the file's fault. */
+void http_hang_up(struct http_call *call);
 /*
  * The first `length` bytes of `file`, which it takes and closes.  Of `answer` type,
  * retry_after_s, headers and etag are used; the status follows from Range: 200, 206 or

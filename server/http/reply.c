@@ -190,6 +190,14 @@ void http_reply_error(struct http_call *call, unsigned status)
 	reply_words(conn_of(call), status, NULL);
 }
 
+void http_hang_up(struct http_call *call)
+{
+	struct conn *c = conn_of(call);
+
+	c->answered = c->broken = true;
+	c->keep = false;
+}
+
 void reply_refuse(struct conn *c, unsigned status, bool whole)
 {
 	static const struct {

@@ -5,8 +5,6 @@
 #include "server/core/foreign.h"
 #include "server/store/device.h"
 
-#define FOREIGN_NAME_MAX 128u
-
 struct stored_foreign {
 	struct foreign state;
 	bool has_token;

@@ -135,6 +135,7 @@ static const struct script scripts[] = {
 		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
 		{ POLL, HALTED, 0, 0, 0,      STOP, OFFERED, 0 },
 		{ FETCH, HALTED, 0, 0, 0,     WHAT, OFFERED, 0 },
+		{ FOREIGN_FETCH_CANCEL, HALTED, 0, 0, 0, STOP, OFFERED, 0 },
 		{ POLL, OPEN, 0, 0, 0,        STOP, OFFERED, 0 }, /* until it is acknowledged */
 		{ ACK, HALTED, 0, 0, 0,       NO, IDLE, 0 },
 		{ ACK, HALTED, 0, 0, 0,       NO, IDLE, 0 },
@@ -172,6 +173,7 @@ static const struct script scripts[] = {
 		{ SUCCESS, HALTED, 0, 0, 0,   NO, MUTE, FINISHED } }, OLD, true },
 	{ "a cancel that nobody asked for", OLD, {
 		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
+		{ FOREIGN_FETCH_CANCEL, OPEN, 0, 0, 0, WHAT, OFFERED, 0 },
 		{ ACK, OPEN, 0, 0, 0,         WHAT, OFFERED, 0 },
 		{ REFUSE, OPEN, 0, 0, 0,      NO, OFFERED, 0 },
 		{ POLL, HALTED, 0, 0, 0,      STOP, OFFERED, 0 } }, OLD, false },
