@@ -123,8 +123,6 @@ static enum state look(struct digests *d, struct entry *e)
 	char hex[2 * SHA256_LEN + 1];
 	int err;
 
-	if (recall(d, e))
-		return KNOWN;
 	err = compute(d, e);
 	if (err == 0)
 		keep(d, e);
@@ -222,8 +220,8 @@ static struct entry *want(struct digests *d, const uint8_t sha256[SHA256_LEN])
 	if (e == NULL && d->n < FILES) {
 		d->list = mem_resize(d->list, d->n + 1, sizeof(*d->list));
 		e = &d->list[d->n++];
-		*e = (struct entry){ .state = FAILED };
 		memcpy(e->sha256, sha256, SHA256_LEN);
+		e->state = recall(d, e) ? KNOWN : FAILED;
 	}
 	if (e == NULL || e->state != FAILED)
 		return e;

@@ -205,7 +205,7 @@ int ddi_read_feedback(struct bytes body, enum foreign_word *out)
 	return err;
 }
 
-int ddi_read_cancel(struct bytes body, enum foreign_word *out, bool *matters)
+int ddi_read_cancel(struct bytes body, enum foreign_word *out)
 {
 	struct json_value *root = NULL;
 	struct bytes execution, finished;
@@ -213,10 +213,11 @@ int ddi_read_cancel(struct bytes body, enum foreign_word *out, bool *matters)
 
 	if (err == 0)
 		err = read_execution(execution, finished, out);
-	if (err == 0) {
-		*out = is(execution, "rejected") ? FOREIGN_CANCEL_REFUSED : FOREIGN_CANCELLED;
-		*matters = is(execution, "rejected") || is(execution, "closed");
-	}
+	/* Only these two end it; of all others it is taken note, and no more. */
+	if (err == 0)
+		*out = is(execution, "closed")      ? FOREIGN_CANCELLED
+			: is(execution, "rejected") ? FOREIGN_CANCEL_REFUSED
+						    : FOREIGN_FETCH_CANCEL;
 	json_free(root);
 	return err;
 }

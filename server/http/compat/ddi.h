@@ -34,8 +34,8 @@ bool ddi_read_path(struct bytes path, const char *method, struct ddi_path *out);
  * looking for its two words.
  */
 WARN_UNUSED int ddi_read_feedback(struct bytes body, enum foreign_word *out);
-/* The same of a cancel; `*matters` is false for what changes nothing. */
-WARN_UNUSED int ddi_read_cancel(struct bytes body, enum foreign_word *out, bool *matters);
+/* The same of a cancel. */
+WARN_UNUSED int ddi_read_cancel(struct bytes body, enum foreign_word *out);
 /* The value of an attribute; false when it is not named there, or is empty. */
 bool ddi_read_attribute(struct bytes body, const char *name, struct buf *out);
 

@@ -27,6 +27,7 @@ struct ddi_call {
 	uint8_t token[TOKEN_LEN], network[ADDRESS_NETWORK];
 	enum ddi_resource resource;
 	unsigned tries;
+	int err; /* what it says cannot be understood */
 	char tenant[64];
 	char base[BASE_MAX];
 };
@@ -110,7 +111,9 @@ static void answer(struct ddi_call *c)
 {
 	enum foreign_tell tell = c->x.turn.tell;
 
-	if (c->resource == DDI_BASE)
+	if (c->err != 0)
+		device_refuse(c->call, c->err);
+	else if (c->resource == DDI_BASE)
 		reply_base(c);
 	else if (tell == FOREIGN_GONE)
 		http_reply_error(c->call, 410);
@@ -309,11 +312,9 @@ static void read_attributes(struct http_call *call, const struct tenant *t, stru
 	buf_release(&build);
 }
 
-/* `*matters` is false when there is nothing to do about it. */
 static int read_said(struct http_call *call, const struct ddi_path *path, const struct tenant *t,
-	struct foreign_said *s, bool *matters)
+	struct foreign_said *s)
 {
-	*matters = true;
 	s->action = path->action;
 	switch (path->resource) {
 	case DDI_CONFIG_DATA:
@@ -328,7 +329,7 @@ static int read_said(struct http_call *call, const struct ddi_path *path, const 
 		s->word = FOREIGN_FETCH_CANCEL;
 		break;
 	case DDI_CANCEL_FEEDBACK:
-		return ddi_read_cancel(call->body, &s->word, matters);
+		return ddi_read_cancel(call->body, &s->word);
 	case DDI_BASE:
 	case DDI_ARTIFACT:
 		s->word = FOREIGN_POLL;
@@ -337,25 +338,23 @@ static int read_said(struct http_call *call, const struct ddi_path *path, const 
 	return 0;
 }
 
+/* What says nothing is refused when it is known who says it. */
 static void exchange(struct http_call *call, const struct ddi_path *path, const struct tenant *t)
 {
 	struct ddi_call *c = mem_zalloc(sizeof(*c));
-	bool matters = true;
 	int err = identify(call, path, t, c);
 
-	c->call = call;
-	c->resource = path->resource;
-	if (err == 0)
-		err = read_said(call, path, t, &c->ask.said, &matters);
-	if (err == 0 && matters) {
-		begin(c);
+	if (err != 0) {
+		device_refuse(call, err);
+		free(c);
 		return;
 	}
-	if (err != 0)
-		device_refuse(call, err);
-	else
-		reply_empty(call);
-	free(c);
+	c->call = call;
+	c->resource = path->resource;
+	c->err = read_said(call, path, t, &c->ask.said);
+	if (c->err != 0)
+		c->ask.said.word = FOREIGN_FETCH_CANCEL; /* which changes nothing */
+	begin(c);
 }
 
 static void serve(struct http_call *call, const char *method)
