@@ -5,6 +5,23 @@
 /* 2026-01-01: numbers of actions count seconds since then. */
 #define NUMBERS_FROM_S 1767225600u
 
+const char *foreign_protocol_str(enum foreign_protocol protocol)
+{
+	static const char *const names[FOREIGN__END] = { "none", "hawkbit", "mender", "omaha" };
+
+	return names[protocol < FOREIGN__END ? protocol : 0];
+}
+
+bool foreign_name_ok(struct bytes name)
+{
+	if (name.n == 0 || name.n > FOREIGN_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~' || memchr("/\"'\\", name.p[i], 4) != NULL)
+			return false;
+	return true;
+}
+
 /* One step under way. */
 struct step {
 	struct foreign_turn *t;

@@ -21,6 +21,11 @@
 /* Numbers are on disk. */
 enum foreign_protocol { FOREIGN_DDI = 1, FOREIGN_MENDER = 2, FOREIGN_OMAHA = 3, FOREIGN__END = 4 };
 
+/* "hawkbit" and so on, as people write it. */
+const char *foreign_protocol_str(enum foreign_protocol protocol);
+/* 1 to FOREIGN_NAME_MAX of printable ASCII without blanks, slashes, quotes and backslashes. */
+bool foreign_name_ok(struct bytes name);
+
 /* Numbers are on disk. */
 enum foreign_state {
 	FOREIGN_IDLE,       /* no action, or the last one is closed */

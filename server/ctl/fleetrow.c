@@ -183,6 +183,22 @@ static const char *read_left(const char *s, struct fleet_row *r)
 	return r->left || strcmp(s, "false") == 0 ? NULL : "is true or false";
 }
 
+static const char *read_protocol(const char *s, struct fleet_row *r)
+{
+	for (unsigned p = FOREIGN_DDI; p < FOREIGN__END; p++)
+		if (strcmp(s, foreign_protocol_str((enum foreign_protocol)p)) == 0)
+			r->protocol = p;
+	return r->protocol != 0 ? NULL : "is hawkbit, mender or omaha";
+}
+
+static const char *read_name(const char *s, struct fleet_row *r)
+{
+	if (!foreign_name_ok(bytes_str(s)))
+		return "is 1 to 128 printable characters without blanks, slashes and quotes";
+	memcpy(r->name, s, strlen(s) + 1);
+	return NULL;
+}
+
 static const char *(*const readers[FLEET_COLUMNS])(const char *s, struct fleet_row *r) = {
 	[FLEET_ID] = read_id,
 	[FLEET_SERIAL] = read_serial,
@@ -196,15 +212,22 @@ static const char *(*const readers[FLEET_COLUMNS])(const char *s, struct fleet_r
 	[FLEET_ENROLLED] = read_enrolled,
 	[FLEET_LAST_SEQ] = read_last_seq,
 	[FLEET_LEFT] = read_left,
+	[FLEET_PROTOCOL] = read_protocol,
+	[FLEET_NAME] = read_name,
 };
 
 static const char *check_whole(const struct fleet_values *v, struct fleet_row *r)
 {
 	if (r->product[0] == '\0')
 		return "product is missing";
+	if ((r->protocol != 0) != (r->name[0] != '\0'))
+		return "protocol and name: both or none";
+	/* An export names the id, too, which says the same. */
+	if (r->protocol != 0 && (r->has_serial || r->has_key))
+		return "a device of another protocol has a name, and no serial_sha256 and key";
 	if (r->has_id && r->has_serial)
 		return "id and serial_sha256: one of both";
-	if (!r->has_id && !r->has_key && !r->has_token)
+	if (r->protocol == 0 && !r->has_id && !r->has_key && !r->has_token)
 		return "a key, a token or an id is missing: no phone could say that it is this one";
 	if (v->of[FLEET_WISH] == NULL)
 		r->wish = r->ring;

@@ -186,7 +186,6 @@ static bool names_device(struct dump *d, const struct store_cursor *c)
 	return true;
 }
 
-static const char *const protocol_word[FOREIGN__END] = { "", "hawkbit", "mender", "omaha" };
 static const char *const state_word[FOREIGN_STATE__COUNT] = { "idle", "offered", "installing",
 	"installed", "awaiting" };
 
@@ -198,7 +197,7 @@ static bool foreign(struct dump *d, const struct store_cursor *c)
 	if (!foreign_read(c, id, &f))
 		return false;
 	json_hex(&d->j, "device", c->key);
-	json_str(&d->j, "protocol", protocol_word[f.state.protocol]);
+	json_str(&d->j, "protocol", foreign_protocol_str(f.state.protocol));
 	json_str(&d->j, "name", f.name);
 	json_bool(&d->j, "has_token", f.has_token);
 	json_str(&d->j, "state", state_word[f.state.state]);

@@ -15,16 +15,6 @@
 
 /* ---- who it is ---- */
 
-bool foreign_name_ok(struct bytes name)
-{
-	if (name.n == 0 || name.n > FOREIGN_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (name.p[i] <= ' ' || name.p[i] > '~' || memchr("/\"'\\", name.p[i], 4) != NULL)
-			return false;
-	return true;
-}
-
 int foreign_token(struct bytes token, uint8_t out[TOKEN_LEN])
 {
 	uint8_t hash[SHA256_LEN];
@@ -343,17 +333,20 @@ int foreign_begin(
 
 /* ---- after ---- */
 
-static void show(struct server *s, const struct foreign_exchange *x)
+void foreign_show(
+	struct server *s, const uint8_t id[ID_LEN], uint16_t product, const struct foreign *f)
 {
-	const struct foreign *f = &x->turn.next;
 	struct fleet_foreign m = {
-		.product = x->product,
+		.product = product,
 		.state = (uint8_t)f->state,
 		.wants = f->wants,
 		.runs = f->runs,
 	};
-	fleet_word *word = fleet_find(s->foreign, x->id);
+	struct fleet_device d = { .product = product };
+	fleet_word *word;
 
+	(void)fleet_add(s->foreign, id, &d); /* mostly it is there */
+	word = fleet_find(s->foreign, id);
 	if (word != NULL)
 		fleet_foreign_set(word, &m);
 }
@@ -380,7 +373,7 @@ void foreign_taken(struct foreign_exchange *x)
 	if (x->is_new)
 		add(x->server, x);
 	if (x->is_new || x->turn.changed)
-		show(x->server, x);
+		foreign_show(x->server, x->id, x->product, &x->turn.next);
 	if (x->report.n > 0)
 		report_taken(&x->report);
 }
@@ -425,16 +418,9 @@ static int load_secret(struct server *s)
 static void take_in(struct server *s, const uint8_t id[ID_LEN], const struct stored_foreign *f)
 {
 	fleet_word *word = fleet_find(s->fleet, id);
-	struct fleet_device d;
-	struct foreign_exchange x = { .turn.next = f->state };
 
-	if (word == NULL)
-		return;
-	d = fleet_unpack(atomic_load(word));
-	memcpy(x.id, id, ID_LEN);
-	x.product = d.product;
-	if (fleet_add(s->foreign, id, &d))
-		show(s, &x);
+	if (word != NULL)
+		foreign_show(s, id, fleet_unpack(atomic_load(word)).product, &f->state);
 }
 
 static int load_devices(struct server *s)

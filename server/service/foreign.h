@@ -57,8 +57,6 @@ WARN_UNUSED int foreign_id(struct desk *d, enum foreign_protocol protocol, const
 /* The same, for who has a MAC of his own. */
 WARN_UNUSED int foreign_derive(struct crypto_mac *mac, const struct server *s,
 	enum foreign_protocol protocol, const char *product, struct bytes name, uint8_t id[ID_LEN]);
-/* 1 to FOREIGN_NAME_MAX of printable ASCII without blanks, slashes, quotes and backslashes. */
-bool foreign_name_ok(struct bytes name);
 /* How a device's own token is remembered. */
 WARN_UNUSED int foreign_token(struct bytes token, uint8_t out[TOKEN_LEN]);
 
@@ -71,6 +69,10 @@ WARN_UNUSED int foreign_begin(
 	struct desk *d, const struct foreign_ask *ask, struct foreign_exchange *out, bool *write);
 /* Once committed, what job.done() must call first: fleet and counters. */
 void foreign_taken(struct foreign_exchange *x);
+
+/* What is remembered of it is committed: polls are answered by it.  The writer's thread, or the start. */
+void foreign_show(
+	struct server *s, const uint8_t id[ID_LEN], uint16_t product, const struct foreign *f);
 
 /* In how many seconds it should ask again: soon when it has an action, or is new. */
 uint32_t foreign_next_poll_s(struct desk *d, const struct foreign_exchange *x);

@@ -183,6 +183,74 @@ def test_staged_out_and_canary(boards):
     assert not any('deploymentBase' in c.poll() for c in clients)
 
 
+# ---- brought
+
+ROWS = '''product,protocol,name,token,build
+phone-a,hawkbit,board-1,a-token-of-its-own-1,1.0
+phone-a,hawkbit,"board,2",a-token-of-its-own-2,2.0
+phone-a,hawkbit,board-3,,1.0
+'''
+
+
+def bring(boards, rows=ROWS):
+    boards.publish('1.0')
+    boards.publish('2.0')
+    (boards.folder / 'boards.csv').write_text(rows)
+    return boards.json('fleet', 'import', 'boards.csv')
+
+
+def test_brought_with_tokens(boards):
+    assert bring(boards)['added'] == 3
+    assert bring_again(boards) == (0, 3)
+    c = boards.client('board-1', auth='TargetToken a-token-of-its-own-1')
+    for auth in ('TargetToken a-token-of-its-own-2', 'TargetToken x', None):
+        assert boards.client('board-1', auth=auth).call('GET', c.base)[0] == 401
+    assert boards.client('board-3', auth='TargetToken a-token-of-its-own-1').call(
+        'GET', '/DEFAULT/controller/v1/board-3')[0] == 401
+    assert boards.client('unknown', auth='TargetToken a-token-of-its-own-1').call(
+        'GET', '/DEFAULT/controller/v1/unknown')[0] == 401
+    # It was told to run 1.0, so 2.0 is for it; who runs 2.0 gets nothing.
+    c.install(boards.offered(c))
+    c.confirm(c.poll())
+    other = boards.client('board,2', auth='TargetToken a-token-of-its-own-2')
+    for _ in range(5):
+        assert 'deploymentBase' not in other.poll()
+    # A gateway may still speak for each of them.
+    assert boards.client('board-1').poll() is not None
+    assert set(boards.foreign()) == {'board-1', 'board,2', 'board-3'}
+
+
+def bring_again(boards):
+    out = boards.json('fleet', 'import', 'boards.csv')
+    return out['added'], out['known']
+
+
+def test_exported_and_brought_again(boards):
+    bring(boards)
+    first = boards.must('fleet', 'export')
+    assert ',hawkbit,"board,2"' in first and ',hawkbit,board-1' in first
+    (boards.folder / 'boards.csv').write_text(first)
+    assert bring_again(boards) == (0, 3)
+    (boards.folder / 'boards.csv').write_text(boards.must('fleet', 'export', '-o', 'jsonl'))
+    assert bring_again(boards) == (0, 3)
+    # Who comes by itself before it is brought keeps what it is.
+    boards.client('board-9').poll()
+    (boards.folder / 'boards.csv').write_text(ROWS.replace('board-1', 'board-9'))
+    assert bring_again(boards) == (0, 3)
+
+
+@pytest.mark.parametrize('row, why', [
+    ('phone-a,hawkbit,,,', 'protocol and name: both or none'),
+    ('phone-a,,board,t,', 'token is 16 to 128'),
+    ('phone-a,hawkbat,board,,', 'protocol is hawkbit, mender or omaha'),
+    ('phone-a,hawkbit,a/b,,', 'name is 1 to 128 printable characters'),
+])
+def test_rows_that_are_none(boards, row, why):
+    (boards.folder / 'boards.csv').write_text('product,protocol,name,token,build\n' + row + '\n')
+    done = boards.ctl('fleet', 'import', 'boards.csv')
+    assert done.returncode == 2 and why in done.stderr, done.stderr
+
+
 # ---- halts
 
 def test_halt_before_the_download(boards):
