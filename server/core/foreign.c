@@ -47,7 +47,7 @@ static void count(struct step *s, uint32_t events)
 static void end(struct step *s)
 {
 	enter(s, FOREIGN_IDLE);
-	s->f->cancelling = s->f->refused = false;
+	s->f->cancelling = false;
 	s->f->wants = true;
 }
 
@@ -154,13 +154,6 @@ static void cancelled(struct step *s)
 	end(s);
 }
 
-static void cancel_refused(struct step *s)
-{
-	if (s->f->cancelling)
-		s->f->refused = true;
-	s->f->cancelling = false;
-}
-
 /* ---- what it runs ---- */
 
 static void runs_it(struct step *s)
@@ -224,7 +217,7 @@ static void offer(struct step *s)
 	f->build = w->build;
 	f->counter = w->counter;
 	f->counted = 0;
-	f->cancelling = f->refused = false;
+	f->cancelling = false;
 	enter(s, FOREIGN_OFFERED);
 }
 
@@ -260,7 +253,6 @@ static const struct {
 	[FOREIGN_FAILURE] = { failure, true },
 	[FOREIGN_ROLLED_BACK] = { roll_back, true },
 	[FOREIGN_CANCELLED] = { cancelled, true },
-	[FOREIGN_CANCEL_REFUSED] = { cancel_refused, true },
 	[FOREIGN_ATTRIBUTES] = { attributes, false },
 };
 
@@ -292,7 +284,7 @@ static void halt(struct step *s)
 {
 	struct foreign *f = s->f;
 
-	if (!foreign_is_busy(f) || f->state == FOREIGN_AWAITING || f->refused || !is_halted(s))
+	if (!foreign_is_busy(f) || f->state == FOREIGN_AWAITING || !is_halted(s))
 		return;
 	if (!s->world->no_cancel)
 		f->cancelling = true;
@@ -331,10 +323,10 @@ static enum foreign_tell tell(const struct step *s)
 static bool is_same(const struct foreign *a, const struct foreign *b)
 {
 	return a->protocol == b->protocol && a->state == b->state &&
-		a->cancelling == b->cancelling && a->refused == b->refused &&
-		a->tells_build == b->tells_build && a->wants == b->wants &&
-		a->counted == b->counted && a->action == b->action && a->build == b->build &&
-		a->counter == b->counter && a->runs == b->runs && a->since_ms == b->since_ms;
+		a->cancelling == b->cancelling && a->tells_build == b->tells_build &&
+		a->wants == b->wants && a->counted == b->counted && a->action == b->action &&
+		a->build == b->build && a->counter == b->counter && a->runs == b->runs &&
+		a->since_ms == b->since_ms;
 }
 
 struct foreign_turn foreign_step(

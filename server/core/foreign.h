@@ -52,7 +52,6 @@ struct foreign {
 	enum foreign_protocol protocol;
 	enum foreign_state state;
 	bool cancelling;   /* the action was halted, and the device has not acknowledged it */
-	bool refused;      /* it said that it cannot cancel any more */
 	bool tells_build;  /* it has named the build it runs, once at least */
 	bool wants;        /* what it runs should be asked for */
 	uint32_t counted;  /* events of the action */
@@ -65,19 +64,18 @@ struct foreign {
 
 /* What the device asks or says.  An adapter says what its protocol means, and no more. */
 enum foreign_word {
-	FOREIGN_POLL,           /* what is there for me?  Names its build, in some protocols */
-	FOREIGN_FETCH,          /* the action's description */
-	FOREIGN_FETCH_CANCEL,   /* what is to be cancelled */
-	FOREIGN_PROGRESS,       /* I am at it */
-	FOREIGN_DOWNLOADED,     /* the file is here */
-	FOREIGN_DONE,           /* all is in place, and I shall say whether it runs */
-	FOREIGN_SUCCESS,        /* it is over, well: what that proves depends on what came before */
-	FOREIGN_BOOTED,         /* the new build says that it runs */
-	FOREIGN_FAILURE,        /* it is over, not well */
-	FOREIGN_ROLLED_BACK,    /* the old build says that it came back */
-	FOREIGN_CANCELLED,      /* acknowledges the cancelling */
-	FOREIGN_CANCEL_REFUSED, /* too late */
-	FOREIGN_ATTRIBUTES,     /* about itself: its build, or nothing of it */
+	FOREIGN_POLL,         /* what is there for me?  Names its build, in some protocols */
+	FOREIGN_FETCH,        /* the action's description */
+	FOREIGN_FETCH_CANCEL, /* what is to be cancelled */
+	FOREIGN_PROGRESS,     /* I am at it */
+	FOREIGN_DOWNLOADED,   /* the file is here */
+	FOREIGN_DONE,         /* all is in place, and I shall say whether it runs */
+	FOREIGN_SUCCESS,      /* it is over, well: what that proves depends on what came before */
+	FOREIGN_BOOTED,       /* the new build says that it runs */
+	FOREIGN_FAILURE,      /* it is over, not well */
+	FOREIGN_ROLLED_BACK,  /* the old build says that it came back */
+	FOREIGN_CANCELLED,    /* acknowledges the cancelling */
+	FOREIGN_ATTRIBUTES,   /* about itself: its build, or nothing of it */
 	FOREIGN_WORD__COUNT
 };
 

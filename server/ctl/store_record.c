@@ -202,7 +202,6 @@ static bool foreign(struct dump *d, const struct store_cursor *c)
 	json_bool(&d->j, "has_token", f.has_token);
 	json_str(&d->j, "state", state_word[f.state.state]);
 	json_bool(&d->j, "cancelling", f.state.cancelling);
-	json_bool(&d->j, "cancel_refused", f.state.refused);
 	json_bool(&d->j, "tells_build", f.state.tells_build);
 	json_bool(&d->j, "asked_for_build", f.state.wants);
 	json_u64(&d->j, "counted", f.state.counted);

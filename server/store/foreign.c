@@ -5,11 +5,11 @@
 
 #define HEAD 64u /* the name is behind it */
 
-enum flag { CANCELLING = 1, REFUSED = 2, TELLS_BUILD = 4, WANTS = 8, HAS_TOKEN = 16, FLAGS = 31 };
+enum flag { CANCELLING = 1, TELLS_BUILD = 2, WANTS = 4, HAS_TOKEN = 8, FLAGS = 15 };
 
 static uint8_t flags_of(const struct stored_foreign *f)
 {
-	return (uint8_t)((f->state.cancelling ? CANCELLING : 0) | (f->state.refused ? REFUSED : 0) |
+	return (uint8_t)((f->state.cancelling ? CANCELLING : 0) |
 		(f->state.tells_build ? TELLS_BUILD : 0) | (f->state.wants ? WANTS : 0) |
 		(f->has_token ? HAS_TOKEN : 0));
 }
@@ -46,7 +46,6 @@ static bool unpack(struct bytes r, struct stored_foreign *f)
 		.protocol = (enum foreign_protocol)r.p[0],
 		.state = (enum foreign_state)r.p[1],
 		.cancelling = r.p[2] & CANCELLING,
-		.refused = r.p[2] & REFUSED,
 		.tells_build = r.p[2] & TELLS_BUILD,
 		.wants = r.p[2] & WANTS,
 		.counted = get_be32(r.p + 4),

@@ -54,7 +54,6 @@ struct script {
 #define SUCCESS FOREIGN_SUCCESS
 #define FAIL    FOREIGN_FAILURE
 #define ACK     FOREIGN_CANCELLED
-#define REFUSE  FOREIGN_CANCEL_REFUSED
 #define SELF    FOREIGN_ATTRIBUTES
 #define NO      FOREIGN_NOTHING
 #define GO      FOREIGN_DEPLOY
@@ -164,18 +163,18 @@ static const struct script scripts[] = {
 		{ POLL, HALTED, 0, 0, 0,      STOP, OFFERED, 0 },
 		{ SUCCESS, HALTED, 0, 0, 0,   NO, MUTE, FINISHED },
 		{ POLL, HALTED, 0, 0, 0,      NO, MUTE, 0 } }, OLD, true },
-	{ "rauc rejects the cancel: it is not asked again", OLD, {
+	{ "rauc rejects the cancel: it is told until it acknowledges, or has done", OLD, {
 		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
 		{ AT, OPEN, 0, 0, 0,          NO, BUSY, 0 },
 		{ POLL, HALTED, 0, 0, 0,      STOP, BUSY, 0 },
-		{ REFUSE, HALTED, 0, 0, 0,    NO, BUSY, 0 },
-		{ POLL, HALTED, 0, 0, 0,      NO, BUSY, 0 },
-		{ SUCCESS, HALTED, 0, 0, 0,   NO, MUTE, FINISHED } }, OLD, true },
+		{ FOREIGN_FETCH_CANCEL, HALTED, 0, 0, 0, STOP, BUSY, 0 },
+		{ POLL, HALTED, 0, 0, 0,      STOP, BUSY, 0 },
+		{ SUCCESS, HALTED, 0, 0, 0,   NO, MUTE, FINISHED },
+		{ POLL, HALTED, 0, 0, 0,      NO, MUTE, 0 } }, OLD, true },
 	{ "a cancel that nobody asked for", OLD, {
 		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
 		{ FOREIGN_FETCH_CANCEL, OPEN, 0, 0, 0, WHAT, OFFERED, 0 },
 		{ ACK, OPEN, 0, 0, 0,         WHAT, OFFERED, 0 },
-		{ REFUSE, OPEN, 0, 0, 0,      NO, OFFERED, 0 },
 		{ POLL, HALTED, 0, 0, 0,      STOP, OFFERED, 0 } }, OLD, false },
 	{ "Omaha, which cannot cancel: forgotten", OLD, {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },

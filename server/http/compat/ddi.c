@@ -213,11 +213,9 @@ int ddi_read_cancel(struct bytes body, enum foreign_word *out)
 
 	if (err == 0)
 		err = read_execution(execution, finished, out);
-	/* Only these two end it; of all others it is taken note, and no more. */
+	/* Only this ends it; of all others, also "rejected", it is taken note, and no more. */
 	if (err == 0)
-		*out = is(execution, "closed")      ? FOREIGN_CANCELLED
-			: is(execution, "rejected") ? FOREIGN_CANCEL_REFUSED
-						    : FOREIGN_FETCH_CANCEL;
+		*out = is(execution, "closed") ? FOREIGN_CANCELLED : FOREIGN_FETCH_CANCEL;
 	json_free(root);
 	return err;
 }

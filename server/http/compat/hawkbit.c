@@ -9,6 +9,7 @@
 #include "server/http/address.h"
 #include "server/http/compat/ddi.h"
 #include "server/http/device_private.h"
+#include "server/metrics/metrics.h"
 #include "server/service/digest.h"
 #include "server/service/foreign.h"
 
@@ -50,6 +51,19 @@ static void reply_empty(struct http_call *call)
 {
 	struct http_answer answer = { .status = 200 };
 
+	http_reply(call, &answer);
+}
+
+/* hawkBit says 401 without a word. */
+static void refuse(struct http_call *call, int err)
+{
+	struct http_answer answer = { .status = 401 };
+
+	if (err != ERR_BAD_MAC) {
+		device_refuse(call, err);
+		return;
+	}
+	metric_add(METRIC_REFUSED_UNAUTHORISED, 1);
 	http_reply(call, &answer);
 }
 
@@ -112,7 +126,7 @@ static void answer(struct ddi_call *c)
 	enum foreign_tell tell = c->x.turn.tell;
 
 	if (c->err != 0)
-		device_refuse(c->call, c->err);
+		refuse(c->call, c->err);
 	else if (c->resource == DDI_BASE)
 		reply_base(c);
 	else if (tell == FOREIGN_GONE)
@@ -153,7 +167,7 @@ static void resumed(struct http_call *call, void *arg)
 		err = 0;
 	}
 	if (err != 0)
-		device_refuse(c->call, err);
+		refuse(c->call, err);
 	else
 		answer(c);
 	free(c);
@@ -200,7 +214,7 @@ static void begin(struct ddi_call *c)
 			return;
 		}
 	} else if (err != 0) {
-		device_refuse(c->call, err);
+		refuse(c->call, err);
 	} else {
 		answer(c);
 	}
@@ -345,7 +359,7 @@ static void exchange(struct http_call *call, const struct ddi_path *path, const 
 	int err = identify(call, path, t, c);
 
 	if (err != 0) {
-		device_refuse(call, err);
+		refuse(call, err);
 		free(c);
 		return;
 	}
