@@ -241,19 +241,20 @@ static void poll(struct step *s)
 static const struct {
 	void (*take)(struct step *s);
 	bool of_action; /* it is about an action, and there must be one */
+	bool ends;      /* may be said again when the action is closed */
 } words[FOREIGN_WORD__COUNT] = {
-	[FOREIGN_POLL] = { poll, false },
-	[FOREIGN_FETCH] = { nothing, true },
-	[FOREIGN_FETCH_CANCEL] = { nothing, true },
-	[FOREIGN_PROGRESS] = { progress, true },
-	[FOREIGN_DOWNLOADED] = { downloaded, true },
-	[FOREIGN_DONE] = { done, true },
-	[FOREIGN_SUCCESS] = { success, true },
-	[FOREIGN_BOOTED] = { boot, true },
-	[FOREIGN_FAILURE] = { failure, true },
-	[FOREIGN_ROLLED_BACK] = { roll_back, true },
-	[FOREIGN_CANCELLED] = { cancelled, true },
-	[FOREIGN_ATTRIBUTES] = { attributes, false },
+	[FOREIGN_POLL] = { poll, false, false },
+	[FOREIGN_FETCH] = { nothing, true, false },
+	[FOREIGN_FETCH_CANCEL] = { nothing, true, false },
+	[FOREIGN_PROGRESS] = { progress, true, false },
+	[FOREIGN_DOWNLOADED] = { downloaded, true, false },
+	[FOREIGN_DONE] = { done, true, false },
+	[FOREIGN_SUCCESS] = { success, true, true },
+	[FOREIGN_BOOTED] = { boot, true, true },
+	[FOREIGN_FAILURE] = { failure, true, true },
+	[FOREIGN_ROLLED_BACK] = { roll_back, true, true },
+	[FOREIGN_CANCELLED] = { cancelled, true, true },
+	[FOREIGN_ATTRIBUTES] = { attributes, false, false },
 };
 
 /* True when it is about the action under way. */
@@ -265,7 +266,7 @@ static bool find_action(struct step *s)
 		s->t->tell = action < s->f->action ? FOREIGN_GONE : FOREIGN_UNKNOWN;
 	else if (s->f->state != FOREIGN_IDLE)
 		return true;
-	else if (s->said->word == FOREIGN_FETCH || s->said->word == FOREIGN_FETCH_CANCEL)
+	else if (!words[s->said->word].ends)
 		s->t->tell = FOREIGN_GONE;
 	else if (s->said->word == FOREIGN_ROLLED_BACK &&
 		(s->f->counted & BIT(FOREIGN_EV_BOOT_OK)) != 0)

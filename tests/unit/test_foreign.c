@@ -99,6 +99,7 @@ static const struct script scripts[] = {
 		{ AT, OPEN, 0, 0, 0,          NO, BUSY, 0 },
 		{ FAIL, OPEN, 0, 0, 0,        NO, IDLE, E(INSTALL_FAILED) },
 		{ FAIL, OPEN, 0, 0, 0,        NO, IDLE, 0 },
+		{ AT, OPEN, 0, 0, 0,          LATE, IDLE, 0 },
 		{ FETCH, OPEN, 0, 0, 0,       LATE, IDLE, 0 } }, OLD, true },
 	{ "SWUpdate: the new build does not come up", OLD, {
 		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
