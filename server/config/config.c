@@ -70,8 +70,9 @@ static const struct yaml_field tls_fields[] = {
 	{ .key = "cert", .type = YAML_STRING, .at = 0, .def = "" },
 	{ .key = "key",  .type = YAML_STRING, .at = sizeof(char *), .def = "" },
 	{ .key = "tickets", .type = YAML_STRING, .at = 2 * sizeof(char *), .def = "" },
+	{ .key = "clients", .type = YAML_STRING, .at = 3 * sizeof(char *), .def = "" },
 };
-static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 3 * sizeof(char *) };
+static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 4 * sizeof(char *) };
 
 /* A number nobody wrote: see fill_in(). */
 #define UNSAID     4294967295u
@@ -238,6 +239,7 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 	resolve(&out->tls.cert, dir);
 	resolve(&out->tls.key, dir);
 	resolve(&out->tls.tickets, dir);
+	resolve(&out->tls.clients, dir);
 	resolve(&out->root, dir);
 	resolve(&out->online, dir);
 	resolve(&out->enrol.tokens, dir);

@@ -99,6 +99,7 @@ struct config {
 	struct {
 		char *cert, *key;
 		char *tickets; /* keys that servers share; "": each makes its own */
+		char *clients; /* who signs clients' certificates; "": none is asked for */
 	} tls;
 	struct {
 		uint32_t connections; /* of devices at one time; 0: what the machine allows */

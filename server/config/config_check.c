@@ -202,6 +202,9 @@ static int check_tenant(const struct config *c, size_t i, const char *path, char
 		return bad(path, t->line, error,
 			"compat: hawkbit: name the file of gateway tokens, or take target_tokens or "
 			"certificates: nobody could come in");
+	if (t->certificates && (c->plain || c->tls.clients[0] == '\0'))
+		return bad(path, t->line, error,
+			"compat: hawkbit: certificates: name who signs them: tls: clients:");
 	if (t->suffix[0] != '\0' && (t->suffix[0] != '.' || !name_ok(t->suffix + 1)))
 		return bad(path, t->line, error, "compat: hawkbit: suffix: is as .swu, or empty");
 	return 0;

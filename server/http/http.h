@@ -144,6 +144,12 @@ bool http_room(struct http_call *call);
 struct bytes http_header(const struct http_call *call, const char *name);
 
 /*
+ * The common name of the certificate that the client showed, and that was verified; false when there is
+ * none.  Before http_defer.
+ */
+bool http_client_name(struct http_call *call, char *out, size_t size);
+
+/*
  * The handler returns without an answer.  The call stays valid, without its bytes,
  * until it is answered, and it must be answered: by a function that http_resume brings
  * to its thread.  When the client has left meanwhile the answer goes nowhere.

@@ -7,6 +7,7 @@
 #include "server/http/conn.h"
 #include "server/http/etag.h"
 #include "server/http/status.h"
+#include "server/http/tls.h"
 
 #define DECIMAL_MAX 20
 
@@ -140,6 +141,13 @@ static void put_head(
 struct bytes http_header(const struct http_call *call, const char *name)
 {
 	return head_find(call->headers, name);
+}
+
+bool http_client_name(struct http_call *call, char *out, size_t size)
+{
+	struct stream *s = &conn_of(call)->stream;
+
+	return s->ssl != NULL && tls_client_name(s->ssl, out, size);
 }
 
 /* Nobody is there to be answered: a deferred call whose client left. */

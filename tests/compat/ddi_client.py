@@ -9,9 +9,12 @@ import urllib.parse
 
 
 class Client:
-    def __init__(self, port, certificate, name, tenant='DEFAULT', auth='GatewayToken gateway-token-0001'):
+    def __init__(self, port, certificate, name, tenant='DEFAULT', auth='GatewayToken gateway-token-0001',
+                 client=None):
         self.port, self.name, self.tenant = port, name, tenant
         self.context = ssl.create_default_context(cafile=certificate)
+        if client:
+            self.context.load_cert_chain(*client)
         self.headers = {'Authorization': auth} if auth else {}
         self.base = f'/{tenant}/controller/v1/{name}'
 

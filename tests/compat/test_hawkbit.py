@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import re
+import ssl
+import subprocess
 import sys
 
 import pytest
@@ -148,6 +150,49 @@ def test_wrong_token(boards, auth):
                                ('POST', '/cancelAction/1/feedback', '{}')):
         assert c.call(method, c.base + path, body)[:2] == (401, b'')
     assert boards.foreign() == {}
+
+
+def openssl(folder, *args):
+    subprocess.run(['openssl', *args], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def make_client(folder, name, signer=None):
+    key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', f'/CN={name}',
+           '-days', '2', '-keyout', f'{name}.key', '-out', f'{name}.pem']
+    by = ['-CA', f'{signer}.pem', '-CAkey', f'{signer}.key'] if signer else []
+    openssl(folder, 'req', '-x509', *key, *by)
+    return folder / f'{name}.pem', folder / f'{name}.key'
+
+
+def test_certificates(tmp_path):
+    d = Boards(tmp_path, more='    - {tenant: certified, product: phone-a, certificates: true}\n')
+    make_client(d.folder, 'maker')
+    make_client(d.folder, 'stranger')
+    d.edit({'tls: {': 'tls: {clients: maker.pem, '} if 'tls: {' in d.config.read_text() else
+           {'tls:\n': 'tls:\n  clients: maker.pem\n'})
+    mine = make_client(d.folder, 'board-1', 'maker')
+    false = make_client(d.folder, 'board-2', 'stranger')
+    d.start()
+    try:
+        c = d.client('board-1', tenant='certified', auth=None, client=mine)
+        assert 'configData' in c.poll()
+        assert 'configData' in c.poll()
+        # Another's name, no certificate, a tenant that takes none, and a token that is wrong beside it.
+        assert d.client('board-3', tenant='certified', auth=None, client=mine).call(
+            'GET', '/certified/controller/v1/board-3')[0] == 401
+        assert d.client('board-1', tenant='certified', auth=None).call('GET', c.base)[0] == 401
+        assert d.client('board-1', auth=None, client=mine).call(
+            'GET', '/default/controller/v1/board-1')[0] == 401
+        assert d.client('board-1', tenant='certified', auth='GatewayToken x', client=mine).call(
+            'GET', c.base)[0] == 401
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            d.client('board-2', tenant='certified', auth=None, client=false).call(
+                'GET', '/certified/controller/v1/board-2')
+        # Who has a token needs no certificate.
+        assert d.client('board-9').poll() is not None
+        assert set(d.foreign()) == {'board-1', 'board-9'}
+    finally:
+        d.stop()
 
 
 def test_gateway_tokens_are_read_again(boards):

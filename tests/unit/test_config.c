@@ -327,6 +327,9 @@ static const struct {
 		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, target_tokens: false}]}\n",
 		":6: compat: hawkbit: name the file of gateway tokens, or take target_tokens or "
 		"certificates: nobody could come in" },
+	{ "certificates by nobody",
+		HEAD TLS LINES "compat: {hawkbit: [{product: phone-a, certificates: true}]}\n",
+		":5: compat: hawkbit: certificates: name who signs them: tls: clients:" },
 	{ "a suffix that is a path",
 		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, suffix: ./x}]}\n",
 		":6: compat: hawkbit: suffix: is as .swu, or empty" },

@@ -237,6 +237,15 @@ static bool has_scheme(struct bytes header, const char *scheme, struct bytes *to
 	return token->n > 0;
 }
 
+/* Whoever signs certificates lets in those whom they name. */
+static bool is_certified(struct http_call *call, struct ddi_call *c)
+{
+	char name[FOREIGN_NAME_MAX + 2];
+
+	c->ask.enrols = http_client_name(call, name, sizeof(name)) && strcmp(name, c->name) == 0;
+	return c->ask.enrols;
+}
+
 static int authenticate(struct http_call *call, const struct tenant *t, struct ddi_call *c)
 {
 	struct bytes header = http_header(call, "Authorization"), token;
@@ -249,7 +258,7 @@ static int authenticate(struct http_call *call, const struct tenant *t, struct d
 		c->ask.token = c->token;
 		return foreign_token(token, c->token);
 	}
-	return ERR_BAD_MAC;
+	return header.n == 0 && t->config->certificates && is_certified(call, c) ? 0 : ERR_BAD_MAC;
 }
 
 static bool is_host(struct bytes host)
@@ -294,8 +303,10 @@ static int identify(struct http_call *call, const struct ddi_path *path, const s
 {
 	struct desk *d = device_desk(call);
 	const struct image_product *p = image_find(d->image, t->config->product);
-	int err = authenticate(call, t, c);
+	int err;
 
+	memcpy(c->name, path->name, sizeof(c->name));
+	err = authenticate(call, t, c);
 	if (err == 0 && p == NULL)
 		err = ERR_NOT_FOUND;
 	if (err == 0)
@@ -304,7 +315,6 @@ static int identify(struct http_call *call, const struct ddi_path *path, const s
 		return err;
 	c->product = p->number;
 	memcpy(c->tenant, t->config->name, strlen(t->config->name) + 1); /* name_ok() */
-	memcpy(c->name, path->name, sizeof(c->name));
 	c->ask.protocol = FOREIGN_DDI;
 	c->ask.name = bytes_str(c->name);
 	c->ask.network = bytes_of(c->network, address_network(call->peer, c->network));
