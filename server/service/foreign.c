@@ -11,38 +11,6 @@
 #define DAY_MS   86400000ull
 #define NEW_S    10u /* a new device asks again so soon: it may be offered something then */
 #define BUSY_S   60u /* and one with an action: a halt must reach it */
-#define LAST_DAY UINT16_MAX
-
-/* ---- who it is ---- */
-
-int foreign_token(struct bytes token, uint8_t out[TOKEN_LEN])
-{
-	uint8_t hash[SHA256_LEN];
-	int err = crypto_sha256(&token, 1, hash);
-
-	memcpy(out, hash, TOKEN_LEN);
-	return err;
-}
-
-int foreign_derive(struct crypto_mac *mac, const struct server *s, enum foreign_protocol protocol,
-	const char *product, struct bytes name, uint8_t id[ID_LEN])
-{
-	static const char domain[] = "huidu/foreign/v1"; /* its NUL is part of it */
-	uint8_t number = (uint8_t)protocol, out[SHA256_LEN];
-	struct bytes part[] = { bytes_of(domain, sizeof(domain)), bytes_of(&number, 1),
-		bytes_of(product, strlen(product) + 1), name };
-	int err = crypto_mac_sign(
-		mac, bytes_of(s->foreign_secret, sizeof(s->foreign_secret)), part, 4, out);
-
-	memcpy(id, out, ID_LEN);
-	return err;
-}
-
-int foreign_id(struct desk *d, enum foreign_protocol protocol, const char *product,
-	struct bytes name, uint8_t id[ID_LEN])
-{
-	return foreign_derive(d->foreign_mac, d->server, protocol, product, name, id);
-}
 
 /* ---- in the transaction ---- */
 
@@ -385,74 +353,4 @@ uint32_t foreign_next_poll_s(struct desk *d, const struct foreign_exchange *x)
 		x->turn.tell == FOREIGN_CANCEL || x->turn.next.state != FOREIGN_IDLE;
 
 	return hurries && s > soon ? soon : s;
-}
-
-/* ---- start ---- */
-
-static void draw_secret(struct server *s, struct store_txn *t)
-{
-	struct bytes name = bytes_str("foreign-secret"), v;
-
-	if (store_get(t, STORE_META, name, &v)) {
-		if (v.n == sizeof(s->foreign_secret))
-			memcpy(s->foreign_secret, v.p, v.n);
-		else
-			t->err = ERR_CORRUPT;
-		return;
-	}
-	if (t->err == 0)
-		t->err = crypto_random(s->foreign_secret, sizeof(s->foreign_secret));
-	store_put(t, STORE_META, name, bytes_of(s->foreign_secret, sizeof(s->foreign_secret)));
-}
-
-static int load_secret(struct server *s)
-{
-	struct store_txn t;
-
-	store_begin(s->store, &t, true);
-	draw_secret(s, &t);
-	return store_commit(&t);
-}
-
-/* One whose device is not there, which `store check` says, is nobody. */
-static void take_in(struct server *s, const uint8_t id[ID_LEN], const struct stored_foreign *f)
-{
-	fleet_word *word = fleet_find(s->fleet, id);
-
-	if (word != NULL)
-		foreign_show(s, id, fleet_unpack(atomic_load(word)).product, &f->state);
-}
-
-static int load_devices(struct server *s)
-{
-	struct stored_foreign f;
-	uint8_t id[ID_LEN];
-	struct store_cursor c;
-	struct store_txn t;
-
-	store_begin(s->store, &t, false);
-	s->foreign = fleet_new(store_count(&t, STORE_FOREIGN));
-	store_foreach(&c, &t, STORE_FOREIGN, bytes_of(NULL, 0)) {
-		if (foreign_read(&c, id, &f))
-			take_in(s, id, &f);
-		else
-			t.err = ERR_CORRUPT;
-	}
-	store_abort(&t);
-	return t.err;
-}
-
-int foreign_open(struct server *s)
-{
-	int err = 0;
-
-	if (s->config->compat.n_hawkbit == 0)
-		return 0;
-	err = load_secret(s);
-	if (err == 0)
-		err = load_devices(s);
-	if (err != 0)
-		return err;
-	s->digests = digests_new(s->artifacts, s->store, &s->writer);
-	return s->digests != NULL ? 0 : ERR_BUSY;
 }
