@@ -8,9 +8,9 @@
 #include "server/service/digest.h"
 #include "server/service/poll.h"
 
-#define DAY_MS   86400000ull
-#define NEW_S    10u /* a new device asks again so soon: it may be offered something then */
-#define BUSY_S   60u /* and one with an action: a halt must reach it */
+#define DAY_MS 86400000ull
+#define NEW_S  10u /* a new device asks again so soon: it may be offered something then */
+#define BUSY_S 60u /* and one with an action: a halt must reach it */
 
 /* ---- in the transaction ---- */
 
