@@ -5,22 +5,21 @@ import re
 
 from peer import Answer, Peer, file_answer, json_answer
 
-OFFERS = ("idle", "deploy", "cancel")
-
 
 class DdiPeer(Peer):
     def __init__(self, certificate, key, bundle, **options):
-        super().__init__(certificate, key)
+        super().__init__(certificate, key, options.get("clients"))
         self.bundle = bundle                 # bytes of a .swu
         self.controller = options.get("controller", "dev-0001")
         self.token = options.get("token", "TargetToken " + "0" * 32)
         self.sleep_s = options.get("sleep_s", 1)
-        self.offer = "deploy"
+        self.offer = "deploy"                # or idle, or cancel
         self.action = "7"
         self.attributes = None               # what configData said
         self.cut_after = None                # bytes of the next download
         self.pause_s = 0                     # before each 4 KiB of a download
         self.accepts_feedback = True
+        self.names_artifact = True           # else its links are left out
 
     @property
     def base(self):
@@ -69,7 +68,8 @@ class DdiPeer(Peer):
 
     def deployment(self, _):
         href = {"href": f"{self.url}/artifacts/test.swu"}
-        artifact = {"filename": "test.swu", "size": len(self.bundle), "_links": {"download": href},
+        links = {"download": href} if self.names_artifact else {}
+        artifact = {"filename": "test.swu", "size": len(self.bundle), "_links": links,
                     "hashes": {"sha1": hashlib.sha1(self.bundle).hexdigest(),
                                "sha256": hashlib.sha256(self.bundle).hexdigest()}}
         chunk = {"part": "os", "version": "2.0", "name": "test", "artifacts": [artifact]}

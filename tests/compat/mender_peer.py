@@ -12,7 +12,7 @@ DEPLOYMENT = "6f0b7c4c-8a1e-4b0e-9c39-2f6b8d2d9a11"
 
 class MenderPeer(Peer):
     def __init__(self, certificate, key, artifact, **options):
-        super().__init__(certificate, key)
+        super().__init__(certificate, key, options.get("clients"))
         self.artifact = artifact                # bytes of a .mender
         self.name = options.get("name", "release-2")
         self.types = options.get("types", ["phone-x"])

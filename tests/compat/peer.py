@@ -70,10 +70,14 @@ def file_answer(request, data, **how):
 class Peer:
     """Serves from `with` to its end.  A subclass says `answer(request)`; one lock is held then."""
 
-    def __init__(self, certificate, key):
+    def __init__(self, certificate, key, clients=None):
+        """`clients`: who does not show a certificate that this file trusts is not let in."""
         self.requests, self.lock = [], threading.Condition()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
+        if clients:
+            context.load_verify_locations(clients)
+            context.verify_mode = ssl.CERT_REQUIRED
         peer = self
 
         class ForThis(Handler):
