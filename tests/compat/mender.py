@@ -16,7 +16,7 @@ import time
 from program import Program, run
 from swupdate import make_payload
 
-LIFE_S = 120  # then a mender ends, whoever has forgotten it
+LIFE_S = 300  # then a mender ends, whoever has forgotten it
 REBOOT_WAIT_S = 40
 KEYS = {"rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"),
         "ecdsa": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),

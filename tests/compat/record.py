@@ -4,13 +4,20 @@
 it.  `record.py` without arguments makes those of swupdate and mender-client anew."""
 import pathlib
 import re
+import tempfile
 
+import mender
+import swupdate
+from ddi_peer import DdiPeer
+from mender_peer import DEPLOYMENT, TOKEN, MenderPeer
+from peer import make_certificate
+
+PACKAGES = ("swupdate 2022.12 of Debian 12", "mender-client 3.4.0 of Debian 12")
 FOLDER = pathlib.Path(__file__).parent / "recorded"
 # What is another one at each run, in a body as in a header.
 ALWAYS = [(r"\d{8}T\d{6}", "20260101T120000"), (r"\bpid \d+", "pid 100"), (r"\bfd \d+", "fd 8"),
           (r"127\.0\.0\.1:\d+", "${host}"), (r"/\S*/sock", "/run/sock"),
           (r"/\S*/swupdateprog", "/run/swupdateprog")]
-# Those may have come in any order, or as often as there was time for.
 REMARK = "# Recorded from {program}; requests that only say the same again are left out.\n"
 
 
@@ -49,3 +56,52 @@ def form(step):
         body = ",".join(sorted(re.findall(r"{.*?}", body)))
     head = re.sub(r"(?m)^(X-Men-Signature): .*", r"\1", step.request)
     return f"{head}\n\n{body}"
+
+
+def of_swupdate(place, certificate, signer):
+    """The text of a whole update by swupdate, and of one whose answer named no artifact."""
+    bundle = swupdate.make_bundle(place / "bundle", signer, "2.0").read_bytes()
+    places = [(r"/artifacts/test\.swu", "${artifact}"), ("DEFAULT", "${tenant}"),
+              ("dev-0001", "${name}"), ("0{32}", "${token}"), (r"\?c=1", "${query}"),
+              (r'(deploymentBase/|"id": )7\b', r"\1${action}")]
+    for name, fails in (("swupdate-update", False), ("swupdate-failure", True)):
+        with DdiPeer(*certificate, bundle) as peer, swupdate.SwUpdate(
+                place / name, peer.url, certificate[0], signer, targettoken="0" * 32) as device:
+            peer.names_artifact = not fails
+            device.start()
+            peer.wait(lambda: fails or "All Chunks" in str(peer.feedback()))
+            if not fails:
+                device.restart(swupdate.SUCCESS)
+            peer.wait(peer.closed)
+            # The client's log goes along, with names of files of this run.
+            yield name, record(PACKAGES[0], peer.requests, places)
+
+
+def of_mender(place, certificate):
+    """The text of a whole update by mender-client, with a reboot."""
+    artifact = mender.make_artifact(place / "artifact", "release-2").read_bytes()
+    places = [(r"/artifacts/test\.mender", "${artifact}"), (DEPLOYMENT, "${deployment}"),
+              (TOKEN, "${token}")]
+    with MenderPeer(*certificate, artifact) as peer, mender.Mender(
+            place / "mender", peer.url, certificate[0]) as device:
+        device.start()
+        device.reboot()
+        peer.wait(lambda: peer.last() == "success")
+        seen = len(peer.requests)
+        peer.wait(lambda: len(peer.requests) >= seen + 2)  # inventory, and another check
+        yield "mender-update", record(PACKAGES[1], peer.requests, places)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="c-") as folder:
+        place = pathlib.Path(folder)
+        certificate = make_certificate(place)
+        signer = swupdate.make_signer(place, "builder")
+        for texts in (of_swupdate(place, certificate, signer), of_mender(place, certificate)):
+            for name, text in texts:
+                (FOLDER / f"{name}.txt").write_text(text)
+                print(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import subprocess
 from program import Program, run
 
 BOARD = "demo"
-LIFE_S = 120  # then a swupdate ends, whoever has forgotten it
+LIFE_S = 300  # then a swupdate ends, whoever has forgotten it
 AGAIN, SUCCESS, FAILED = 1, 2, 3  # what a bootloader says after the restart
 
 
@@ -107,7 +107,7 @@ class SwUpdate(Program):
         """Phase 1 polls, downloads, installs and then only waits; phase 2 is the start after the
         reboot, which tells the server with `confirm` how it went."""
         self.spawn(["swupdate", "-l", "4", "-f", "swupdate.cfg", "-H", f"{BOARD}:{self.hardware}",
-                    "-p", self.post, "-u", f"-c {confirm}" if confirm else ""],
+                    "-p", self.post, "-u", f"-c {confirm} -m 1" if confirm else ""],
                    {"TMPDIR": str(self.folder / "tmp")}, LIFE_S)
 
     def restart(self, confirm):

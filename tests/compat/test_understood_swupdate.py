@@ -179,7 +179,7 @@ def test_trusts_no_other_server(scene, place, certificate, signer):
     with device:
         device.start()
         end = time.monotonic() + 20
-        while "Channel get operation failed" not in device.log():
+        while "SSL peer certificate" not in device.log():
             assert time.monotonic() < end, device.log()[-3000:]
             time.sleep(0.1)
     assert scene.peer.requests == []
