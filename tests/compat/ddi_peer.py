@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """As much of a hawkBit server as shows what a device says: one device, one action."""
 import hashlib
+import json
 import re
 
 from peer import Answer, Peer, file_answer, json_answer
 
+EXECUTIONS = ("closed", "proceeding", "canceled", "scheduled", "rejected", "resumed", "download",
+              "downloaded")
+BODY_MAX = 128 * 1024
 
 class DdiPeer(Peer):
     def __init__(self, certificate, key, bundle, **options):
@@ -40,10 +44,11 @@ class DdiPeer(Peer):
             return self.download(request)
         if request.header("Authorization") != self.token:
             return Answer(401)
-        what = request.path.removeprefix(self.base)
+        tenant, at, rest = request.path.partition("/controller/")
+        what = (tenant.upper() + at + rest).removeprefix(self.base)
         routes = ((r"", self.poll), (r"/configData", self.config_data),
                   (r"/deploymentBase/\d+", self.deployment), (r"/cancelAction/\d+", self.cancel),
-                  (r"/(deploymentBase|cancelAction)/\d+/feedback", self.take_feedback))
+                  (r"/(deploymentBase|cancelAction)/[^/]+/feedback", self.take_feedback))
         for pattern, route in routes:
             if re.fullmatch(pattern, what):
                 return route(request)
@@ -82,7 +87,17 @@ class DdiPeer(Peer):
     def take_feedback(self, request):
         if not self.accepts_feedback:
             return Answer(503)
+        if len(request.body) > BODY_MAX:
+            return Answer(413)
+        if request.path.split("/")[-2] != self.action:
+            return Answer(404)
         kind, execution, finished, _ = read_feedback(request)
+        if execution not in EXECUTIONS:
+            return Answer(400)
+        if kind == "cancelAction" and self.offer != "cancel":
+            return Answer(405)
+        if self.offer == "idle":
+            return Answer(410)
         if execution == "closed" and (kind == "cancelAction" or finished != "none"):
             self.offer = "idle"
         return Answer()
@@ -95,8 +110,14 @@ class DdiPeer(Peer):
 
 
 def read_feedback(request):
-    """Not by a JSON parser: what swupdate sends after a failure may have raw control characters."""
-    text = request.body.decode(errors="replace")
-    found = [re.search(rf'"{name}"\s*:\s*"(\w+)"', text) for name in ("execution", "finished")]
-    execution, finished = (m[1] if m else None for m in found)
-    return request.path.split("/")[-3], execution, finished, text.partition('"details"')[2]
+    """(kind, execution, finished, details); what swupdate says of a failure may be no JSON."""
+    kind, text = request.path.split("/")[-3], request.body.decode(errors="replace")
+    try:
+        status = json.loads(text)["status"]
+        return (kind, status["execution"], status["result"]["finished"],
+                "\n".join(status.get("details", [])))
+    except json.JSONDecodeError:
+        found = [re.search(rf'"{name}"\s*:\s*"(\w+)"', text) for name in ("execution", "finished")]
+        return kind, *(m[1] if m else None for m in found), text.partition('"details"')[2]
+    except (KeyError, TypeError, RecursionError):
+        return kind, None, None, ""

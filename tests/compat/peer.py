@@ -55,16 +55,17 @@ def json_answer(value, status=200):
 
 
 def file_answer(request, data, **how):
-    """GET or HEAD of a file, from `Range: bytes=N-` on where that is asked for."""
+    """GET or HEAD of a file, or of one range `bytes=N-` or `bytes=N-M` of it."""
     headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
     wanted = request.header("Range")
     if wanted is None:
         return Answer(200, data, headers, **how)
-    first = int(wanted.removeprefix("bytes=").partition("-")[0])
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    first, last = int(first), min(int(last or len(data)), len(data) - 1)
     if first >= len(data):
         return Answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
-    headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-    return Answer(206, data[first:], headers, **how)
+    headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+    return Answer(206, data[first:last + 1], headers, **how)
 
 
 class Peer:

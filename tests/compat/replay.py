@@ -14,10 +14,12 @@ A file is steps; lines that begin with # before the first one are remarks.  A st
     --- 200|204                         what the answer's status must be; closed: none, but an end
     json _links.x.href ~ https://.*     what else must be so
 
-WHERE PATH = VALUE or WHERE PATH ~ PATTERN (of all of it) or WHERE PATH absent:
+WHERE PATH = VALUE, WHERE PATH ~ PATTERN (of all of it), WHERE PATH is text or number, or WHERE
+PATH absent:
 `header NAME`, `json a.b.0.c` (as JSON, so that "7" is no 7; a.# is how many a has),
 `xml app/updatecheck/@status`, `body` (no PATH).
-`save NAME WHERE PATH` keeps a value, as text, for the steps that follow.
+`save NAME WHERE PATH` keeps a value, as text, for the steps that follow; with `~ PATTERN` behind
+it, what the pattern's parentheses hold.
 
 In all lines ${NAME} is a value given or saved, ${length} the body's, ${x:0a} a byte,
 ${repeat:N:TEXT} text N times."""
@@ -197,8 +199,9 @@ def find(answer, where, path):
         raise Differs(f"{where} cannot be read: {e}: {answer.body[:200]}") from e
 
 
-CHECK = re.compile(r"(json|xml|header|body)(?: (\S+))?(?: (=|~) ?(.*)| absent)")
-SAVE = re.compile(r"save (\w+) (json|xml|header|body)(?: (\S+))?")
+CHECK = re.compile(r"(json|xml|header|body)(?: (\S+))?(?: (=|~|is)(?: (.*))?| absent)")
+SAVE = re.compile(r"save (\w+) (json|xml|header|body)(?: (\S+))?(?: ~ (.*))?")
+TYPES = {"text": str, "number": int}
 
 
 def text_of(value):
@@ -212,23 +215,31 @@ def holds(found, operator, wanted):
         return False
     if operator == "~":
         return re.fullmatch(wanted, text_of(found), re.S) is not None
+    if operator == "is":
+        return type(found) is TYPES[wanted]  # a bool is an int, too
     return found == wanted
 
 
+def save(line, m, answer, values):
+    name, where, path, pattern = m.groups()
+    found = find(answer, where, path)
+    part = None if found is ABSENT else re.fullmatch(pattern or "(.*)", text_of(found), re.S)
+    if part is None:
+        raise Differs(f"{line}: there is none: {answer.body[:500]}")
+    values[name] = part[1]
+
+
 def check(line, answer, values):
-    if save := SAVE.fullmatch(line):
-        found = find(answer, save[2], save[3])
-        if found is ABSENT:
-            raise Differs(f"{line}: there is none: {answer.body[:200]}")
-        values[save[1]] = text_of(found)
+    if m := SAVE.fullmatch(line):
+        save(line, m, answer, values)
         return
     m = CHECK.fullmatch(line)
     if m is None:
         raise ValueError(f"not a check: {line}")
     where, path, operator, wanted = m.groups()
     found = find(answer, where, path)
-    if wanted is not None:
-        wanted = fill(wanted, values).decode()
+    if operator is not None:
+        wanted = fill(wanted or "", values).decode()
     if operator == "=" and where == "json":
         wanted = json.loads(wanted)
     if not holds(found, operator, wanted):
