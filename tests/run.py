@@ -149,7 +149,7 @@ def crash(args):
 
 
 # What takes too long is run when it is named.
-BY_NAME = ("soak",)
+BY_NAME = ("soak", "compat")
 
 
 def suites(args):
@@ -160,6 +160,7 @@ def suites(args):
         "abuse": lambda: abuse(args.build, *["--full"] * args.full),
         "crash": lambda: crash(args),
         "soak": lambda: soak(args),
+        "compat": lambda: pytest(args.build, "tests/compat"),
         "asan": lambda: asan(args.asan),
     }
 
