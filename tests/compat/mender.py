@@ -31,13 +31,14 @@ case $1 in
 NeedsArtifactReboot) echo Automatic ;;
 SupportsRollback) echo Yes ;;
 ArtifactInstall)
-	[ ! -e $lib/installed ] || cp $lib/installed $lib/other
+	if [ -e $lib/installed ]; then cp $lib/installed $lib/other; else touch $lib/none; fi
 	cp "$2/files/payload" $lib/installed ;;
 ArtifactVerifyReboot)
 	! { [ -e $lib/bad-boot ] && head -n 1 $lib/installed | grep -qxFf $lib/bad-boot; } ;;
 ArtifactRollback)
-	if [ -e $lib/other ]; then mv $lib/other $lib/installed; else rm -f $lib/installed; fi ;;
-ArtifactCommit) rm -f $lib/other ;;
+	[ ! -e $lib/other ] || mv $lib/other $lib/installed
+	[ ! -e $lib/none ] || rm -f $lib/installed $lib/none ;;
+ArtifactCommit) rm -f $lib/other $lib/none ;;
 esac
 """
 REBOOT = """#!/bin/sh

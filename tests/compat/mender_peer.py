@@ -20,7 +20,7 @@ class MenderPeer(Peer):
         self.has_v2 = options.get("has_v2", True)
         self.has_control_map = options.get("has_control_map", False)
         self.offers = True
-        self.aborted = False                    # its next status is answered 409
+        self.aborts = ()                        # statuses that are answered 409
         self.cut_after = None                   # bytes of the next download
         self.pause_s = 0                        # before each 4 KiB of a download
 
@@ -80,7 +80,7 @@ class MenderPeer(Peer):
         status = json.loads(request.body)["status"]
         if status in ("success", "failure", "already-installed"):
             self.offers = False
-        elif self.aborted:
+        if status in self.aborts:
             return json_answer({"error": "aborted"}, 409)
         return Answer(204)
 

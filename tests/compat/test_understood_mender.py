@@ -170,13 +170,62 @@ def test_wrong_device_type(place, certificate):
         assert scene.device.installed() is None
 
 
-def test_aborted_by_409(scene):
+@pytest.mark.parametrize("status", ["installing", "rebooting"])
+def test_aborted_by_409(scene, status):
+    """Before it installs, and when it has installed: it rolls back, reboots, and then says so."""
+    scene.peer.aborts = (status,)
     scene.device.start()
-    scene.peer.wait(lambda: "downloading" in scene.peer.statuses())
-    scene.peer.aborted = True
+    scene.device.reboot()
+    assert scene.wait_end() == "failure"
+    assert scene.story()[-2:] == [status, "failure"]
+    assert scene.device.installed() is None
+
+
+def test_aborted_before_the_commit(scene):
+    scene.device.start()
+    scene.peer.wait(lambda: scene.peer.last() == "rebooting")
+    scene.peer.aborts = ("installing",)
+    scene.device.reboot()
+    assert scene.device.installed() == "release-2"
+    scene.device.reboot()
     assert scene.wait_end() == "failure"
     assert scene.device.installed() is None
-    assert "rebooting" not in scene.story()
+
+
+def test_abort_of_what_does_not_reboot(place, certificate):
+    with Scene(place, certificate, module="single-file") as scene:
+        scene.peer.aborts = ("installing",)
+        scene.device.start()
+        assert scene.wait_end() == "failure"
+        assert scene.device.installed() is None
+
+
+def test_second_release_and_back(scene, place):
+    """A release that does not come up leaves the one before it."""
+    scene.device.start()
+    scene.device.reboot()
+    assert scene.wait_end() == "success"
+    with scene.peer.lock:
+        scene.peer.artifact = make_artifact(place / "next", "release-3").read_bytes()
+        scene.peer.name, scene.peer.offers = "release-3", True
+    scene.device.bad_boot("release-3")
+    scene.device.reboot()
+    scene.device.reboot()
+    scene.peer.wait(lambda: scene.peer.last() == "failure")
+    assert scene.device.installed() == "release-2"
+
+
+def test_killed_while_downloading(place, certificate):
+    """It begins anew."""
+    with Scene(place, certificate, module="single-file", size=200_000) as scene:
+        scene.peer.pause_s = 0.2
+        scene.device.start()
+        scene.peer.wait(lambda: scene.requests("/test.mender"))
+        scene.device.kill()
+        scene.peer.pause_s = 0
+        scene.device.start()
+        assert scene.wait_end() == "success"
+        assert [r.header("Range") for r in scene.requests("/test.mender")] == [None, None]
 
 
 def test_waits_until_it_is_accepted(place, certificate):

@@ -167,6 +167,16 @@ def test_gateway_token(place, certificate, signer):
         install(scene)
 
 
+def test_older_is_taken(scene, place, signer):
+    install(scene)
+    scene.device.restart(SUCCESS)
+    scene.peer.wait(lambda: scene.peer.closed() == "success")
+    older = make_bundle(place / "older", signer, "1.0").read_bytes()
+    with scene.peer.lock:
+        scene.peer.bundle, scene.peer.action, scene.peer.offer = older, "8", "deploy"
+    scene.peer.wait(lambda: scene.device.installed() == "1.0")
+
+
 def test_client_certificate(place, certificate, signer):
     with Scene(place, certificate, signer, token=None, clients=certificate[0]) as scene:
         scene.device = SwUpdate(place / "c", scene.peer.url, certificate[0], signer,
