@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the real clients of other servers need: short paths, keys, and the deployment of scenarios."""
+"""What the real clients of other servers need: short paths and keys.  And the deployment of the
+scenarios, for what is tried at the real server."""
 import os
 import pathlib
 import sys

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import os
-import pathlib
 import shutil
 import tarfile
 import time
@@ -83,8 +82,8 @@ def payload_of(module, version, size):
 
 
 def make_artifact(folder, name, signer=None, **options):
-    """An artifact (format 3) in `folder` (made here); its path.  `module` is slot, which reboots, or
-    single-file, which does not; both install what installed() tells.  `signer` is a key."""
+    """An artifact (format 3) in `folder` (made here); its path.  `module` is slot, which reboots,
+    or single-file, which does not; both install what installed() tells.  `signer` is a key."""
     folder.mkdir(parents=True)
     module = options.get("module", "slot")
     files = payload_of(module, name, options.get("size", 20000))
@@ -190,4 +189,5 @@ class Mender(Program):
         return version if content == make_payload(version, len(content)) else None
 
     def public_key(self):
-        return run("openssl", "pkey", "-in", self.lib / "mender-agent.pem", "-pubout").stdout.decode()
+        key = self.lib / "mender-agent.pem"
+        return run("openssl", "pkey", "-in", key, "-pubout").stdout.decode()

@@ -6,7 +6,8 @@ from peer import Answer, Peer, file_answer
 
 BODY_MAX = 64 * 1024
 APP = "{e96281a6-d1af-4bde-9a0a-97b76e56dc57}"
-UPDATE = """<updatecheck status="ok" PollInterval="3600"><urls><url codebase="{url}/packages/"/></urls>
+UPDATE = """<updatecheck status="ok" PollInterval="3600">
+<urls><url codebase="{url}/packages/"/></urls>
 <manifest version="2.0.0"><packages><package name="update.gz" hash="{sha1}" size="{size}"
 required="true"/></packages><actions><action event="postinstall" sha256="{sha256}"
 needsadmin="false" IsDeltaPayload="false" DisablePayloadBackoff="true"/></actions></manifest>

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import pathlib
-import subprocess
 
 from program import Program, run
 

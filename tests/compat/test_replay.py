@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded exchanges, sent to the peers: that they are in order, and that replay.py sees it when
-an answer is another one.  And that the clients still send what was recorded."""
+"""The recorded exchanges, sent to the peers: that they are in order, and that replay.py sees it
+when an answer is another one.  And that the clients still send what was recorded."""
 import pathlib
 import re
 
@@ -9,6 +9,7 @@ import pytest
 import record
 import replay
 from ddi_peer import DdiPeer
+from mender_peer import DEPLOYMENT, ENDS, TOKEN, MenderPeer
 from omaha_peer import APP, OmahaPeer
 from peer import Answer, Peer, json_answer
 
@@ -17,6 +18,10 @@ DDI = {"tenant": "DEFAULT", "tenant_in_other_letters": "deFAULT", "name": "dev-0
        "token": "0" * 32}
 OMAHA = {"app": APP, "track": "stable", "machine": "0123456789abcdef0123456789abcdef",
          "new_version": "2.0.0"}
+
+
+# What the recorded clients were told by their peers.
+TOLD = {"action": "7", "query": "?c=1", "deployment": DEPLOYMENT}
 
 
 def names(pattern):
@@ -31,6 +36,23 @@ def test_ddi(certificate, name):
         peer.offer = "cancel" if name == "rauc-cancel" else "deploy"
         replay.replay(RECORDED / f"{name}.txt", peer.port, certificate[0], **DDI)
         assert peer.offer == "idle" or name == "rauc-resume"
+
+
+@pytest.mark.parametrize("name", names("swupdate-*.txt"))
+def test_swupdate(certificate, name):
+    with DdiPeer(*certificate, b"x" * 5000) as peer:
+        replay.replay(RECORDED / f"{name}.txt", peer.port, certificate[0], **DDI, **TOLD,
+                      artifact="/artifacts/test.swu")
+        assert peer.closed() == {"swupdate-update": "success"}.get(name, "failure")
+
+
+@pytest.mark.parametrize("name", names("mender-*.txt"))
+def test_mender(certificate, name):
+    with MenderPeer(*certificate, b"x" * 5000) as peer:
+        replay.replay(RECORDED / f"{name}.txt", peer.port, certificate[0], token=TOKEN, **TOLD,
+                      artifact="/artifacts/test.mender")
+        assert peer.last() in ENDS
+        assert peer.offers is False
 
 
 @pytest.mark.parametrize("name", names("omaha-*.txt"))
@@ -80,7 +102,8 @@ XML = Answer(200, b'<r x="1"><a><b y="2"/></a></r>', {"Content-Type": "text/xml"
     (XML, "200\nxml a/b/@y = 3", False), (XML, "200\nxml a/c/@y absent", True),
     (XML, "200\nxml a/b/@y absent", False),
     (XML, "200\nheader content-type = text/xml", True), (XML, "200\nheader ETag absent", True),
-    (XML, "200\nheader ETag = 1", False), (XML, "200\nbody =", False), (XML, "200\nbody ~ <r.*", True),
+    (XML, "200\nheader ETag = 1", False), (XML, "200\nbody =", False),
+    (XML, "200\nbody ~ <r.*", True),
     (Answer(200), "200\nbody =", True),
     (JSON, "200\nsave n json c\njson c ~ ${n}", True), (JSON, "200\nsave n json x", False),
     (JSON, "200\nsave n json c ~ (x)", False), (JSON, "200\njson c = ${unknown}", False),

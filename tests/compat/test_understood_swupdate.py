@@ -123,12 +123,12 @@ def test_killed_while_downloading(place, certificate, signer):
 
 
 def test_cancel_while_downloading(place, certificate, signer):
-    with Scene(place, certificate, signer, size=400_000) as scene:
-        scene.peer.pause_s = 0.2  # 20 s in all
+    with Scene(place, certificate, signer, size=800_000) as scene:
+        scene.peer.pause_s = 0.2  # 40 s in all
         scene.device.start()
         scene.peer.wait(scene.downloads)
         scene.peer.offer = "cancel"
-        scene.peer.wait(lambda: scene.peer.offer == "idle", 15)
+        scene.peer.wait(lambda: scene.peer.offer == "idle", 30)
         assert scene.device.installed() is None
         assert scene.peer.feedback()[-1][:3] == ("cancelAction", "closed", "success")
 
