@@ -127,6 +127,7 @@ class Quiet(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
+    disable_nagle_algorithm = True  # headers and body are written apart
     tls = owner = None
 
     def setup(self):

@@ -109,8 +109,8 @@ def bring(deployment, tmp_path, text):
 
 def test_hawkbit(deployment, certificate, tmp_path):
     with HawkBit(*certificate) as peer:
-        text, said = fetch("hawkBit", certificate[0], HAWKBIT=peer.url, LOGIN="ann:secret",
-                           PRODUCT="phone-a")
+        text, said = fetch("hawkBit", certificate[0], HAWKBIT=f"127.0.0.1:{peer.port}",
+                           LOGIN="ann:secret", PRODUCT="phone-a")
     without = len(range(1, DEVICES, 100))
     assert said.startswith(f"{without} devices ")
     rows = text.splitlines()
