@@ -17,7 +17,7 @@ from swupdate import make_payload
 
 LIFE_S = 300  # then a mender ends, whoever has forgotten it
 REBOOT_WAIT_S = 40
-KEYS = {"rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"),
+KEYS = {"rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
         "ecdsa": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
         "ed25519": ("-algorithm", "ED25519")}
 

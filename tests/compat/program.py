@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 def run(*command, **options):
