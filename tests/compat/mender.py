@@ -12,8 +12,7 @@ import shutil
 import tarfile
 import time
 
-from program import Program, run
-from swupdate import make_payload
+from program import Program, make_payload, run, version_in
 
 LIFE_S = 300  # then a mender ends, whoever has forgotten it
 REBOOT_WAIT_S = 40
@@ -181,12 +180,7 @@ class Mender(Program):
 
     def installed(self):
         """The release whose file is in place; None before the first."""
-        try:
-            content = (self.lib / "installed").read_bytes()
-        except FileNotFoundError:
-            return None
-        version = content.partition(b"\n")[0].decode()
-        return version if content == make_payload(version, len(content)) else None
+        return version_in(self.lib / "installed")
 
     def public_key(self):
         key = self.lib / "mender-agent.pem"

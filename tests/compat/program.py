@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client program that runs beside a test, in a folder of its own, and ends in any case."""
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,22 @@ def run(*command, **options):
     done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False, **options)
     assert done.returncode == 0, (command, done.stderr.decode(errors="replace"))
     return done
+
+
+def make_payload(version, size):
+    """Begins with the version's line, so that what a device has installed says what it is."""
+    line = version.encode() + b"\n"
+    return line + hashlib.shake_128(line).digest(size - len(line))  # no packing makes it smaller
+
+
+def version_in(path):
+    """Of a payload that is in place, and whole; None: there is none."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    version = content.partition(b"\n")[0].decode(errors="replace")
+    return version if content == make_payload(version, len(content)) else None
 
 
 class Program:

@@ -27,31 +27,31 @@ def clean(text, places):
     return text
 
 
-def step(number, request, places):
+def step(request, places):
     """As text.  The body's length is computed again: the places have other lengths."""
     head = [f"{request.method} {request.target} HTTP/1.1"]
     for name, value in request.headers:
         value = "${length}" if name.lower() == "content-length" else value
         head.append(f"{name}: {value}".rstrip())
     text = clean("\n".join(head), places) + "\n\n" + clean(request.body.decode(), places)
-    return f"=== {number}\n{text}\n--- {request.status}\n"
+    return f"{text}\n--- {request.status}\n"
 
 
 def record(program, requests, places):
     """Each request that differs from all before it."""
     steps = []
     for request in requests:
-        text = step("", request, places)
+        text = step(request, places)
         if text not in steps:
             steps.append(text)
     return REMARK.format(program=program) + "".join(
-        text.replace("=== ", f"=== {i + 1}", 1) for i, text in enumerate(steps))
+        f"=== {i}\n{text}" for i, text in enumerate(steps, 1))
 
 
 def form(step):
     """What a client always sends alike: line, headers, and the body but for numbers and logs."""
     body = re.sub(r'"details"\s*:\s*\[.*\]', '"details"', step.body, flags=re.S)
-    body = re.sub(r'\d+(?=[ ,}])|"(?:pubkey|pub_key)":"[^"]*"', "N", body)
+    body = re.sub(r'\d+(?=[ ,}])|"pubkey":"[^"]*"', "N", body)
     if body.startswith("[{"):
         body = ",".join(sorted(re.findall(r"{.*?}", body)))
     head = re.sub(r"(?m)^(X-Men-Signature): .*", r"\1", step.request)

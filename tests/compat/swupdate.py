@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import pathlib
 
-from program import Program, run
+from program import Program, make_payload, run, version_in
 
 BOARD = "demo"
 LIFE_S = 300  # then a swupdate ends, whoever has forgotten it
@@ -34,12 +34,6 @@ DESCRIPTION = """software =
 	);
 }}
 """
-
-
-def make_payload(version, size):
-    """Begins with the version's line, so that what a device has installed says what it is."""
-    line = version.encode() + b"\n"
-    return line + hashlib.shake_128(line).digest(size - len(line))  # no packing makes it smaller
 
 
 def make_bundle(folder, signer, version, hardware="1.0", size=20000):
@@ -115,9 +109,4 @@ class SwUpdate(Program):
 
     def installed(self):
         """The version it has installed here; None before the first."""
-        try:
-            content = (self.folder / "installed").read_bytes()
-        except FileNotFoundError:
-            return None
-        version = content.partition(b"\n")[0].decode()
-        return version if content == make_payload(version, len(content)) else None
+        return version_in(self.folder / "installed")

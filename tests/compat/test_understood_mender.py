@@ -78,7 +78,7 @@ def test_whole_update(scene):
 
 def test_requests_are_as_noted(scene):
     scene.device.start()
-    scene.peer.wait(lambda: scene.requests("/status"))
+    scene.peer.wait(lambda: scene.requests("/test.mender"))
     auth = scene.requests("/auth_requests")[0]
     body = json.loads(auth.body)
     assert auth.body.endswith(b"\n") and auth.header("Transfer-Encoding") is None
