@@ -14,8 +14,8 @@ import time
 
 from program import Program, make_payload, run, version_in
 
-LIFE_S = 300  # then a mender ends, whoever has forgotten it
-REBOOT_WAIT_S = 40
+LIFE_S = 900  # then a mender ends, whoever has forgotten it
+REBOOT_WAIT_S = 120
 KEYS = {"rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
         "ecdsa": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
         "ed25519": ("-algorithm", "ED25519")}

@@ -11,6 +11,7 @@ import threading
 import time
 
 IDLE_S = 30  # a connection on which nothing comes
+WAIT_S = 120  # for what takes seconds where nothing else runs
 
 
 def make_certificate(folder):
@@ -108,7 +109,7 @@ class Peer:
             self.lock.notify_all()
             return answer
 
-    def wait(self, condition, timeout_s=40):
+    def wait(self, condition, timeout_s=WAIT_S):
         """Until condition() holds of what has come; the test fails when it never does."""
         end = time.monotonic() + timeout_s
         with self.lock:

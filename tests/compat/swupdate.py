@@ -7,7 +7,7 @@ import pathlib
 from program import Program, make_payload, run, version_in
 
 BOARD = "demo"
-LIFE_S = 300  # then a swupdate ends, whoever has forgotten it
+LIFE_S = 900  # then a swupdate ends, whoever has forgotten it
 AGAIN, SUCCESS, FAILED = 1, 2, 3  # what a bootloader says after the restart
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from ddi_peer import DdiPeer
+from peer import WAIT_S
 from swupdate import FAILED, SUCCESS, SwUpdate, make_bundle, make_signer
 
 TOKEN = "0" * 32
@@ -158,7 +159,7 @@ def test_report_is_repeated_until_taken(scene):
     scene.device.restart(SUCCESS)
     scene.peer.wait(lambda: any(r.status == 503 for r in scene.peer.requests))
     scene.peer.accepts_feedback = True
-    scene.peer.wait(lambda: scene.peer.closed() == "success", 30)
+    scene.peer.wait(lambda: scene.peer.closed() == "success")
 
 
 def test_gateway_token(place, certificate, signer):
@@ -189,7 +190,7 @@ def test_trusts_no_other_server(scene, place, certificate, signer):
     device = SwUpdate(place / "x", scene.peer.url, signer.certificate, signer, targettoken=TOKEN)
     with device:
         device.start()
-        end = time.monotonic() + 20
+        end = time.monotonic() + WAIT_S
         while "SSL peer certificate" not in device.log():
             assert time.monotonic() < end, device.log()[-3000:]
             time.sleep(0.1)
