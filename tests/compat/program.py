@@ -33,7 +33,8 @@ def version_in(path):
 
 
 class Program:
-    """With `with`, nothing of it is left.  Whatever happens, `timeout` ends it after its life."""
+    """With `with`, nothing of it is left.  Whatever happens, it ends with the test's process, or after
+    its life."""
 
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,8 +50,9 @@ class Program:
         assert self.process is None
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                ["timeout", "-k", "5", str(life_s), *command], cwd=self.folder, stdout=log,
-                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                ["setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5", str(life_s), *command],
+                cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True,
                 env={"PATH": os.environ["PATH"], "TZ": "UTC", "LANG": "C.UTF-8", **environment})
 
     def signal(self, number):

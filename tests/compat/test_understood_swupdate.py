@@ -79,8 +79,9 @@ def test_rollback_is_reported(scene):
 def test_confirms_whatever_is_offered(scene):
     """After a restart it does not know which action it installed."""
     install(scene)
+    scene.device.stop()
     scene.peer.action = "8"
-    scene.device.restart(SUCCESS)
+    scene.device.start(SUCCESS)
     scene.peer.wait(lambda: scene.peer.closed() is not None)
     last = [r for r in scene.peer.requests if r.path.endswith("/feedback")][-1]
     assert last.path.endswith("/deploymentBase/8/feedback")
