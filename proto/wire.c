@@ -6,6 +6,7 @@ const struct lint_rules wire_envelope = { 64 * 1024, 16, 0 };
 const struct lint_rules wire_signed = { 64 * 1024, 256, 16 };
 const struct lint_rules wire_command = { 64 * 1024, 1024, 16 };
 const struct lint_rules wire_admin = { 4 * 1024 * 1024, 4096, 0 };
+const struct lint_rules wire_reply = { 32 * 1024 * 1024, 65536, 0 };
 
 void *arena_alloc(struct arena *a, size_t n)
 {

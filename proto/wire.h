@@ -25,6 +25,7 @@ extern const struct lint_rules wire_envelope; /* an Envelope, from anywhere */
 extern const struct lint_rules wire_signed;   /* a signed payload: newer fields are tolerated */
 extern const struct lint_rules wire_command;  /* an AdminCommand: seats for 1 000 devices */
 extern const struct lint_rules wire_admin;    /* the admin socket, and a poll's answer */
+extern const struct lint_rules wire_reply;    /* the server's answer there: all of its rollouts */
 
 /*
  * Checks and unpacks `in`; the message lives in `a`, all of it.  NULL with `*err` set to what lint()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only looks: rollouts, history, devices, rings, the log. */
+/* What only looks: rollouts, devices, rings, the log. */
 #include "server/base/json.h"
 #include "server/base/show.h"
 #include "server/ctl/cmds.h"
@@ -66,64 +66,6 @@ int cmd_rollout_list(struct ctl *c)
 		rollout_table(&out, &c->term, r.m);
 	else
 		no_rollout(NULL);
-	reply_release(&r);
-	return ctl_print(&out);
-}
-
-static void history_json(struct buf *out, const Pb__AdminReply *m)
-{
-	struct json j = { out, false };
-
-	json_object(&j, NULL);
-	json_str(&j, "schema", "huidu.history/1");
-	json_array(&j, "entries");
-	for (size_t i = 0; i < m->n_history; i++) {
-		const Pb__HistoryView *h = m->history[i];
-		json_object(&j, NULL);
-		json_u64(&j, "index", h->index);
-		json_time(&j, "time", h->time_ms);
-		json_str(&j, "who", h->who);
-		json_str(&j, "what", h->what);
-		if (h->why != NULL)
-			json_str(&j, "why", h->why);
-		json_end_object(&j);
-	}
-	json_end_array(&j);
-	json_end_object(&j);
-	buf_str(out, "\n");
-}
-
-static void history_text(struct buf *out, const struct term *term, const Pb__AdminReply *m)
-{
-	static const struct column columns[] = { { "INDEX", true }, { "TIME (UTC)", false },
-		{ "WHO", false }, { "WHAT", false }, { "WHY", false } };
-	struct table t = { columns, sizeof(columns) / sizeof(columns[0]), NULL, 0 };
-
-	for (size_t i = 0; i < m->n_history; i++) {
-		const Pb__HistoryView *h = m->history[i];
-		table_cell(&t, STYLE_PLAIN, "%llu", (unsigned long long)h->index);
-		table_cell(&t, STYLE_PLAIN, "%s", show_minute(h->time_ms).s);
-		table_cell(&t, STYLE_PLAIN, "%s", h->who);
-		table_cell(&t, STYLE_PLAIN, "%s", h->what);
-		table_cell(&t, STYLE_PLAIN, "%s", h->why != NULL ? h->why : "");
-	}
-	table_print(&t, term, out);
-}
-
-int cmd_rollout_history(struct ctl *c)
-{
-	struct buf out = { 0 };
-	struct reply r;
-	int err = ctl_query(c, PB__QUERY_KIND__QUERY_HISTORY, word(c), &r);
-
-	if (err != 0)
-		return err;
-	if (ctl_json(c))
-		history_json(&out, r.m);
-	else if (r.m->n_history > 0)
-		history_text(&out, &c->term, r.m);
-	else
-		note("nothing happened yet");
 	reply_release(&r);
 	return ctl_print(&out);
 }

@@ -108,12 +108,12 @@ static int read_reply(const struct conn *c, size_t n, struct reply *out)
 	out->memory = a.base;
 	err = receive_all(c, frame, n);
 	if (err == 0)
-		e = wire_read(&pb__envelope__descriptor, bytes_of(frame, n), &wire_admin, &a, &err);
+		e = wire_read(&pb__envelope__descriptor, bytes_of(frame, n), &wire_reply, &a, &err);
 	if (e != NULL && strcmp(e->payload_type, envelope_type_str(ENVELOPE_REPLY)) != 0)
 		err = ERR_WRONG_TYPE;
 	if (err == 0 && e != NULL)
 		out->m = wire_read(&pb__admin_reply__descriptor, wire_bytes(e->payload),
-			&wire_admin, &a, &err);
+			&wire_reply, &a, &err);
 	return err;
 }
 
@@ -136,7 +136,7 @@ int conn_ask(struct conn *c, struct bytes envelope, struct reply *out)
 	if (err != 0)
 		return err;
 	n = get_be32(header);
-	return n > CONN_FRAME_MAX ? ERR_TOO_BIG : read_reply(c, n, out);
+	return n > wire_reply.max_bytes ? ERR_TOO_BIG : read_reply(c, n, out);
 }
 
 void conn_close(struct conn *c)

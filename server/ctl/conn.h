@@ -6,8 +6,8 @@
 #include "proto/admin.pb-c.h"
 #include "proto/envelope.h"
 
-#define CONN_FRAME_MAX  (1024u * 1024u)
-#define CONN_TIMEOUT_MS 30000u /* for one answer */
+#define CONN_FRAME_MAX  (1024u * 1024u) /* of a question */
+#define CONN_TIMEOUT_MS 30000u          /* for one answer */
 
 struct conn;
 

@@ -104,13 +104,16 @@ static void count_stops(const Pb__AdminCommand *m)
 		metric_add(METRIC_PAUSES_PERSON, 1);
 }
 
-static void say_unlogged(int err, char *text)
+static void unlogged(struct control *c, int err, char *text)
 {
-	if (err == -ENOSPC)
+	if (err == -ENOSPC) {
 		(void)snprintf(text, STATE_TEXT,
 			"the store's disk is full: nothing was changed; free some space and repeat");
-	else
-		(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
+		return;
+	}
+	(void)snprintf(text, STATE_TEXT, "log: %s", err_str(err));
+	/* It may be in the store all the same, and is followed with the next tick then. */
+	c->admit_again = c->follow_due = true;
 }
 
 static int take_command(struct control *c, struct bytes envelope, uint64_t now_ms, char *text)
@@ -128,7 +131,7 @@ static int take_command(struct control *c, struct bytes envelope, uint64_t now_m
 		return err;
 	err = log_command(c, &command, needed, now_ms);
 	if (err != 0) {
-		say_unlogged(err, text);
+		unlogged(c, err, text);
 		return err;
 	}
 	text[0] = '\0';
@@ -201,7 +204,7 @@ static int take_root(struct control *c, struct bytes envelope, uint64_t now_ms, 
 		return err;
 	err = append_envelope(c, envelope, now_ms);
 	if (err != 0) {
-		say_unlogged(err, text);
+		unlogged(c, err, text);
 		return err;
 	}
 	for (size_t i = 0; i < c->state.n_rollouts; i++)

@@ -75,7 +75,8 @@ struct control {
 	struct retention retention;
 	uint64_t next_timestamp_ms;
 	uint64_t next_tidy_ms;
-	bool admit_again;       /* plans were refused by a signer that did not have the whole log */
+	/* The signer had not the whole log when plans were shown to it, or was not shown one. */
+	bool admit_again;
 	uint64_t *next_fill_ms; /* by line */
 	uint64_t generation;
 };

@@ -193,8 +193,7 @@ static void admit_again(struct control *c)
 {
 	c->admit_again = false;
 	for (size_t i = 0; i < c->state.n_rollouts; i++)
-		if (rollout_is_refused(c->state.rollouts[i]))
-			control_admit(c, c->state.rollouts[i]);
+		control_admit(c, c->state.rollouts[i]);
 }
 
 /* What cannot be brought into the log leaves the directors as they were, and all else goes on. */

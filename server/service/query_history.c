@@ -193,8 +193,13 @@ static void turn_round(Pb__AdminReply *reply)
 	}
 }
 
-/* So many lines from the end: an answer has an end too. */
-#define HISTORY_MAX 2000u
+/* So many lines below `from`: an answer has an end too. */
+#define HISTORY_MAX 1000u
+
+static uint64_t page_end(const struct query *q, const struct state *s)
+{
+	return q->ask->has_from && q->ask->from < s->log.size ? q->ask->from : s->log.size;
+}
 
 int query_history(struct query *q, Pb__AdminReply *reply)
 {
@@ -210,7 +215,7 @@ int query_history(struct query *q, Pb__AdminReply *reply)
 	}
 	reply->history = query_alloc(q, HISTORY_MAX * sizeof(*reply->history));
 	store_begin(q->server->store, &t, false);
-	for (uint64_t i = s->log.size; err == 0 && i > 0 && reply->n_history < HISTORY_MAX; i--)
+	for (uint64_t i = page_end(q, s); err == 0 && i > 0 && reply->n_history < HISTORY_MAX; i--)
 		if (entry_get(&t, i - 1, &entry))
 			err = read_entry(q, i - 1, entry, reply);
 	err = err != 0 ? err : t.err;

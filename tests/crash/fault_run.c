@@ -33,6 +33,7 @@ static void tell_wrong(const struct trial *t)
 {
 	printf("FAILED fault-run --only '%s,%s,%s,%u': %s\n", t->kind->name, phase_name[t->phase],
 		role_name[t->role], t->n, trial_notes()->notes.wrong);
+	(void)fflush(stdout); /* it may be cut off */
 	failed++;
 }
 

@@ -38,6 +38,7 @@ class Downloads(threading.Thread):
         while not self.enough.is_set():
             try:
                 c = self.d.connect()
+                c.timeout = 3 * STALL_S
                 c.request('GET', path)
                 r = c.getresponse()
                 if (r.status, r.read()) != (200, FILE):

@@ -111,7 +111,7 @@ static int take_query(const Pb__AdminQuery *q, Pb__AdminReply *out)
 	if (q->kind == PB__QUERY_KIND__QUERY_DEVICE)
 		return fill_device(q->name, out);
 	if (q->kind == PB__QUERY_KIND__QUERY_HISTORY)
-		scene_history(clock_ms(), out);
+		scene_history(q, clock_ms(), out);
 	if (q->kind == PB__QUERY_KIND__QUERY_RINGS)
 		scene_rings(out);
 	return fake_trust_fill(q, &f.a, out);

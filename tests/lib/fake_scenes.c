@@ -177,7 +177,8 @@ bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply
 	return true;
 }
 
-void scene_history(uint64_t now_ms, Pb__AdminReply *out)
+/* Two a page. */
+void scene_history(const Pb__AdminQuery *q, uint64_t now_ms, Pb__AdminReply *out)
 {
 	static Pb__HistoryView entry[3], *list[3];
 	static const struct {
@@ -187,18 +188,22 @@ void scene_history(uint64_t now_ms, Pb__AdminReply *out)
 		{ "director", "opened dev 0 to 1 %", "987 of 990 offers resolved" },
 		{ "bob", "paused 2.4.1", "heat on phone-c" },
 	};
+	const uint64_t first = 4698;
+	size_t end = COUNT(text);
 
-	for (size_t i = 0; i < COUNT(text); i++) {
+	if (q->has_from && q->from < first + COUNT(text))
+		end = q->from > first ? (size_t)(q->from - first) : 0;
+	for (size_t i = 0; i < end; i++) {
 		entry[i] = (Pb__HistoryView)PB__HISTORY_VIEW__INIT;
-		entry[i].index = 4698 + i;
+		entry[i].index = first + i;
 		entry[i].time_ms = now_ms - (3 - i) * DAY;
 		entry[i].who = text[i].who;
 		entry[i].what = text[i].what;
 		entry[i].why = text[i].why;
 		list[i] = &entry[i];
 	}
-	out->history = list;
-	out->n_history = COUNT(text);
+	out->n_history = end < 2 ? end : 2;
+	out->history = list + end - out->n_history;
 }
 
 void scene_device(Pb__AdminReply *out, const uint8_t id[16])

@@ -8,7 +8,7 @@
 
 /* Adds the rollouts of a scene; `look` counts the questions.  False: none like it. */
 bool scene_fill(const char *name, unsigned look, uint64_t now_ms, Pb__AdminReply *out);
-void scene_history(uint64_t now_ms, Pb__AdminReply *out);
+void scene_history(const Pb__AdminQuery *q, uint64_t now_ms, Pb__AdminReply *out);
 void scene_device(Pb__AdminReply *out, const uint8_t id[16]);
 void scene_rings(Pb__AdminReply *out);
 /* What the gate knows of it: the scenes above, "blind" (few phones), "no-reports". */

@@ -303,6 +303,25 @@ def test_life_of_a_build(acme):
         ('bob', 'approve')]
 
 
+QUERY_HISTORY = 4
+
+
+def test_history_before_an_entry(acme):
+    for build in '12':
+        assert publish(acme, '--product', 'phone-a', '--build', build).returncode == 0
+    entries = json.loads(ctl('history', '-o', 'json', cwd=acme).stdout)['entries']
+    for n, entry in enumerate(entries):
+        page = ask(acme, 'query', field(1, QUERY_HISTORY) + field(4, entry['index']))
+        assert [e['what'].encode() in page for e in entries] == [i < n for i in range(len(entries))]
+
+
+def test_history_comes_in_pages(solo, fake):
+    """The fake gives two lines a page."""
+    fake(solo)
+    r = ctl('history', '-o', 'json', cwd=solo)
+    assert [e['index'] for e in json.loads(r.stdout)['entries']] == [4698, 4699, 4700]
+
+
 class Liar(threading.Thread):
     """Between huiductl and the server: passes all frames on, and changes what comes back."""
 
@@ -516,14 +535,18 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def upload_piece(folder, whole, n):
-    body = (field(1, hashlib.sha256(whole).digest()) + field(2, len(whole)) + field(3, 0) +
-            field(4, whole[:n]))
-    frame = field(1, body) + field(2, b'application/vnd.huidu.upload.v1+protobuf')
+def ask(folder, kind, body):
+    """The answer's frame, without its length."""
+    frame = field(1, body) + field(2, f'application/vnd.huidu.{kind}.v1+protobuf'.encode())
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(folder / 'admin.sock'))
         s.sendall(struct.pack('>I', len(frame)) + frame)
-        assert len(s.recv(4)) == 4
+        return Liar.frame(s)[4:]
+
+
+def upload_piece(folder, whole, n):
+    ask(folder, 'upload', field(1, hashlib.sha256(whole).digest()) + field(2, len(whole)) +
+        field(3, 0) + field(4, whole[:n]))
 
 
 def test_upload_goes_on(acme):

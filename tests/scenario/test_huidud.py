@@ -118,7 +118,7 @@ class Deployment:
 
     def connect(self):
         context = ssl.create_default_context(cafile=self.folder / 'tls/cert.pem')
-        return http.client.HTTPSConnection('localhost', self.port, context=context, timeout=LIMIT_S)
+        return http.client.HTTPSConnection('localhost', self.port, context=context, timeout=10)
 
     def post(self, path, body, headers=None):
         """(status, whether the connection was closed, body)"""
