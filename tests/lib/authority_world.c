@@ -220,7 +220,7 @@ const Pb__AdminReply *world_ask(
 
 	q.kind = kind;
 	q.name = name;
-	q.has_from = 1;
+	q.has_from = from > 0;
 	q.from = from;
 	must(wire_pack(&q, &d->arena, &payload), "query");
 	must(envelope_wrap(ENVELOPE_QUERY, payload, &d->arena, &frame), "query");

@@ -136,7 +136,7 @@ static const struct {
 		"\0\0\0\x05"
 		"abc",
 		7, -ECONNRESET },
-	{ "larger than a frame may be", "\x00\x10\x00\x01", 4, ERR_TOO_BIG },
+	{ "larger than a frame may be", "\x02\x00\x00\x01", 4, ERR_TOO_BIG },
 	{ "an empty frame", "\0\0\0\0", 4, ERR_MISSING_FIELD },
 	{ "no envelope",
 		"\0\0\0\x03"
