@@ -8,6 +8,7 @@
 #include "proto/base64.h"
 #include "proto/crypto.h"
 #include "server/base/mem.h"
+#include "server/config/compat.h"
 #include "server/config/config_check.h"
 #include "server/config/url.h"
 
@@ -96,31 +97,6 @@ static const struct yaml_field bandwidth_fields[] = {
 };
 static const struct yaml_schema bandwidth = { bandwidth_fields, COUNT(bandwidth_fields), 16 };
 
-#define TENANT_AT(member) offsetof(struct config_tenant, member)
-static const struct yaml_field tenant_fields[] = {
-	{ .type = YAML_LINE, .at = TENANT_AT(line) },
-	{ .key = "tenant",  .type = YAML_STRING, .at = TENANT_AT(name), .def = "default" },
-	{ .key = "product", .type = YAML_STRING, .at = TENANT_AT(product) },
-	{ .key = "gateway", .type = YAML_STRING, .at = TENANT_AT(gateway), .def = "" },
-	{ .key = "target_tokens", .type = YAML_BOOL, .at = TENANT_AT(target_tokens), .def = "true" },
-	{ .key = "certificates", .type = YAML_BOOL, .at = TENANT_AT(certificates), .def = "false" },
-	{ .key = "version", .type = YAML_STRING, .at = TENANT_AT(version), .def = "version" },
-	{ .key = "suffix",  .type = YAML_STRING, .at = TENANT_AT(suffix), .def = ".swu" },
-};
-static const struct yaml_schema tenants = {
-	tenant_fields, COUNT(tenant_fields), sizeof(struct config_tenant) };
-
-#define COMPAT_AT(member) offsetof(struct config_compat, member)
-static const struct yaml_field compat_fields[] = {
-	{ .key = "url",      .type = YAML_STRING,   .at = COMPAT_AT(url), .def = "" },
-	{ .key = "patience", .type = YAML_DURATION, .at = COMPAT_AT(patience_ms), .def = "24h",
-	  .min = 1000, .max = 90 * DAY },
-	{ .key = "hawkbit",  .type = YAML_LIST,     .at = COMPAT_AT(hawkbit), .of = &tenants,
-	  .count_at = COMPAT_AT(n_hawkbit), .def = "" },
-};
-static const struct yaml_schema compat = {
-	compat_fields, COUNT(compat_fields), sizeof(struct config_compat) };
-
 #define UNSAID_AGE (366 * DAY)
 
 /* In the order of enum config_enrol_mode. */
@@ -162,7 +138,7 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "store_size", .type = YAML_SIZE,     .at = AT(store_size), .def = "0" },
 	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
 	{ .key = "bandwidth",  .type = YAML_MAP,      .at = AT(bandwidth), .of = &bandwidth, .def = "" },
-	{ .key = "compat",     .type = YAML_MAP,      .at = AT(compat),  .of = &compat, .def = "" },
+	{ .key = "compat",     .type = YAML_MAP,      .at = AT(compat),  .of = &config_compat, .def = "" },
 	{ .key = "cdn",        .type = YAML_STRING,   .at = AT(cdn),     .def = "" },
 	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "366d",
 	  .max = UNSAID_AGE },
@@ -244,8 +220,9 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 	resolve(&out->online, dir);
 	resolve(&out->enrol.tokens, dir);
 	resolve(&out->enrol.hook, dir);
-	for (size_t i = 0; i < out->compat.n_hawkbit; i++)
-		resolve(&out->compat.hawkbit[i].gateway, dir);
+	for (size_t p = 0; p < FOREIGN__END; p++)
+		for (size_t i = 0; i < out->compat.of[p].n; i++)
+			resolve(&out->compat.of[p].v[i].gateway, dir);
 	for (size_t i = 0; i < out->enrol.n_manufacturers; i++)
 		if (!config_is_key(out->enrol.manufacturers[i]))
 			resolve(&out->enrol.manufacturers[i], dir);
@@ -267,14 +244,6 @@ const struct config_factory *config_floor(const struct config *c, const char *pr
 				return f;
 		}
 	return NULL;
-}
-
-bool config_is_foreign(const struct config *c, const char *product)
-{
-	for (size_t i = 0; i < c->compat.n_hawkbit; i++)
-		if (strcmp(c->compat.hawkbit[i].product, product) == 0)
-			return true;
-	return false;
 }
 
 const char *config_symptom(const struct config *c, size_t code)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/base/yaml.h"
+#include "server/core/foreign.h"
 #include "server/core/ring.h"
 
 enum config_fill { FILL_HASH, FILL_INVITE };
@@ -66,11 +67,18 @@ struct config_line {
 	uint32_t line; /* of the file */
 };
 
-/* A tenant of hawkBit, whose devices are of one product. */
+/*
+ * Whose devices of one product speak another server's protocol.  What a protocol has no use for is
+ * "" or false.
+ */
 struct config_tenant {
-	char *name; /* as devices have it in their URLs; capitals and small letters are the same */
+	/*
+	 * hawkBit: its tenant, as devices have it in their URLs; Mender: the device type; Omaha: the
+	 * application's id.  Capitals and small letters are the same.
+	 */
+	char *name;
 	char *product;
-	char *gateway;      /* file of gateway tokens, one a line; "": none is taken */
+	char *gateway; /* file of tokens that let a device in that is new, one a line; "": none does */
 	bool target_tokens; /* devices that were brought show their own */
 	bool certificates;  /* a client certificate names its device: see tls.clients */
 	char *version;      /* the attribute that names the build a device runs */
@@ -78,12 +86,27 @@ struct config_tenant {
 	uint32_t line;      /* of the file */
 };
 
+struct config_tenants {
+	struct config_tenant *v;
+	size_t n;
+};
+
+/* A list of builds for updaters that only read: whoever asks gets what all of the ring may have. */
+struct config_feed {
+	char *name; /* in its path */
+	char *product;
+	uint32_t ring; /* enum ring */
+	char *type;    /* what the updater calls its kind of build */
+	uint32_t line; /* of the file */
+};
+
 /* Devices that speak another server's protocol; each is switched on by being there. */
 struct config_compat {
 	char *url;            /* where devices find this server; "": as they name it themselves */
 	uint64_t patience_ms; /* so long an installed build may take to say that it runs */
-	struct config_tenant *hawkbit;
-	size_t n_hawkbit;
+	struct config_tenants of[FOREIGN__END];
+	struct config_feed *feeds;
+	size_t n_feeds;
 };
 
 struct config {
@@ -134,7 +157,9 @@ void config_release(struct config *c);
 bool config_is_key(const char *manufacturer);
 /* The build that is the product's floor; NULL when it has none. */
 const struct config_factory *config_floor(const struct config *c, const char *product);
-/* Some of its devices speak another server's protocol. */
+/* Some of its devices speak another server's protocol, and say what becomes of an update. */
 bool config_is_foreign(const struct config *c, const char *product);
+/* Some devices of this server do. */
+bool config_has_foreign(const struct config *c);
 /* What a symptom's code means here, NULL when it has no meaning. */
 const char *config_symptom(const struct config *c, size_t code);

@@ -8,6 +8,7 @@
 
 #include "proto/names.h"
 #include "server/base/network.h"
+#include "server/config/compat.h"
 #include "server/config/url.h"
 #include "server/core/evidence.h"
 
@@ -169,59 +170,6 @@ static int check_files(const struct config *c, const char *path, char *error)
 	return 0;
 }
 
-static bool has_product(const struct config *c, const char *product)
-{
-	for (size_t l = 0; l < c->n_lines; l++)
-		if (is_of_line(&c->lines[l], product))
-			return true;
-	return false;
-}
-
-static bool tenant_twice(const struct config_compat *c, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (strcasecmp(c->hawkbit[k].name, c->hawkbit[i].name) == 0)
-			return true;
-	return false;
-}
-
-static int check_tenant(const struct config *c, size_t i, const char *path, char *error)
-{
-	const struct config_tenant *t = &c->compat.hawkbit[i];
-
-	if (!name_ok(t->name))
-		return bad(path, t->line, error, "compat: hawkbit: tenant: letters, digits, . _ -");
-	/* What huidu's own devices ask for. */
-	if (strcasecmp(t->name, "v1") == 0 || tenant_twice(&c->compat, i))
-		return bad(path, t->line, error,
-			"compat: hawkbit: tenant: stands here once, and is not v1");
-	if (!has_product(c, t->product))
-		return bad(path, t->line, error,
-			"compat: hawkbit: product: is a product of one of the lines");
-	if (t->gateway[0] == '\0' && !t->target_tokens && !t->certificates)
-		return bad(path, t->line, error,
-			"compat: hawkbit: name the file of gateway tokens, or take target_tokens or "
-			"certificates: nobody could come in");
-	if (t->certificates && (c->plain || c->tls.clients[0] == '\0'))
-		return bad(path, t->line, error,
-			"compat: hawkbit: certificates: name who signs them: tls: clients:");
-	if (t->suffix[0] != '\0' && (t->suffix[0] != '.' || !name_ok(t->suffix + 1)))
-		return bad(path, t->line, error, "compat: hawkbit: suffix: is as .swu, or empty");
-	return 0;
-}
-
-static int check_compat(const struct config *c, const char *path, char *error)
-{
-	int err = 0;
-
-	if (c->compat.url[0] != '\0' && !url_is_folder(c->compat.url))
-		return bad(path, 1, error,
-			"compat: url: is https://HOST, without a user, a query or a fragment");
-	for (size_t i = 0; err == 0 && i < c->compat.n_hawkbit; i++)
-		err = check_tenant(c, i, path, error);
-	return err;
-}
-
 int config_check(const struct config *c, const char *path, char error[YAML_ERROR_MAX])
 {
 	struct network network;
@@ -250,7 +198,7 @@ int config_check(const struct config *c, const char *path, char error[YAML_ERROR
 	}
 	if (check_files(c, path, error) != 0)
 		return ERR_CONFIG;
-	if (check_compat(c, path, error) != 0)
+	if (compat_check(c, path, error) != 0)
 		return ERR_CONFIG;
 	return check_enrol(&c->enrol, path, error);
 }

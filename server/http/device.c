@@ -6,7 +6,7 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/http/address.h"
-#include "server/http/compat/hawkbit.h"
+#include "server/http/compat/compat.h"
 #include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
@@ -280,18 +280,12 @@ static const struct http_route own_routes[] = {
 
 #define OWN_ROUTES (sizeof(own_routes) / sizeof(own_routes[0]))
 
-/* Ours, and behind them those that take every path. */
+/* Ours, and behind them other servers'. */
 static size_t make_routes(struct device_front *f)
 {
-	size_t n = OWN_ROUTES;
-
-	f->routes = mem_alloc(sizeof(own_routes) + sizeof(hawkbit_routes));
+	f->routes = mem_alloc(sizeof(own_routes) + COMPAT_ROUTES * sizeof(*f->routes));
 	memcpy(f->routes, own_routes, sizeof(own_routes));
-	if (f->server->config->compat.n_hawkbit > 0) {
-		memcpy(f->routes + n, hawkbit_routes, sizeof(hawkbit_routes));
-		n += HAWKBIT_ROUTES;
-	}
-	return n;
+	return OWN_ROUTES + compat_routes(f->server->config, f->routes + OWN_ROUTES);
 }
 
 /* ---- life ---- */

@@ -93,7 +93,7 @@ int foreign_open(struct server *s)
 {
 	int err = 0;
 
-	if (s->config->compat.n_hawkbit == 0)
+	if (!config_has_foreign(s->config))
 		return 0;
 	err = load_secret(s);
 	if (err == 0)

@@ -96,16 +96,24 @@ static bool same_proxies(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool same_tenants_of(const struct config_tenants *a, const struct config_tenants *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->v[i].name, b->v[i].name) != 0 ||
+			strcmp(a->v[i].product, b->v[i].product) != 0)
+			return false;
+	return true;
+}
+
 /* Others would need the devices of theirs, or a route. */
 static bool same_tenants(const struct config *a, const struct config *b)
 {
-	if (a->compat.n_hawkbit != b->compat.n_hawkbit)
-		return false;
-	for (size_t i = 0; i < a->compat.n_hawkbit; i++)
-		if (strcmp(a->compat.hawkbit[i].name, b->compat.hawkbit[i].name) != 0 ||
-			strcmp(a->compat.hawkbit[i].product, b->compat.hawkbit[i].product) != 0)
+	for (size_t p = 0; p < FOREIGN__END; p++)
+		if (!same_tenants_of(&a->compat.of[p], &b->compat.of[p]))
 			return false;
-	return true;
+	return (a->compat.n_feeds == 0) == (b->compat.n_feeds == 0);
 }
 
 /* Names of the keys that want a restart; "" when none does. */

@@ -7,22 +7,30 @@
 #include "server/service/door.h"
 
 struct tenants {
-	size_t n_hawkbit;
-	struct tenant hawkbit[];
+	struct {
+		struct tenant *v;
+		size_t n;
+	} of[FOREIGN__END];
 };
+
+static int open_tenant(const struct config_tenant *config, struct tenant *out, char *error)
+{
+	struct config_enrol tokens = { .mode = ENROL_TOKEN, .tokens = config->gateway };
+
+	out->config = config;
+	return *config->gateway != '\0' ? door_new(&tokens, &out->gateway, error) : 0;
+}
 
 int tenants_new(const struct config_compat *config, struct tenants **out, char *error)
 {
-	struct tenants *t = mem_zalloc(sizeof(*t) + config->n_hawkbit * sizeof(t->hawkbit[0]));
+	struct tenants *t = mem_zalloc(sizeof(*t));
 	int err = 0;
 
-	for (; err == 0 && t->n_hawkbit < config->n_hawkbit; t->n_hawkbit++) {
-		struct tenant *one = &t->hawkbit[t->n_hawkbit];
-		struct config_enrol tokens = { .mode = ENROL_TOKEN };
-		one->config = &config->hawkbit[t->n_hawkbit];
-		tokens.tokens = one->config->gateway;
-		if (*tokens.tokens != '\0')
-			err = door_new(&tokens, &one->gateway, error);
+	for (unsigned p = 0; p < FOREIGN__END; p++) {
+		const struct config_tenants *c = &config->of[p];
+		t->of[p].v = mem_zalloc((c->n + 1) * sizeof(*t->of[p].v));
+		for (; err == 0 && t->of[p].n < c->n; t->of[p].n++)
+			err = open_tenant(&c->v[t->of[p].n], &t->of[p].v[t->of[p].n], error);
 	}
 	if (err == 0)
 		*out = t;
@@ -35,19 +43,41 @@ void tenants_free(struct tenants *t)
 {
 	if (t == NULL)
 		return;
-	for (size_t i = 0; i < t->n_hawkbit; i++)
-		door_free(t->hawkbit[i].gateway);
+	for (unsigned p = 0; p < FOREIGN__END; p++) {
+		for (size_t i = 0; i < t->of[p].n; i++)
+			door_free(t->of[p].v[i].gateway);
+		free(t->of[p].v);
+	}
 	free(t);
 }
 
-const struct tenant *tenants_hawkbit(const struct tenants *t, struct bytes name)
+const struct tenant *tenants_at(const struct tenants *t, enum foreign_protocol protocol, size_t i)
 {
-	for (size_t i = 0; t != NULL && i < t->n_hawkbit; i++) {
-		const char *have = t->hawkbit[i].config->name;
+	return t != NULL && i < t->of[protocol].n ? &t->of[protocol].v[i] : NULL;
+}
+
+const struct tenant *tenants_find(
+	const struct tenants *t, enum foreign_protocol protocol, struct bytes name)
+{
+	const struct tenant *one;
+
+	for (size_t i = 0; (one = tenants_at(t, protocol, i)) != NULL; i++) {
+		const char *have = one->config->name;
 		if (strlen(have) == name.n && strncasecmp(have, (const char *)name.p, name.n) == 0)
-			return &t->hawkbit[i];
+			return one;
 	}
 	return NULL;
+}
+
+const struct tenant *tenants_opened(
+	const struct tenants *t, enum foreign_protocol protocol, struct bytes token)
+{
+	const struct tenant *one, *found = NULL;
+
+	for (size_t i = 0; (one = tenants_at(t, protocol, i)) != NULL; i++)
+		if (tenant_has_gateway(one, token) && found == NULL)
+			found = one;
+	return found;
 }
 
 bool tenant_has_gateway(const struct tenant *t, struct bytes token)

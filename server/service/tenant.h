@@ -22,7 +22,13 @@ struct tenant {
 WARN_UNUSED int tenants_new(const struct config_compat *config, struct tenants **out, char *error);
 void tenants_free(struct tenants *t);
 
-/* Of hawkBit; capitals and small letters are the same.  NULL when there is none. */
-const struct tenant *tenants_hawkbit(const struct tenants *t, struct bytes name);
+/* Of config's names; capitals and small letters are the same.  NULL when there is none. */
+const struct tenant *tenants_find(
+	const struct tenants *t, enum foreign_protocol protocol, struct bytes name);
+/* The one whose file has this gateway token; takes as long whichever it is, or is nearly. */
+const struct tenant *tenants_opened(
+	const struct tenants *t, enum foreign_protocol protocol, struct bytes token);
+/* In the file's order; NULL behind the last. */
+const struct tenant *tenants_at(const struct tenants *t, enum foreign_protocol protocol, size_t i);
 /* Takes as long whichever token it is, or is nearly. */
 bool tenant_has_gateway(const struct tenant *t, struct bytes token);

@@ -51,7 +51,7 @@ static void test_defaults(void **state)
 	assert_string_equal(c.online, tmpdir_path("online"));
 	assert_string_equal(c.tls.cert, "");
 	assert_string_equal(c.cdn, "");
-	assert_int_equal(c.compat.n_hawkbit, 0);
+	assert_int_equal(c.compat.of[FOREIGN_DDI].n, 0);
 	assert_int_equal(c.compat.patience_ms, 86400000);
 	assert_false(config_is_foreign(&c, "phone-a"));
 	assert_int_equal(c.bandwidth.total_bytes_s, 0);
@@ -131,18 +131,18 @@ static void test_everything(void **state)
 	assert_string_equal(c.cdn, "https://cdn.example/huidu");
 	assert_string_equal(c.compat.url, "https://updates.example");
 	assert_int_equal(c.compat.patience_ms, 3600000);
-	assert_int_equal(c.compat.n_hawkbit, 2);
-	assert_string_equal(c.compat.hawkbit[0].name, "default");
-	assert_string_equal(c.compat.hawkbit[0].product, "phone-b");
-	assert_string_equal(c.compat.hawkbit[0].gateway, "");
-	assert_true(c.compat.hawkbit[0].target_tokens);
-	assert_string_equal(c.compat.hawkbit[0].version, "version");
-	assert_string_equal(c.compat.hawkbit[0].suffix, ".swu");
-	assert_string_equal(c.compat.hawkbit[1].name, "ACME");
-	assert_string_equal(c.compat.hawkbit[1].gateway, tmpdir_path("g.tokens"));
-	assert_false(c.compat.hawkbit[1].target_tokens);
-	assert_string_equal(c.compat.hawkbit[1].version, "os");
-	assert_string_equal(c.compat.hawkbit[1].suffix, "");
+	assert_int_equal(c.compat.of[FOREIGN_DDI].n, 2);
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].name, "default");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].product, "phone-b");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].gateway, "");
+	assert_true(c.compat.of[FOREIGN_DDI].v[0].target_tokens);
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].version, "version");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].suffix, ".swu");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].name, "ACME");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].gateway, tmpdir_path("g.tokens"));
+	assert_false(c.compat.of[FOREIGN_DDI].v[1].target_tokens);
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].version, "os");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].suffix, "");
 	assert_true(config_is_foreign(&c, "watch-a"));
 	assert_false(config_is_foreign(&c, "phone-a"));
 	assert_int_equal(c.enrol.mode, ENROL_VOUCHER);
@@ -319,10 +319,10 @@ static const struct {
 	{ "a tenant twice",
 		HEAD PLAIN LINES "compat:\n  hawkbit:\n  - {product: phone-a}\n"
 				 "  - {tenant: DEFAULT, product: phone-a}\n",
-		":9: compat: hawkbit: tenant: stands here once, and is not v1" },
+		":9: compat: hawkbit: each stands here once" },
 	{ "a tenant in the place of huidu",
 		HEAD PLAIN LINES "compat: {hawkbit: [{tenant: V1, product: phone-a}]}\n",
-		":6: compat: hawkbit: tenant: stands here once, and is not v1" },
+		":6: compat: hawkbit: tenant: is not v1 or api" },
 	{ "a tenant nobody can enter",
 		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, target_tokens: false}]}\n",
 		":6: compat: hawkbit: name the file of gateway tokens, or take target_tokens or "
@@ -333,6 +333,22 @@ static const struct {
 	{ "a suffix that is a path",
 		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, suffix: ./x}]}\n",
 		":6: compat: hawkbit: suffix: is as .swu, or empty" },
+	{ "a device type twice",
+		HEAD PLAIN LINES "compat:\n  mender:\n  - {device_type: A, product: phone-a}\n"
+				 "  - {device_type: a, product: phone-a}\n",
+		":9: compat: mender: each stands here once" },
+	{ "a device type that is none",
+		HEAD PLAIN LINES "compat: {mender: [{device_type: a/b, product: phone-a}]}\n",
+		":6: compat: mender: device_type: letters, digits, . _ -" },
+	{ "an app that is none",
+		HEAD PLAIN LINES "compat: {omaha: [{app: '{a b}', product: phone-a}]}\n",
+		":6: compat: omaha: app: is an id as devices have it" },
+	{ "a feed of no product",
+		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-z}]}\n",
+		":6: compat: feeds: product: is a product of one of the lines" },
+	{ "a feed of no ring",
+		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-a, ring: beta}]}\n",
+		":6: compat.feeds[1].ring: 'beta' is none of the words known here" },
 	{ "no address of devices", HEAD PLAIN LINES "compat: {url: updates.example}\n",
 		":1: compat: url: is https://HOST, without a user, a query or a fragment" },
 	{ "no patience", HEAD PLAIN LINES "compat: {patience: 1ms}\n",

@@ -8,6 +8,7 @@
 #include "server/base/mem.h"
 #include "server/http/address.h"
 #include "server/http/compat/ddi.h"
+#include "server/http/compat/exchange.h"
 #include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/digest.h"
@@ -16,18 +17,10 @@
 #define BODY_MAX (192u * 1024) /* 48 lines of a log of 2 KiB each, and what is around them */
 #define HOST_MAX 255u
 #define BASE_MAX 1200u
-#define TRIES    3u /* an offer, and what is left of it by then */
 
-/* A request with all of it that its answer needs: the call's own bytes are gone by then. */
 struct ddi_call {
-	struct foreign_exchange x; /* first: its job is what the writer has */
-	struct http_call *call;
-	struct foreign_ask ask; /* name and token are those below */
-	uint16_t product;
-	char name[FOREIGN_NAME_MAX + 1];
-	uint8_t token[TOKEN_LEN], network[ADDRESS_NETWORK];
+	struct exchange e; /* first */
 	enum ddi_resource resource;
-	unsigned tries;
 	int err; /* what it says cannot be understood */
 	char tenant[64];
 	char base[BASE_MAX];
@@ -72,36 +65,37 @@ static void reply_base(struct ddi_call *c)
 	struct buf body = { 0 };
 	struct ddi_links links = {
 		.base = c->base,
-		.tell = c->x.turn.tell,
-		.action = c->x.turn.next.action,
-		.wants = c->x.turn.wants,
-		.sleep_s = foreign_next_poll_s(device_desk(c->call), &c->x),
+		.tell = c->e.x.turn.tell,
+		.action = c->e.x.turn.next.action,
+		.wants = c->e.x.turn.wants,
+		.sleep_s = foreign_next_poll_s(device_desk(c->e.call), &c->e.x),
 	};
 
 	ddi_write_base(&body, &links);
-	reply_json(c->call, &body);
+	reply_json(c->e.call, &body);
 }
 
 static void reply_deployment(struct ddi_call *c)
 {
-	struct desk *d = device_desk(c->call);
-	const struct image_product *p = image_number(d->image, c->product);
-	const struct image_build *b = p == NULL ? NULL : image_build(p, c->x.turn.next.build);
-	const struct tenant *t = tenants_hawkbit(d->image->settings.tenants, bytes_str(c->tenant));
+	struct desk *d = device_desk(c->e.call);
+	const struct image_product *p = image_number(d->image, c->e.product);
+	const struct image_build *b = p == NULL ? NULL : image_build(p, c->e.x.turn.next.build);
+	const struct tenant *t =
+		tenants_find(d->image->settings.tenants, FOREIGN_DDI, bytes_str(c->tenant));
 	uint8_t sha1[SHA1_LEN];
 	struct buf body = { 0 };
 
 	if (b == NULL || !b->has_file || t == NULL) {
-		http_reply_error(c->call, 404);
+		http_reply_error(c->e.call, 404);
 		return;
 	}
 	if (!digests_sha1(d->server->digests, b->sha256, sha1)) {
-		http_reply_error(c->call, 503); /* after a start, for a moment */
+		http_reply_error(c->e.call, 503); /* after a start, for a moment */
 		return;
 	}
 	struct ddi_deployment deployment = {
 		.base = c->base,
-		.action = c->x.turn.next.action,
+		.action = c->e.x.turn.next.action,
 		.product = p->name,
 		.build = b->name,
 		.suffix = t->config->suffix,
@@ -110,116 +104,39 @@ static void reply_deployment(struct ddi_call *c)
 		.length = b->length,
 	};
 	ddi_write_deployment(&body, &deployment);
-	reply_json(c->call, &body);
+	reply_json(c->e.call, &body);
 }
 
 static void reply_cancel(struct ddi_call *c)
 {
 	struct buf body = { 0 };
 
-	ddi_write_cancel(&body, c->x.turn.next.action);
-	reply_json(c->call, &body);
+	ddi_write_cancel(&body, c->e.x.turn.next.action);
+	reply_json(c->e.call, &body);
 }
 
-static void answer(struct ddi_call *c)
+static void answer(struct exchange *e)
 {
-	enum foreign_tell tell = c->x.turn.tell;
+	struct ddi_call *c = (struct ddi_call *)e;
+	enum foreign_tell tell = c->e.x.turn.tell;
 
 	if (c->err != 0)
-		refuse(c->call, c->err);
+		refuse(c->e.call, c->err);
 	else if (c->resource == DDI_BASE)
 		reply_base(c);
 	else if (tell == FOREIGN_GONE)
-		http_reply_error(c->call, 410);
+		http_reply_error(c->e.call, 410);
 	else if (tell == FOREIGN_UNKNOWN)
-		http_reply_error(c->call, 404);
+		http_reply_error(c->e.call, 404);
 	else if (c->resource == DDI_DEPLOYMENT)
 		reply_deployment(c);
 	else if (c->resource == DDI_CANCEL)
 		reply_cancel(c);
 	else
-		reply_empty(c->call);
+		reply_empty(c->e.call);
 }
 
-/* ---- the exchange ---- */
-
-static void begin(struct ddi_call *c);
-
-/*
- * A poll that changed something is answered by what is so now, in the image that is served now: what
- * was offered may have been halted meanwhile.
- */
-static void resumed(struct http_call *call, void *arg)
-{
-	struct ddi_call *c = arg;
-	int err = c->x.job.err;
-	bool polls = c->resource == DDI_BASE, known = c->x.word != NULL;
-
-	(void)call; /* it is c->call */
-	if (err == 0 && polls && !c->x.is_new) {
-		begin(c);
-		return;
-	}
-	if (err != 0 && polls && known && err != ERR_BAD_MAC) {
-		/* It cannot be written now: what is not remembered is not offered. */
-		if (c->x.turn.tell != FOREIGN_CANCEL)
-			c->x.turn.tell = FOREIGN_NOTHING;
-		err = 0;
-	}
-	if (err != 0)
-		refuse(c->call, err);
-	else
-		answer(c);
-	free(c);
-}
-
-static void done(struct job *job)
-{
-	struct ddi_call *c = (struct ddi_call *)job;
-
-	if (job->err == 0)
-		foreign_taken(&c->x);
-	http_resume(c->call, resumed, c);
-}
-
-/* A deferred call is answered from its own thread, in a moment. */
-static void submit(struct ddi_call *c)
-{
-	struct desk *d = device_desk(c->call);
-	int err;
-
-	c->tries++;
-	c->x.job.done = done;
-	http_defer(c->call);
-	err = c->tries > TRIES ? ERR_BUSY : writer_submit(&d->server->writer, &c->x.job);
-	if (err == 0)
-		return;
-	c->x.job.err = err;
-	http_resume(c->call, resumed, c);
-}
-
-static void begin(struct ddi_call *c)
-{
-	struct desk *d = device_desk(c->call);
-	bool write;
-	int err;
-
-	c->ask.product = image_number(d->image, c->product);
-	c->ask.now_ms = clock_ms();
-	c->ask.mono_ms = clock_mono_ms();
-	err = foreign_begin(d, &c->ask, &c->x, &write);
-	if (err == 0 && write) {
-		if (c->x.word != NULL || !device_sheds(c->call, SHED_ENROL)) {
-			submit(c);
-			return;
-		}
-	} else if (err != 0) {
-		refuse(c->call, err);
-	} else {
-		answer(c);
-	}
-	free(c);
-}
+static const struct exchange_kind ddi = { answer, refuse, NULL };
 
 /* ---- who asks ---- */
 
@@ -242,8 +159,9 @@ static bool is_certified(struct http_call *call, struct ddi_call *c)
 {
 	char name[FOREIGN_NAME_MAX + 2];
 
-	c->ask.enrols = http_client_name(call, name, sizeof(name)) && strcmp(name, c->name) == 0;
-	return c->ask.enrols;
+	c->e.ask.enrols =
+		http_client_name(call, name, sizeof(name)) && strcmp(name, c->e.name) == 0;
+	return c->e.ask.enrols;
 }
 
 static int authenticate(struct http_call *call, const struct tenant *t, struct ddi_call *c)
@@ -251,12 +169,12 @@ static int authenticate(struct http_call *call, const struct tenant *t, struct d
 	struct bytes header = http_header(call, "Authorization"), token;
 
 	if (has_scheme(header, "GatewayToken", &token)) {
-		c->ask.enrols = tenant_has_gateway(t, token);
-		return c->ask.enrols ? 0 : ERR_BAD_MAC;
+		c->e.ask.enrols = tenant_has_gateway(t, token);
+		return c->e.ask.enrols ? 0 : ERR_BAD_MAC;
 	}
 	if (t->config->target_tokens && has_scheme(header, "TargetToken", &token)) {
-		c->ask.token = c->token;
-		return foreign_token(token, c->token);
+		c->e.ask.token = c->e.token;
+		return foreign_token(token, c->e.token);
 	}
 	return header.n == 0 && t->config->certificates && is_certified(call, c) ? 0 : ERR_BAD_MAC;
 }
@@ -305,7 +223,7 @@ static int identify(struct http_call *call, const struct ddi_path *path, const s
 	const struct image_product *p = image_find(d->image, t->config->product);
 	int err;
 
-	memcpy(c->name, path->name, sizeof(c->name));
+	memcpy(c->e.name, path->name, sizeof(c->e.name));
 	err = authenticate(call, t, c);
 	if (err == 0 && p == NULL)
 		err = ERR_NOT_FOUND;
@@ -313,12 +231,12 @@ static int identify(struct http_call *call, const struct ddi_path *path, const s
 		err = make_base(call, t, path->spelt, c->base);
 	if (err != 0)
 		return err;
-	c->product = p->number;
+	c->e.product = p->number;
 	memcpy(c->tenant, t->config->name, strlen(t->config->name) + 1); /* name_ok() */
-	c->ask.protocol = FOREIGN_DDI;
-	c->ask.name = bytes_str(c->name);
-	c->ask.network = bytes_of(c->network, address_network(call->peer, c->network));
-	c->ask.needs_sha1 = true;
+	c->e.ask.protocol = FOREIGN_DDI;
+	c->e.ask.name = bytes_str(c->e.name);
+	c->e.ask.network = bytes_of(c->e.network, address_network(call->peer, c->e.network));
+	c->e.ask.needs_sha1 = true;
 	return 0;
 }
 
@@ -363,7 +281,7 @@ static int read_said(struct http_call *call, const struct ddi_path *path, const 
 }
 
 /* What says nothing is refused when it is known who says it. */
-static void exchange(struct http_call *call, const struct ddi_path *path, const struct tenant *t)
+static void converse(struct http_call *call, const struct ddi_path *path, const struct tenant *t)
 {
 	struct ddi_call *c = mem_zalloc(sizeof(*c));
 	int err = identify(call, path, t, c);
@@ -373,12 +291,13 @@ static void exchange(struct http_call *call, const struct ddi_path *path, const 
 		free(c);
 		return;
 	}
-	c->call = call;
+	c->e.call = call;
+	c->e.kind = &ddi;
 	c->resource = path->resource;
-	c->err = read_said(call, path, t, &c->ask.said);
+	c->err = read_said(call, path, t, &c->e.ask.said);
 	if (c->err != 0)
-		c->ask.said.word = FOREIGN_FETCH_CANCEL; /* which changes nothing */
-	begin(c);
+		c->e.ask.said.word = FOREIGN_FETCH_CANCEL; /* which changes nothing */
+	exchange_begin(&c->e);
 }
 
 static void serve(struct http_call *call, const char *method)
@@ -395,13 +314,13 @@ static void serve(struct http_call *call, const char *method)
 		http_reply_error(call, 404);
 		return;
 	}
-	t = tenants_hawkbit(d->image->settings.tenants, path.tenant);
+	t = tenants_find(d->image->settings.tenants, FOREIGN_DDI, path.tenant);
 	if (t == NULL)
 		http_reply_error(call, 404);
 	else if (path.resource == DDI_ARTIFACT)
 		device_send_artifact(call, path.file, true);
 	else
-		exchange(call, &path, t);
+		converse(call, &path, t);
 }
 
 static void get(struct http_call *call)

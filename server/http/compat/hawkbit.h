@@ -8,6 +8,5 @@
 
 #include "server/http/http.h"
 
-/* They take every path: behind all others. */
 #define HAWKBIT_ROUTES 3u
 extern const struct http_route hawkbit_routes[HAWKBIT_ROUTES];

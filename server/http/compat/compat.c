@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http/compat/compat.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "server/http/compat/hawkbit.h"
+
+static size_t add(struct http_route *out, size_t n, const struct http_route *more, size_t n_more)
+{
+	assert(n + n_more <= COMPAT_ROUTES);
+	memcpy(out + n, more, n_more * sizeof(*more));
+	return n + n_more;
+}
+
+size_t compat_routes(const struct config *c, struct http_route out[COMPAT_ROUTES])
+{
+	const struct config_tenants *of = c->compat.of;
+	size_t n = 0;
+
+	/* They take every path: behind all others. */
+	if (of[FOREIGN_DDI].n > 0)
+		n = add(out, n, hawkbit_routes, HAWKBIT_ROUTES);
+	return n;
+}
