@@ -20,6 +20,7 @@
 
 struct ddi_call {
 	struct exchange e; /* first */
+	uint8_t id[ID_LEN];
 	enum ddi_resource resource;
 	int err; /* what it says cannot be understood */
 	char tenant[64];
@@ -223,14 +224,18 @@ static int identify(struct http_call *call, const struct ddi_path *path, const s
 	const struct image_product *p = image_find(d->image, t->config->product);
 	int err;
 
+	if (p == NULL)
+		return ERR_NOT_FOUND;
 	memcpy(c->e.name, path->name, sizeof(c->e.name));
-	err = authenticate(call, t, c);
-	if (err == 0 && p == NULL)
-		err = ERR_NOT_FOUND;
+	err = foreign_expect(d, FOREIGN_DDI, p->name, bytes_str(c->e.name), c->id);
+	if (err == 0)
+		err = authenticate(call, t, c);
+	foreign_near(d, c->id);
 	if (err == 0)
 		err = make_base(call, t, path->spelt, c->base);
 	if (err != 0)
 		return err;
+	c->e.ask.id = c->id;
 	c->e.product = p->number;
 	memcpy(c->tenant, t->config->name, strlen(t->config->name) + 1); /* name_ok() */
 	c->e.ask.protocol = FOREIGN_DDI;
