@@ -54,6 +54,11 @@ static bool is_half_taken(struct store_txn *t, const uint8_t id[ID_LEN])
 	return taken;
 }
 
+static bool is_own(const struct stored_foreign *f, const uint8_t token[TOKEN_LEN])
+{
+	return crypto_equal(f->token, token, TOKEN_LEN) && f->has_token;
+}
+
 static int enrol(struct foreign_exchange *x, struct writer *w, struct stored_foreign *f)
 {
 	struct device d = {
@@ -103,9 +108,11 @@ static void run(struct job *job, struct writer *w)
 		job->err = w->txn.err;
 		if (job->err == 0)
 			job->err = enrol(x, w, &f);
-		if (job->err != 0)
-			return;
+	} else if (x->has_token && !is_own(&f, x->token)) {
+		job->err = ERR_BAD_MAC; /* two came at once, and the other was first */
 	}
+	if (job->err != 0)
+		return;
 	build = f.state.build;
 	x->world.halted &= build == x->tagged;
 	x->turn = foreign_step(&f.state, &x->said, &x->world);
@@ -192,7 +199,8 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 	x->protocol = ask->protocol;
 	x->product = ask->product->number;
 	memset(x->name, 0, sizeof(x->name));
-	memcpy(x->name, ask->name.p, ask->name.n);
+	if (ask->name.n > 0)
+		memcpy(x->name, ask->name.p, ask->name.n);
 	x->enrols = ask->enrols;
 	x->has_token = ask->token != NULL;
 	if (x->has_token)
@@ -202,6 +210,7 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 		.now_ms = ask->now_ms,
 		.answer = ANSWER_ADMISSION,
 		.no_cancel = ask->no_cancel,
+		.undoes = ask->undoes,
 		.patience_ms = d->image->settings.compat->patience_ms,
 	};
 	x->tagged = 0;
@@ -260,8 +269,7 @@ static int read_record(
 	if (!foreign_get(&t, x->id, f))
 		err = t.err != 0 ? t.err : ERR_BAD_MAC;
 	store_abort(&t);
-	if (err == 0 && ask->token != NULL &&
-		(!crypto_equal(f->token, ask->token, TOKEN_LEN) || !f->has_token))
+	if (err == 0 && ask->token != NULL && !is_own(f, ask->token))
 		err = ERR_BAD_MAC;
 	return err;
 }
@@ -272,10 +280,13 @@ int foreign_begin(
 	struct stored_foreign f;
 	struct fleet_foreign m;
 	fleet_word *word;
-	int err;
+	int err = 0;
 
 	describe(d, ask, x);
-	err = foreign_id(d, ask->protocol, ask->product->name, ask->name, x->id);
+	if (ask->id != NULL)
+		memcpy(x->id, ask->id, ID_LEN);
+	else
+		err = foreign_id(d, ask->protocol, ask->product->name, ask->name, x->id);
 	if (err != 0)
 		return err;
 	x->word = fleet_find(d->server->fleet, x->id);

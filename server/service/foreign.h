@@ -17,6 +17,7 @@ struct foreign_ask {
 	enum foreign_protocol protocol;
 	const struct image_product *product;
 	struct bytes name; /* as it calls itself: foreign_name_ok() */
+	const uint8_t *id; /* when that is known without it, and it is no new one; else NULL */
 	/*
 	 * What foreign_token() made of the token that it showed as its own, to be compared; NULL when
 	 * something else has shown who it is.  Who `enrols` with one keeps it.
@@ -25,8 +26,8 @@ struct foreign_ask {
 	bool enrols;          /* what it showed lets a device in that is new */
 	struct bytes network; /* that a flood of new ones is limited by; n 0: none */
 	struct foreign_said said;
-	bool no_cancel;  /* see struct foreign_world */
-	bool needs_sha1; /* of the file: nothing is offered before it is known */
+	bool no_cancel, undoes; /* see struct foreign_world */
+	bool needs_sha1;        /* of the file: nothing is offered before it is known */
 	uint64_t now_ms, mono_ms;
 };
 
