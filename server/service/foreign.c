@@ -109,6 +109,7 @@ static void run(struct job *job, struct writer *w)
 		if (job->err == 0)
 			job->err = enrol(x, w, &f);
 	} else if (x->has_token && !is_own(&f, x->token)) {
+		/* Two came at once, and the other was first; or only the beginning was compared. */
 		job->err = ERR_BAD_MAC;
 	}
 	if (job->err != 0)
@@ -199,7 +200,8 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 	x->protocol = ask->protocol;
 	x->product = ask->product->number;
 	memset(x->name, 0, sizeof(x->name));
-	memcpy(x->name, ask->name.p, ask->name.n);
+	if (ask->name.n > 0)
+		memcpy(x->name, ask->name.p, ask->name.n);
 	x->enrols = ask->enrols;
 	x->has_token = ask->token != NULL;
 	if (x->has_token)
@@ -209,6 +211,7 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 		.now_ms = ask->now_ms,
 		.answer = ANSWER_ADMISSION,
 		.no_cancel = ask->no_cancel,
+		.undoes = ask->undoes,
 		.patience_ms = d->image->settings.compat->patience_ms,
 	};
 	x->tagged = 0;

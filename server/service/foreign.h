@@ -26,8 +26,8 @@ struct foreign_ask {
 	bool enrols;          /* what it showed lets a device in that is new */
 	struct bytes network; /* that a flood of new ones is limited by; n 0: none */
 	struct foreign_said said;
-	bool no_cancel;  /* see struct foreign_world */
-	bool needs_sha1; /* of the file: nothing is offered before it is known */
+	bool no_cancel, undoes; /* see struct foreign_world */
+	bool needs_sha1;        /* of the file: nothing is offered before it is known */
 	uint64_t now_ms, mono_ms;
 };
 
