@@ -145,6 +145,17 @@ static bool is_app(const char *id)
 	return name_ok(bare);
 }
 
+/* What huidu's own devices ask for, and those of others. */
+static bool is_path(const char *name)
+{
+	static const char *const taken[] = { "v1", "api", "omaha", "file", "feed" };
+
+	for (size_t i = 0; i < COUNT(taken); i++)
+		if (strcasecmp(name, taken[i]) == 0)
+			return true;
+	return false;
+}
+
 static int check_name(const struct place *at, enum foreign_protocol protocol, const char *name)
 {
 	if (protocol == FOREIGN_OMAHA)
@@ -153,11 +164,9 @@ static int check_name(const struct place *at, enum foreign_protocol protocol, co
 		return bad(at,
 			protocol == FOREIGN_DDI ? "tenant: letters, digits, . _ -"
 						: "device_type: letters, digits, . _ -");
-	/* What huidu's own devices ask for, and those of others. */
-	if (protocol == FOREIGN_DDI &&
-		(strcasecmp(name, "v1") == 0 || strcasecmp(name, "api") == 0))
-		return bad(at, "tenant: is not v1 or api");
-	return 0;
+	return protocol == FOREIGN_DDI && is_path(name)
+		? bad(at, "tenant: is not v1, api, omaha, file or feed")
+		: 0;
 }
 
 static int check_tenant(

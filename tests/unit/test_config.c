@@ -322,7 +322,7 @@ static const struct {
 		":9: compat: hawkbit: each stands here once" },
 	{ "a tenant in the place of huidu",
 		HEAD PLAIN LINES "compat: {hawkbit: [{tenant: V1, product: phone-a}]}\n",
-		":6: compat: hawkbit: tenant: is not v1 or api" },
+		":6: compat: hawkbit: tenant: is not v1, api, omaha, file or feed" },
 	{ "a tenant nobody can enter",
 		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, target_tokens: false}]}\n",
 		":6: compat: hawkbit: name the file of gateway tokens, or take target_tokens or "

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "server/http/compat/hawkbit.h"
+#include "server/http/compat/link.h"
+#include "server/http/compat/omaha_front.h"
 
 static size_t add(struct http_route *out, size_t n, const struct http_route *more, size_t n_more)
 {
@@ -18,6 +20,10 @@ size_t compat_routes(const struct config *c, struct http_route out[COMPAT_ROUTES
 	const struct config_tenants *of = c->compat.of;
 	size_t n = 0;
 
+	if (of[FOREIGN_OMAHA].n > 0) {
+		n = add(out, n, omaha_routes, OMAHA_ROUTES);
+		n = add(out, n, link_routes, LINK_ROUTES);
+	}
 	/* They take every path: behind all others. */
 	if (of[FOREIGN_DDI].n > 0)
 		n = add(out, n, hawkbit_routes, HAWKBIT_ROUTES);

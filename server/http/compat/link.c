@@ -30,3 +30,22 @@ int link_base(const struct http_call *call, struct buf *out)
 		return ERR_MALFORMED;
 	return 0;
 }
+
+void link_folder(struct buf *out, const char *base, const uint8_t sha256[SHA256_LEN])
+{
+	char hex[2 * SHA256_LEN + 1];
+
+	buf_printf(out, "%s/file/%s/", base, hex_encode(hex, sha256, SHA256_LEN));
+}
+
+static void send_file(struct http_call *call)
+{
+	const uint8_t *slash = memchr(call->rest.p, '/', call->rest.n);
+	size_t n = slash != NULL ? (size_t)(slash - call->rest.p) : call->rest.n;
+
+	device_send_artifact(call, bytes_of(call->rest.p, n), true);
+}
+
+const struct http_route link_routes[LINK_ROUTES] = {
+	{ "GET", "/file/", true, 0, send_file },
+};
