@@ -47,7 +47,7 @@ class Client:
                 'version="update_engine-0.4.10" updaterversion="update_engine-0.4.10" '
                 f'installsource="{source}" ismachine="1"><os version="Chateau" platform="CoreOS" '
                 f'sp="x"></os>{"".join(apps)}</request>')
-        status, text, headers = self.call('POST', self.path, body,
+        status, text, headers = self.call('POST', self.path, body.encode(),
                                           {'Content-Type': 'text/xml; charset=utf-8'})
         assert status == 200, (status, text)
         assert headers['Content-Type'] == 'text/xml; charset=utf-8'

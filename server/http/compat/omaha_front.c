@@ -248,6 +248,8 @@ static int open_call(struct http_call *call, struct bytes token, struct omaha_ca
 	struct buf base = { 0 };
 	int err = omaha_read(call->body, &c->request);
 
+	if (err == ERR_TOO_BIG)
+		err = ERR_MALFORMED; /* more than a device can have to say is no request */
 	if (err == 0)
 		err = link_base(call, &base);
 	if (err == 0 && base.len >= BASE_MAX)
