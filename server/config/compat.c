@@ -60,6 +60,7 @@ static const struct yaml_field feed_fields[] = {
 	{ .key = "product", .type = YAML_STRING, .at = FEED(product) },
 	{ .key = "ring",    .type = YAML_WORD, .at = FEED(ring), .words = ring_words, .def = "stable" },
 	{ .key = "type",    .type = YAML_STRING, .at = FEED(type), .def = "nightly" },
+	{ .key = "version", .type = YAML_STRING, .at = FEED(version), .def = "" },
 };
 static const struct yaml_schema feeds = {
 	feed_fields, COUNT(feed_fields), sizeof(struct config_feed) };
@@ -202,6 +203,8 @@ static int check_feed(const struct config *c, size_t i, struct place *at)
 	at->line = f->line;
 	if (!name_ok(f->name) || !name_ok(f->type))
 		return bad(at, "name and type: letters, digits, . _ -");
+	if (f->version[0] != '\0' && !name_ok(f->version))
+		return bad(at, "version: letters, digits, . _ -, or empty");
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(c->compat.feeds[k].name, f->name) == 0)
 			return bad(at, "each stands here once");
