@@ -160,8 +160,9 @@ static void cancelled(struct step *s)
 
 static void runs_it(struct step *s)
 {
-	/* It may have had it all the time, and nobody knew. */
-	if (s->f->state == FOREIGN_OFFERED && (s->f->runs == 0 || s->f->runs == s->f->build))
+	/* It may have had it all the time, and nobody knew; unless it says that this is new. */
+	if (s->said->word != FOREIGN_BOOTED && s->f->state == FOREIGN_OFFERED &&
+		(s->f->runs == 0 || s->f->runs == s->f->build))
 		believe(s);
 	else
 		boot(s);
@@ -186,6 +187,20 @@ static void learn(struct step *s)
 		runs_another(s);
 	/* It was asked, or tells by itself; who waits for its new build asks on. */
 	s->f->wants = s->f->state == FOREIGN_AWAITING;
+}
+
+/* Which build that is has been learnt, if it was named: it may be another than the action's. */
+static void booted(struct step *s)
+{
+	if (!s->said->names_build)
+		boot(s);
+}
+
+/* What it has not begun it cannot have left: that is said again of an action before. */
+static void came_back(struct step *s)
+{
+	if (s->f->state != FOREIGN_OFFERED)
+		roll_back(s);
 }
 
 static void attributes(struct step *s)
@@ -262,9 +277,9 @@ static const struct {
 	[FOREIGN_DOWNLOADED] = { downloaded, true, false },
 	[FOREIGN_DONE] = { done, true, false },
 	[FOREIGN_SUCCESS] = { success, true, true },
-	[FOREIGN_BOOTED] = { boot, true, true },
+	[FOREIGN_BOOTED] = { booted, true, true },
 	[FOREIGN_FAILURE] = { failure, true, true },
-	[FOREIGN_ROLLED_BACK] = { roll_back, true, true },
+	[FOREIGN_ROLLED_BACK] = { came_back, true, true },
 	[FOREIGN_CANCELLED] = { cancelled, true, true },
 	[FOREIGN_ATTRIBUTES] = { attributes, false, false },
 	[FOREIGN_HELLO] = { nothing, false, false },

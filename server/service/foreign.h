@@ -65,6 +65,8 @@ WARN_UNUSED int foreign_derive(struct crypto_mac *mac, const struct server *s,
 WARN_UNUSED int foreign_expect(struct desk *d, enum foreign_protocol protocol, const char *product,
 	struct bytes name, uint8_t id[ID_LEN]);
 void foreign_near(struct desk *d, const uint8_t id[ID_LEN]);
+/* There is such a device, and it speaks another server's protocol.  Any thread. */
+bool foreign_is_known(const struct server *s, const uint8_t id[ID_LEN]);
 /* How a device's own token is remembered. */
 WARN_UNUSED int foreign_token(struct bytes token, uint8_t out[TOKEN_LEN]);
 

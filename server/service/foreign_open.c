@@ -48,6 +48,14 @@ void foreign_near(struct desk *d, const uint8_t id[ID_LEN])
 	fleet_prefetch_word(d->server->fleet, id);
 }
 
+bool foreign_is_known(const struct server *s, const uint8_t id[ID_LEN])
+{
+	const fleet_word *word = fleet_find(s->fleet, id);
+	struct fleet_foreign m;
+
+	return word != NULL && fleet_foreign_get(s->fleet, word, &m);
+}
+
 /* ---- start ---- */
 
 static void draw_secret(struct server *s, struct store_txn *t)

@@ -198,6 +198,20 @@ static const struct script scripts[] = {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
 		{ FOREIGN_ROLLED_BACK, OPEN, 0, 0, 0, NO, IDLE, E(ROLLED_BACK) } }, OLD, true },
+	{ "Omaha: it says that another build has booted", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
+		{ FOREIGN_BOOTED, OPEN, 0, NEWER, 0, NO, THERE, 0 },
+		{ FOREIGN_BOOTED, OPEN, 0, NEW, 0, NO, IDLE, E(BOOT_OK) } }, NEW, false },
+	{ "Omaha: all reports were lost but that it has booted", 0, {
+		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
+		{ FOREIGN_BOOTED, OPEN, 0, NEW, 0, NO, IDLE, E(BOOT_OK) } }, NEW, false },
+	{ "Omaha: that it came back is said again, and the next is offered", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
+		{ FOREIGN_ROLLED_BACK, OPEN, 0, 0, 0, NO, IDLE, E(ROLLED_BACK) },
+		{ POLL, NEXT, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ FOREIGN_ROLLED_BACK, NEXT, 0, 0, 0, NO, OFFERED, 0 } }, OLD, false },
 	{ "Mender: the next check names the new build", OLD, {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ AT, OPEN, 0, 0, 0,          NO, BUSY, 0 },

@@ -9,7 +9,7 @@
 #include "server/http/address.h"
 #include "server/http/compat/ddi.h"
 #include "server/http/compat/exchange.h"
-#include "server/http/compat/origin.h"
+#include "server/http/compat/link.h"
 #include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/digest.h"
@@ -185,7 +185,7 @@ static int make_base(
 	struct http_call *call, const struct tenant *t, struct bytes spelt, char out[BASE_MAX])
 {
 	struct buf b = { 0 };
-	int err = origin_write(call, &b);
+	int err = link_base(call, &b);
 
 	buf_printf(
 		&b, "/%s/controller/v1/%.*s", t->config->name, (int)spelt.n, (const char *)spelt.p);

@@ -79,7 +79,7 @@ const struct image_product *mender_recognise(struct http_call *call, struct bear
 	}
 	if (read_bearer(call, b))
 		p = image_number(d->image, b->product);
-	if (p != NULL && mender_tenant(d, p->name) != NULL && fleet_find(d->server->foreign, b->id))
+	if (p != NULL && mender_tenant(d, p->name) != NULL && foreign_is_known(d->server, b->id))
 		return p;
 	mender_refuse(call, ERR_BAD_MAC);
 	return NULL;

@@ -35,7 +35,7 @@ static bool is_here(struct desk *d, const struct image_product *p, const char *n
 	uint8_t id[ID_LEN];
 
 	return foreign_id(d, FOREIGN_MENDER, p->name, bytes_str(name), id) == 0 &&
-		fleet_find(d->server->foreign, id) != NULL;
+		foreign_is_known(d->server, id);
 }
 
 /*

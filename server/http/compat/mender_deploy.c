@@ -86,7 +86,7 @@ static bool has_type(struct desk *d, const struct image_product *p, const char *
 static int make_origin(struct http_call *call, struct mender_call *c)
 {
 	struct buf b = { 0 };
-	int err = origin_write(call, &b);
+	int err = link_base(call, &b);
 
 	if (err == 0 && b.len >= sizeof(c->origin))
 		err = ERR_TOO_BIG;

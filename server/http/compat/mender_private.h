@@ -4,8 +4,8 @@
 
 #include "server/http/compat/bearer.h"
 #include "server/http/compat/exchange.h"
+#include "server/http/compat/link.h"
 #include "server/http/compat/mender_wire.h"
-#include "server/http/compat/origin.h"
 #include "server/service/tenant.h"
 
 #define MENDER_ARTIFACTS "/api/devices/v1/artifact/"
@@ -16,7 +16,7 @@ struct mender_call {
 	uint8_t id[ID_LEN];
 	enum mender_status status;
 	char device_type[MENDER_TEXT]; /* as it spells it */
-	char origin[ORIGIN_HOST_MAX + 9 + 1];
+	char origin[LINK_HOST_MAX + 9 + 1];
 };
 
 /* ---- mender.c ---- */
