@@ -60,6 +60,7 @@ static const struct yaml_field feed_fields[] = {
 	{ .key = "product", .type = YAML_STRING, .at = FEED(product) },
 	{ .key = "ring",    .type = YAML_WORD, .at = FEED(ring), .words = ring_words, .def = "stable" },
 	{ .key = "type",    .type = YAML_STRING, .at = FEED(type), .def = "nightly" },
+	{ .key = "version", .type = YAML_STRING, .at = FEED(version), .def = "" },
 };
 static const struct yaml_schema feeds = {
 	feed_fields, COUNT(feed_fields), sizeof(struct config_feed) };
@@ -145,6 +146,17 @@ static bool is_app(const char *id)
 	return name_ok(bare);
 }
 
+/* What huidu's own devices ask for, and those of others. */
+static bool is_path(const char *name)
+{
+	static const char *const taken[] = { "v1", "api", "omaha", "file", "feed" };
+
+	for (size_t i = 0; i < COUNT(taken); i++)
+		if (strcasecmp(name, taken[i]) == 0)
+			return true;
+	return false;
+}
+
 static int check_name(const struct place *at, enum foreign_protocol protocol, const char *name)
 {
 	if (protocol == FOREIGN_OMAHA)
@@ -153,11 +165,9 @@ static int check_name(const struct place *at, enum foreign_protocol protocol, co
 		return bad(at,
 			protocol == FOREIGN_DDI ? "tenant: letters, digits, . _ -"
 						: "device_type: letters, digits, . _ -");
-	/* What huidu's own devices ask for, and those of others. */
-	if (protocol == FOREIGN_DDI &&
-		(strcasecmp(name, "v1") == 0 || strcasecmp(name, "api") == 0))
-		return bad(at, "tenant: is not v1 or api");
-	return 0;
+	return protocol == FOREIGN_DDI && is_path(name)
+		? bad(at, "tenant: is not v1, api, omaha, file or feed")
+		: 0;
 }
 
 static int check_tenant(
@@ -193,6 +203,8 @@ static int check_feed(const struct config *c, size_t i, struct place *at)
 	at->line = f->line;
 	if (!name_ok(f->name) || !name_ok(f->type))
 		return bad(at, "name and type: letters, digits, . _ -");
+	if (f->version[0] != '\0' && !name_ok(f->version))
+		return bad(at, "version: letters, digits, . _ -, or empty");
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(c->compat.feeds[k].name, f->name) == 0)
 			return bad(at, "each stands here once");

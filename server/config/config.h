@@ -97,6 +97,7 @@ struct config_feed {
 	char *product;
 	uint32_t ring; /* enum ring */
 	char *type;    /* what the updater calls its kind of build */
+	char *version; /* what it must find to be its own; "": each build's name */
 	uint32_t line; /* of the file */
 };
 

@@ -133,7 +133,9 @@ static void success(struct step *s)
 /* What we stopped has not failed. */
 static void failure(struct step *s)
 {
-	if (is_installed(s->f)) {
+	bool undone = s->f->cancelling && s->world->undoes;
+
+	if (is_installed(s->f) && !undone) {
 		roll_back(s);
 		return;
 	}
@@ -158,8 +160,9 @@ static void cancelled(struct step *s)
 
 static void runs_it(struct step *s)
 {
-	/* It may have had it all the time, and nobody knew. */
-	if (s->f->state == FOREIGN_OFFERED && (s->f->runs == 0 || s->f->runs == s->f->build))
+	/* It may have had it all the time, and nobody knew; unless it says that this is new. */
+	if (s->said->word != FOREIGN_BOOTED && s->f->state == FOREIGN_OFFERED &&
+		(s->f->runs == 0 || s->f->runs == s->f->build))
 		believe(s);
 	else
 		boot(s);
@@ -184,6 +187,20 @@ static void learn(struct step *s)
 		runs_another(s);
 	/* It was asked, or tells by itself; who waits for its new build asks on. */
 	s->f->wants = s->f->state == FOREIGN_AWAITING;
+}
+
+/* Which build that is has been learnt, if it was named: it may be another than the action's. */
+static void booted(struct step *s)
+{
+	if (!s->said->names_build)
+		boot(s);
+}
+
+/* What it has not begun it cannot have left: that is said again of an action before. */
+static void came_back(struct step *s)
+{
+	if (s->f->state != FOREIGN_OFFERED)
+		roll_back(s);
 }
 
 static void attributes(struct step *s)
@@ -221,10 +238,20 @@ static void offer(struct step *s)
 	enter(s, FOREIGN_OFFERED);
 }
 
+/* Of the action there was; one that is new is of a build that was just offered. */
+static bool is_halted(const struct step *s)
+{
+	return s->world->halted && s->f->action == s->action;
+}
+
 static void poll(struct step *s)
 {
 	bool offered = s->world->answer == ANSWER_OFFER && s->world->build == s->f->build;
 
+	/* Its failure was lost, or it never began. */
+	if (s->world->undoes && (s->f->cancelling || is_halted(s)) && foreign_is_busy(s->f) &&
+		s->f->state != FOREIGN_AWAITING)
+		end(s);
 	/* It has not begun, and others are to have it now, or nobody. */
 	if (s->f->state == FOREIGN_OFFERED && !offered && !s->world->halted && !s->f->cancelling &&
 		waited_long(s))
@@ -250,11 +277,13 @@ static const struct {
 	[FOREIGN_DOWNLOADED] = { downloaded, true, false },
 	[FOREIGN_DONE] = { done, true, false },
 	[FOREIGN_SUCCESS] = { success, true, true },
-	[FOREIGN_BOOTED] = { boot, true, true },
+	[FOREIGN_BOOTED] = { booted, true, true },
 	[FOREIGN_FAILURE] = { failure, true, true },
-	[FOREIGN_ROLLED_BACK] = { roll_back, true, true },
+	[FOREIGN_ROLLED_BACK] = { came_back, true, true },
 	[FOREIGN_CANCELLED] = { cancelled, true, true },
 	[FOREIGN_ATTRIBUTES] = { attributes, false, false },
+	[FOREIGN_HELLO] = { nothing, false, false },
+	[FOREIGN_ALREADY] = { runs_it, true, true },
 };
 
 /* True when it is about the action under way. */
@@ -274,12 +303,6 @@ static bool find_action(struct step *s)
 	return false;
 }
 
-/* Of the action there was; one that is new is of a build that was just offered. */
-static bool is_halted(const struct step *s)
-{
-	return s->world->halted && s->f->action == s->action;
-}
-
 /* A halt reaches who is under way, and stays until it is acknowledged. */
 static void halt(struct step *s)
 {
@@ -287,6 +310,8 @@ static void halt(struct step *s)
 
 	if (!foreign_is_busy(f) || f->state == FOREIGN_AWAITING || !is_halted(s))
 		return;
+	if (s->world->undoes && !words[s->said->word].of_action)
+		return; /* it would not be told now */
 	if (!s->world->no_cancel)
 		f->cancelling = true;
 	else if (f->state != FOREIGN_INSTALLED)

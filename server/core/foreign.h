@@ -76,6 +76,8 @@ enum foreign_word {
 	FOREIGN_ROLLED_BACK,  /* the old build says that it came back */
 	FOREIGN_CANCELLED,    /* acknowledges the cancelling */
 	FOREIGN_ATTRIBUTES,   /* about itself: its build, or nothing of it */
+	FOREIGN_HELLO,        /* here I am, and no more than that */
+	FOREIGN_ALREADY,      /* I run what the action is to bring */
 	FOREIGN_WORD__COUNT
 };
 
@@ -93,7 +95,12 @@ struct foreign_world {
 		answer; /* of offer_decide(): looked at when there is no action, or it is only offered */
 	uint64_t build, counter; /* with ANSWER_OFFER */
 	bool halted;             /* the build of its action is not to be installed any more */
-	bool no_cancel;       /* the protocol has no way to cancel: what was halted is forgotten */
+	bool no_cancel; /* the protocol has no way to cancel: what was halted is forgotten */
+	/*
+	 * Who is told to cancel takes back what it did, and then says failure; it is told by the answer to
+	 * what it says of the action, and who asks what there is for it is at nothing.
+	 */
+	bool undoes;
 	uint64_t patience_ms; /* so long "installed" may wait for the new build */
 };
 

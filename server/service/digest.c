@@ -4,18 +4,21 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
 
-#define PIECE   ((size_t)256 * 1024)
-#define KEY_LEN 21u
-#define FILES   4096u /* far more builds than a product has */
+#define PIECE    ((size_t)256 * 1024)
+#define KEY_LEN  21u
+#define FILES    4096u  /* far more builds than a product has */
+#define AGAIN_MS 60000u /* what failed is tried again so late */
 
 enum state { WANTED, KNOWN, FAILED };
 
 struct entry {
 	uint8_t sha256[SHA256_LEN], sha1[SHA1_LEN];
 	enum state state;
+	uint64_t again_ms; /* monotonic; of one that failed */
 };
 
 struct digests {
@@ -129,6 +132,7 @@ static enum state look(struct digests *d, struct entry *e)
 	else if (err != ERR_BUSY)
 		log_error("artifact %s: no SHA-1: %s", hex_encode(hex, e->sha256, SHA256_LEN),
 			err_str(err));
+	e->again_ms = clock_mono_ms() + AGAIN_MS;
 	return err == 0 ? KNOWN : FAILED;
 }
 
@@ -220,10 +224,11 @@ static struct entry *want(struct digests *d, const uint8_t sha256[SHA256_LEN])
 	if (e == NULL && d->n < FILES) {
 		d->list = mem_resize(d->list, d->n + 1, sizeof(*d->list));
 		e = &d->list[d->n++];
+		e->again_ms = 0;
 		memcpy(e->sha256, sha256, SHA256_LEN);
 		e->state = recall(d, e) ? KNOWN : FAILED;
 	}
-	if (e == NULL || e->state != FAILED)
+	if (e == NULL || e->state != FAILED || clock_mono_ms() < e->again_ms)
 		return e;
 	e->state = WANTED;
 	(void)pthread_cond_signal(&d->wake);

@@ -17,5 +17,8 @@ struct digests *digests_new(const struct artifacts *files, struct store *store, 
 void digests_stop(struct digests *d);
 void digests_free(struct digests *d);
 
-/* Any thread, at once.  False: it is not known yet; ask again later. */
+/*
+ * Any thread, at once.  False: it is not known yet; ask again later.  A file that cannot be read is tried
+ * once a minute, however often it is asked for.
+ */
 bool digests_sha1(struct digests *d, const uint8_t sha256[SHA256_LEN], uint8_t out[SHA1_LEN]);

@@ -145,8 +145,6 @@ static void done(struct job *job)
 	if (job->err != 0)
 		return;
 	(void)fleet_erase(e->server->fleet, e->id); /* one that was not found is not there */
-	if (e->server->foreign != NULL)
-		(void)fleet_erase(e->server->foreign, e->id); /* mostly it is none of these */
 	metric_add(METRIC_ERASED, 1);
 	if (p == NULL)
 		return;

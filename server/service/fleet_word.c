@@ -68,38 +68,6 @@ void fleet_update(fleet_word *w, const struct fleet_device *d, uint8_t keep)
 		;
 }
 
-/* ---- of foreign devices: product, and between its bits and around them what else there is ---- */
-
-#define STATE_AT  27u
-#define WANTS_AT  30u
-#define RUNS_AT   32u
-#define RUNS_LOW  0xffffull
-#define RUNS_HIGH (FLEET_RUNS & ~RUNS_LOW)
-
-struct fleet_foreign fleet_foreign_unpack(uint64_t w)
-{
-	struct fleet_foreign f = { .product = (uint16_t)(w >> PRODUCT_AT & 2047) };
-
-	if (fleet_is_erased(w))
-		return f;
-	f.state = w >> STATE_AT & 7;
-	f.wants = w >> WANTS_AT & 1;
-	f.runs = (w & RUNS_LOW) | (w >> (RUNS_AT - 16) & RUNS_HIGH);
-	return f;
-}
-
-void fleet_foreign_set(fleet_word *w, const struct fleet_foreign *f)
-{
-	uint64_t old = atomic_load(w);
-	uint64_t next = (f->runs & RUNS_LOW) | (f->runs & RUNS_HIGH) << (RUNS_AT - 16) |
-		(uint64_t)f->product << PRODUCT_AT | (uint64_t)(f->state & 7) << STATE_AT |
-		(uint64_t)f->wants << WANTS_AT;
-
-	assert(f->product < FLEET_ERASED);
-	while (!fleet_is_erased(old) && !atomic_compare_exchange_weak(w, &old, next))
-		;
-}
-
 bool fleet_is_erased(uint64_t word)
 {
 	return (word & PRODUCT_MASK) == PRODUCT_MASK;

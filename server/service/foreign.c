@@ -54,6 +54,11 @@ static bool is_half_taken(struct store_txn *t, const uint8_t id[ID_LEN])
 	return taken;
 }
 
+static bool is_own(const struct stored_foreign *f, const uint8_t token[TOKEN_LEN])
+{
+	return crypto_equal(f->token, token, TOKEN_LEN) && f->has_token;
+}
+
 static int enrol(struct foreign_exchange *x, struct writer *w, struct stored_foreign *f)
 {
 	struct device d = {
@@ -103,9 +108,12 @@ static void run(struct job *job, struct writer *w)
 		job->err = w->txn.err;
 		if (job->err == 0)
 			job->err = enrol(x, w, &f);
-		if (job->err != 0)
-			return;
+	} else if (x->has_token && !is_own(&f, x->token)) {
+		/* Two came at once, and the other was first; or only the beginning was compared. */
+		job->err = ERR_BAD_MAC;
 	}
+	if (job->err != 0)
+		return;
 	build = f.state.build;
 	x->world.halted &= build == x->tagged;
 	x->turn = foreign_step(&f.state, &x->said, &x->world);
@@ -192,7 +200,8 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 	x->protocol = ask->protocol;
 	x->product = ask->product->number;
 	memset(x->name, 0, sizeof(x->name));
-	memcpy(x->name, ask->name.p, ask->name.n);
+	if (ask->name.n > 0)
+		memcpy(x->name, ask->name.p, ask->name.n);
 	x->enrols = ask->enrols;
 	x->has_token = ask->token != NULL;
 	if (x->has_token)
@@ -202,6 +211,7 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 		.now_ms = ask->now_ms,
 		.answer = ANSWER_ADMISSION,
 		.no_cancel = ask->no_cancel,
+		.undoes = ask->undoes,
 		.patience_ms = d->image->settings.compat->patience_ms,
 	};
 	x->tagged = 0;
@@ -222,12 +232,18 @@ static int knock(struct desk *d, const struct foreign_ask *ask)
 		: ERR_TOO_MANY;
 }
 
+/* Who guessed these 64 bits would learn that there is nothing for it; for more, all are compared. */
+static bool seems_own(const struct foreign_ask *ask, const struct fleet_foreign *m)
+{
+	return ask->token == NULL || (m->token != 0 && m->token == get_be64(ask->token));
+}
+
 /* Most polls: it has no action, says nothing new, and there is nothing for it. */
 static bool is_idle(const struct foreign_ask *ask, const struct fleet_foreign *m)
 {
 	const struct foreign_said *said = &ask->said;
 
-	return said->word == FOREIGN_POLL && ask->token == NULL && m->state == FOREIGN_IDLE &&
+	return said->word == FOREIGN_POLL && m->state == FOREIGN_IDLE && seems_own(ask, m) &&
 		!(said->names_build && (m->wants || (said->build & FLEET_RUNS) != m->runs));
 }
 
@@ -260,8 +276,7 @@ static int read_record(
 	if (!foreign_get(&t, x->id, f))
 		err = t.err != 0 ? t.err : ERR_BAD_MAC;
 	store_abort(&t);
-	if (err == 0 && ask->token != NULL &&
-		(!crypto_equal(f->token, ask->token, TOKEN_LEN) || !f->has_token))
+	if (err == 0 && ask->token != NULL && !is_own(f, ask->token))
 		err = ERR_BAD_MAC;
 	return err;
 }
@@ -271,19 +286,19 @@ int foreign_begin(
 {
 	struct stored_foreign f;
 	struct fleet_foreign m;
-	fleet_word *word;
-	int err;
+	int err = 0;
 
 	describe(d, ask, x);
-	err = foreign_id(d, ask->protocol, ask->product->name, ask->name, x->id);
+	if (ask->id != NULL)
+		memcpy(x->id, ask->id, ID_LEN);
+	else
+		err = foreign_id(d, ask->protocol, ask->product->name, ask->name, x->id);
 	if (err != 0)
 		return err;
 	x->word = fleet_find(d->server->fleet, x->id);
-	word = fleet_find(d->server->foreign, x->id);
-	*write = x->word == NULL || word == NULL;
+	*write = x->word == NULL || !fleet_foreign_get(d->server->fleet, x->word, &m);
 	if (*write)
 		return knock(d, ask);
-	m = fleet_foreign_unpack(atomic_load(word));
 	if (is_idle(ask, &m)) {
 		fleet_hear(x->word, ask->now_ms);
 		judge(d, ask, m.runs, FLEET_RUNS, x);
@@ -302,21 +317,19 @@ int foreign_begin(
 /* ---- after ---- */
 
 void foreign_show(
-	struct server *s, const uint8_t id[ID_LEN], uint16_t product, const struct foreign *f)
+	struct server *s, const uint8_t id[ID_LEN], const struct foreign *f, const uint8_t *token)
 {
-	struct fleet_foreign m = {
-		.product = product,
-		.state = (uint8_t)f->state,
-		.wants = f->wants,
-		.runs = f->runs,
-	};
-	struct fleet_device d = { .product = product };
-	fleet_word *word;
+	fleet_word *word = fleet_find(s->fleet, id);
+	struct fleet_foreign m = { 0 };
 
-	(void)fleet_add(s->foreign, id, &d); /* mostly it is there */
-	word = fleet_find(s->foreign, id);
-	if (word != NULL)
-		fleet_foreign_set(word, &m);
+	if (word == NULL)
+		return;
+	(void)fleet_foreign_get(s->fleet, word, &m); /* if not, it has no token yet */
+	m.state = (uint8_t)f->state;
+	m.wants = f->wants;
+	m.runs = f->runs;
+	m.token = token != NULL ? get_be64(token) : m.token;
+	fleet_foreign_set(s->fleet, word, &m);
 }
 
 static void add(struct server *s, const struct foreign_exchange *x)
@@ -332,8 +345,6 @@ static void add(struct server *s, const struct foreign_exchange *x)
 	metric_add(METRIC_ENROLLED, 1);
 	if (fleet_add(s->fleet, x->id, &f) && p != NULL)
 		s->registry.lines[p->line].devices[RING_STABLE]++;
-	(void)fleet_add(
-		s->foreign, x->id, &f); /* it is there, by an import that has told already */
 }
 
 void foreign_taken(struct foreign_exchange *x)
@@ -341,7 +352,8 @@ void foreign_taken(struct foreign_exchange *x)
 	if (x->is_new)
 		add(x->server, x);
 	if (x->is_new || x->turn.changed)
-		foreign_show(x->server, x->id, x->product, &x->turn.next);
+		foreign_show(x->server, x->id, &x->turn.next,
+			x->is_new && x->has_token ? x->token : NULL);
 	if (x->report.n > 0)
 		report_taken(&x->report);
 }

@@ -17,6 +17,7 @@ struct foreign_ask {
 	enum foreign_protocol protocol;
 	const struct image_product *product;
 	struct bytes name; /* as it calls itself: foreign_name_ok() */
+	const uint8_t *id; /* of that name, if it is known already; else NULL */
 	/*
 	 * What foreign_token() made of the token that it showed as its own, to be compared; NULL when
 	 * something else has shown who it is.  Who `enrols` with one keeps it.
@@ -25,8 +26,8 @@ struct foreign_ask {
 	bool enrols;          /* what it showed lets a device in that is new */
 	struct bytes network; /* that a flood of new ones is limited by; n 0: none */
 	struct foreign_said said;
-	bool no_cancel;  /* see struct foreign_world */
-	bool needs_sha1; /* of the file: nothing is offered before it is known */
+	bool no_cancel, undoes; /* see struct foreign_world */
+	bool needs_sha1;        /* of the file: nothing is offered before it is known */
 	uint64_t now_ms, mono_ms;
 };
 
@@ -57,6 +58,15 @@ WARN_UNUSED int foreign_id(struct desk *d, enum foreign_protocol protocol, const
 /* The same, for who has a MAC of his own. */
 WARN_UNUSED int foreign_derive(struct crypto_mac *mac, const struct server *s,
 	enum foreign_protocol protocol, const char *product, struct bytes name, uint8_t id[ID_LEN]);
+/*
+ * The same, and memory of it comes near meanwhile, which takes a microsecond if there are many; of that,
+ * foreign_near() is for the second half.
+ */
+WARN_UNUSED int foreign_expect(struct desk *d, enum foreign_protocol protocol, const char *product,
+	struct bytes name, uint8_t id[ID_LEN]);
+void foreign_near(struct desk *d, const uint8_t id[ID_LEN]);
+/* There is such a device, and it speaks another server's protocol.  Any thread. */
+bool foreign_is_known(const struct server *s, const uint8_t id[ID_LEN]);
 /* How a device's own token is remembered. */
 WARN_UNUSED int foreign_token(struct bytes token, uint8_t out[TOKEN_LEN]);
 
@@ -70,9 +80,12 @@ WARN_UNUSED int foreign_begin(
 /* Once committed, what job.done() must call first: fleet and counters. */
 void foreign_taken(struct foreign_exchange *x);
 
-/* What is remembered of it is committed: polls are answered by it.  The writer's thread, or the start. */
+/*
+ * What is remembered of it is committed: polls are answered by it.  `token`: what is kept of its own, or
+ * NULL: as it was.  The writer's thread, or the start.  Nothing happens if there is no such device.
+ */
 void foreign_show(
-	struct server *s, const uint8_t id[ID_LEN], uint16_t product, const struct foreign *f);
+	struct server *s, const uint8_t id[ID_LEN], const struct foreign *f, const uint8_t *token);
 
 /* In how many seconds it should ask again: soon when it has an action, or is new. */
 uint32_t foreign_next_poll_s(struct desk *d, const struct foreign_exchange *x);

@@ -34,6 +34,28 @@ int foreign_id(struct desk *d, enum foreign_protocol protocol, const char *produ
 	return foreign_derive(d->foreign_mac, d->server, protocol, product, name, id);
 }
 
+int foreign_expect(struct desk *d, enum foreign_protocol protocol, const char *product,
+	struct bytes name, uint8_t id[ID_LEN])
+{
+	int err = foreign_id(d, protocol, product, name, id);
+
+	fleet_prefetch(d->server->fleet, id);
+	return err;
+}
+
+void foreign_near(struct desk *d, const uint8_t id[ID_LEN])
+{
+	fleet_prefetch_word(d->server->fleet, id);
+}
+
+bool foreign_is_known(const struct server *s, const uint8_t id[ID_LEN])
+{
+	const fleet_word *word = fleet_find(s->fleet, id);
+	struct fleet_foreign m;
+
+	return word != NULL && fleet_foreign_get(s->fleet, word, &m);
+}
+
 /* ---- start ---- */
 
 static void draw_secret(struct server *s, struct store_txn *t)
@@ -61,15 +83,6 @@ static int load_secret(struct server *s)
 	return store_commit(&t);
 }
 
-/* One whose device is not there, which `store check` says, is nobody. */
-static void take_in(struct server *s, const uint8_t id[ID_LEN], const struct stored_foreign *f)
-{
-	fleet_word *word = fleet_find(s->fleet, id);
-
-	if (word != NULL)
-		foreign_show(s, id, fleet_unpack(atomic_load(word)).product, &f->state);
-}
-
 static int load_devices(struct server *s)
 {
 	struct stored_foreign f;
@@ -78,10 +91,9 @@ static int load_devices(struct server *s)
 	struct store_txn t;
 
 	store_begin(s->store, &t, false);
-	s->foreign = fleet_new(store_count(&t, STORE_FOREIGN));
 	store_foreach(&c, &t, STORE_FOREIGN, bytes_of(NULL, 0)) {
 		if (foreign_read(&c, id, &f))
-			take_in(s, id, &f);
+			foreign_show(s, id, &f.state, f.has_token ? f.token : NULL);
 		else
 			t.err = ERR_CORRUPT;
 	}
@@ -100,6 +112,7 @@ int foreign_open(struct server *s)
 		err = load_devices(s);
 	if (err != 0)
 		return err;
+	s->speaks_foreign = true;
 	s->digests = digests_new(s->artifacts, s->store, &s->writer);
 	return s->digests != NULL ? 0 : ERR_BUSY;
 }

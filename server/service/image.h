@@ -25,13 +25,16 @@ struct image_build {
 	bool has_file;    /* false of builds from the factory */
 	uint8_t sha256[SHA256_LEN];
 	uint64_t length;
+	uint64_t published_ms;
 };
 
 struct image_ring {
 	struct buf full;  /* fields of PollReply: all metadata */
 	struct buf fresh; /* the timestamp alone, for who has the rest */
 	struct offer_rules rules;
-	struct stage_live *live; /* of the open stage */
+	uint64_t
+		expires_s[OFFERS_MAX]; /* of the rules' offers: phones take none that has expired */
+	struct stage_live *live;       /* of the open stage */
 	struct stage_key stage;
 	unsigned slot;
 };

@@ -57,6 +57,13 @@ static void make_rule(
 	rule->n_from_builds = r->spec->n_fixes;
 }
 
+static uint64_t expires_s(const struct chosen *o)
+{
+	uint64_t build = o->build->build->expires, plan = o->rollout->expires_s;
+
+	return build < plan ? build : plan;
+}
+
 static void make_stage(struct control *c, const struct chosen *o, size_t offer, enum ring ring,
 	struct image_ring *out)
 {
@@ -158,6 +165,7 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 	out->rules.halted_counter = offers_halted_counter(&c->state, files->product->name);
 	for (size_t i = 0; i < n; i++) {
 		make_rule(c, &offers[i], ring, &out->rules.offers[i]);
+		out->expires_s[i] = expires_s(&offers[i]);
 		/* A phone takes the first its directive has, which may be another by now. */
 		out->rules.offers[i].paused |= files->director[ring].behind;
 		if (!out->rules.has_stage)
@@ -205,6 +213,7 @@ static void make_builds(const struct state *s, struct image_product *out)
 		made->stopped = is_stopped(s, b);
 		made->has_file = true;
 		made->length = b->length;
+		made->published_ms = b->published_ms;
 		memcpy(made->sha256, b->sha256, SHA256_LEN);
 	}
 }

@@ -204,7 +204,7 @@ enum row_end row_look(
 	if (p == NULL)
 		return ROW_NO_PRODUCT;
 	if (m->has_protocol &&
-		(t->server->foreign == NULL || !config_is_foreign(t->server->config, m->product)))
+		(!t->server->speaks_foreign || !config_is_foreign(t->server->config, m->product)))
 		return ROW_NOT_SPOKEN;
 	describe(m, p, out);
 	if (m->has_public_key && device_key_hash(out->device.public_key, out->key_hash) != 0)
@@ -255,7 +255,8 @@ void row_show(struct server *s, const struct row_device *d)
 	if (!fleet_add(s->fleet, d->device.id, &word))
 		return; /* its half was found free in the store */
 	if (d->is_foreign)
-		foreign_show(s, d->device.id, d->device.product, &d->foreign.state);
+		foreign_show(s, d->device.id, &d->foreign.state,
+			d->foreign.has_token ? d->foreign.token : NULL);
 	r->lines[d->line].devices[d->device.ring]++;
 	if (row_waits(d))
 		r->lines[d->line].waiting++;

@@ -198,7 +198,6 @@ void server_close(struct server *s)
 	import_free(s->import);
 	image_free(atomic_load(&s->image));
 	fleet_free(s->fleet);
-	fleet_free(s->foreign);
 	digests_free(s->digests);
 	registry_release(&s->registry);
 	artifacts_close(s->artifacts);

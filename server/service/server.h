@@ -33,11 +33,10 @@ struct server {
 	struct registry registry;
 	struct writer writer;
 	struct import *import;
-	/* Devices of other servers' protocols: what each is at, by id; NULL: none are spoken to. */
-	struct fleet *foreign;
+	bool speaks_foreign; /* protocols of other servers: the rest of them is here */
 	uint8_t foreign_secret[SHA256_LEN]; /* that their ids are derived with */
 	struct tenants *tenants;
-	struct digests *digests; /* NULL as `foreign` */
+	struct digests *digests; /* NULL unless it speaks_foreign */
 	struct control *control;
 	struct epochs epochs;          /* report keys derive from their secrets */
 	struct door *door;             /* who may enrol */

@@ -2,6 +2,7 @@
 #include "server/trust/devicekey.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -77,6 +78,7 @@ int devicekey_fingerprint(struct bytes pem, uint8_t out[SHA256_LEN])
 		err = crypto_sha256(&part, 1, out);
 	OPENSSL_free(der);
 	EVP_PKEY_free(pkey);
+	ERR_clear_error();
 	return err;
 }
 
@@ -97,5 +99,6 @@ int devicekey_verify(struct bytes pem, struct bytes message, struct bytes sig)
 		err = 0;
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(pkey);
+	ERR_clear_error();
 	return err;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Public keys that devices of other products brought with them: RSA of 2048 to 4096 bits, P-256, P-384,
- * P-521 and Ed25519, as PEM.  Any thread.
+ * P-521 and Ed25519, as PEM.  Any thread; OpenSSL's queue of errors is left empty: the next TLS
+ * connection of the thread would take them for its own.
  */
 #pragma once
 

@@ -322,7 +322,7 @@ static const struct {
 		":9: compat: hawkbit: each stands here once" },
 	{ "a tenant in the place of huidu",
 		HEAD PLAIN LINES "compat: {hawkbit: [{tenant: V1, product: phone-a}]}\n",
-		":6: compat: hawkbit: tenant: is not v1 or api" },
+		":6: compat: hawkbit: tenant: is not v1, api, omaha, file or feed" },
 	{ "a tenant nobody can enter",
 		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, target_tokens: false}]}\n",
 		":6: compat: hawkbit: name the file of gateway tokens, or take target_tokens or "
@@ -349,6 +349,9 @@ static const struct {
 	{ "a feed of no ring",
 		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-a, ring: beta}]}\n",
 		":6: compat.feeds[1].ring: 'beta' is none of the words known here" },
+	{ "a feed's version that is none",
+		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-a, version: a b}]}\n",
+		":6: compat: feeds: version: letters, digits, . _ -, or empty" },
 	{ "no address of devices", HEAD PLAIN LINES "compat: {url: updates.example}\n",
 		":1: compat: url: is https://HOST, without a user, a query or a fragment" },
 	{ "no patience", HEAD PLAIN LINES "compat: {patience: 1ms}\n",

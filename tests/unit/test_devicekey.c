@@ -2,6 +2,7 @@
 #include "server/trust/devicekey.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -204,6 +205,11 @@ static void test_texts(void **state)
 		int err = devicekey_fingerprint(bytes_str(row[i].pem), print);
 		if (err != row[i].want || (err == 0 && memcmp(print, want, SHA256_LEN) != 0))
 			fail_msg("%s: %d", row[i].why, err);
+		assert_int_equal(
+			devicekey_verify(bytes_str(row[i].pem), bytes_str("x"), bytes_str("y")),
+			err == 0 ? ERR_BAD_SIGNATURE : err);
+		/* A TLS connection would take it for its own. */
+		assert_int_equal(ERR_peek_error(), 0);
 	}
 }
 

@@ -23,7 +23,9 @@ enum {
 	OUT,
 	NEXT, /* another build is offered */
 	LOST, /* halted, no cancel */
-	BAD   /* halted, and another is offered */
+	BAD,  /* halted, and another is offered */
+	UNDO, /* halted, and who is stopped undoes it */
+	UNDO_OPEN
 };
 
 /* Of which action it speaks. */
@@ -55,6 +57,8 @@ struct script {
 #define FAIL    FOREIGN_FAILURE
 #define ACK     FOREIGN_CANCELLED
 #define SELF    FOREIGN_ATTRIBUTES
+#define HELLO   FOREIGN_HELLO
+#define HAS     FOREIGN_ALREADY
 #define NO      FOREIGN_NOTHING
 #define GO      FOREIGN_DEPLOY
 #define STOP    FOREIGN_CANCEL
@@ -194,6 +198,20 @@ static const struct script scripts[] = {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
 		{ FOREIGN_ROLLED_BACK, OPEN, 0, 0, 0, NO, IDLE, E(ROLLED_BACK) } }, OLD, true },
+	{ "Omaha: it says that another build has booted", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
+		{ FOREIGN_BOOTED, OPEN, 0, NEWER, 0, NO, THERE, 0 },
+		{ FOREIGN_BOOTED, OPEN, 0, NEW, 0, NO, IDLE, E(BOOT_OK) } }, NEW, false },
+	{ "Omaha: all reports were lost but that it has booted", 0, {
+		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
+		{ FOREIGN_BOOTED, OPEN, 0, NEW, 0, NO, IDLE, E(BOOT_OK) } }, NEW, false },
+	{ "Omaha: that it came back is said again, and the next is offered", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
+		{ FOREIGN_ROLLED_BACK, OPEN, 0, 0, 0, NO, IDLE, E(ROLLED_BACK) },
+		{ POLL, NEXT, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ FOREIGN_ROLLED_BACK, NEXT, 0, 0, 0, NO, OFFERED, 0 } }, OLD, false },
 	{ "Mender: the next check names the new build", OLD, {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ AT, OPEN, 0, 0, 0,          NO, BUSY, 0 },
@@ -203,6 +221,47 @@ static const struct script scripts[] = {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ AT, HALTED, 0, 0, 0,        STOP, BUSY, 0 },
 		{ FAIL, HALTED, 0, 0, 0,      NO, IDLE, 0 } }, OLD, true },
+	{ "Mender: halted after the install: it undoes it, and has not failed", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ HELLO, UNDO, 0, 0, 0,       NO, OFFERED, 0 },
+		{ AT, UNDO_OPEN, 0, 0, 0,     NO, BUSY, 0 },
+		{ DONE, UNDO, 0, 0, 0,        STOP, THERE, ALL },
+		{ HELLO, UNDO, 0, 0, 0,       STOP, THERE, 0 },
+		{ FAIL, UNDO, 0, 0, 0,        NO, IDLE, 0 },
+		{ FAIL, UNDO, 0, 0, 0,        NO, IDLE, 0 } }, OLD, true },
+	{ "Mender: halted, and told of it only when it had fallen back by itself", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ DONE, UNDO_OPEN, 0, 0, 0,   NO, THERE, ALL },
+		{ HELLO, UNDO, 0, 0, 0,       NO, THERE, 0 },
+		{ FAIL, UNDO, 0, 0, 0,        NO, IDLE, E(ROLLED_BACK) } }, OLD, true },
+	{ "Mender: halted before it began; who asks again is at nothing", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ POLL, UNDO, 0, OLD, 0,      NO, IDLE, 0 },
+		{ AT, UNDO, 0, 0, 0,          LATE, IDLE, 0 } }, OLD, true },
+	{ "Mender: it was told to stop, and its failure is lost", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ AT, UNDO, 0, 0, 0,          STOP, BUSY, 0 },
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 } }, OLD, true },
+	{ "Mender: success in spite of the halt", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ DONE, UNDO, 0, 0, 0,        STOP, THERE, ALL },
+		{ SUCCESS, UNDO, 0, 0, 0,     NO, IDLE, E(BOOT_OK) } }, NEW, true },
+	{ "Mender: no reboot; the next check shows it", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ FOREIGN_DOWNLOADED, OPEN, 0, 0, 0, NO, BUSY, E(DOWNLOADED) },
+		{ SUCCESS, OPEN, 0, 0, 0,     NO, MUTE, E(INSTALLED) | E(INSTALLING) },
+		{ HELLO, OPEN, 0, 0, 0,       NO, MUTE, 0 },
+		{ POLL, OUT, 0, NEW, 0,       NO, IDLE, E(BOOT_OK) } }, NEW, false },
+	{ "Mender: it had it already, and nobody knew", 0, {
+		{ POLL, OPEN, 0, 0, 0,        GO, OFFERED, 0 },
+		{ HAS, OPEN, 0, 0, 0,         NO, IDLE, 0 },
+		{ HAS, OPEN, 0, 0, 0,         NO, IDLE, 0 },
+		{ AT, OPEN, 0, 0, 0,          LATE, IDLE, 0 } }, NEW, true },
+	{ "Mender: it was known to run another, and has it now", OLD, {
+		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
+		{ HAS, OPEN, 0, 0, 0,         NO, IDLE, E(BOOT_OK) } }, NEW, true },
+	{ "who only says that he is here", OLD, {
+		{ HELLO, OPEN, 0, 0, 0,       NO, IDLE, 0 } }, OLD, false },
 	{ "what was halted is said to run, and something else is offered", OLD, {
 		{ POLL, OPEN, 0, OLD, 0,      GO, OFFERED, 0 },
 		{ DONE, OPEN, 0, 0, 0,        NO, THERE, ALL },
@@ -238,7 +297,8 @@ static const struct script scripts[] = {
 static struct foreign_world world_of(unsigned world, uint64_t now_ms)
 {
 	static const enum answer answers[] = { ANSWER_OFFER, ANSWER_HALTED, ANSWER_PAUSED,
-		ANSWER_STAGED_OUT, ANSWER_OFFER, ANSWER_HALTED, ANSWER_OFFER };
+		ANSWER_STAGED_OUT, ANSWER_OFFER, ANSWER_HALTED, ANSWER_OFFER, ANSWER_HALTED,
+		ANSWER_OFFER };
 	bool next = world == NEXT || world == BAD;
 
 	return (struct foreign_world){
@@ -246,8 +306,9 @@ static struct foreign_world world_of(unsigned world, uint64_t now_ms)
 		.answer = answers[world],
 		.build = next ? NEWER : NEW,
 		.counter = next ? 3 : 2,
-		.halted = world == HALTED || world == LOST || world == BAD,
+		.halted = world == HALTED || world == LOST || world == BAD || world == UNDO,
 		.no_cancel = world == LOST,
+		.undoes = world == UNDO || world == UNDO_OPEN,
 		.patience_ms = PATIENCE,
 	};
 }
@@ -273,7 +334,7 @@ static void play(const struct script *s)
 		struct foreign_turn t;
 		now_ms += l->wait_ms;
 		world = world_of(l->world, now_ms);
-		if (l->word != POLL && l->word != SELF)
+		if (l->word != POLL && l->word != SELF && l->word != HELLO)
 			said.action = action_of(&f, l->of);
 		t = foreign_step(&f, &said, &world);
 		if (t.tell != l->tell || t.next.state != l->state || t.events != l->events)
@@ -346,7 +407,7 @@ static void test_any_order(void **state)
 				.action = (dice >> 20 & 7) == 0 ? 5 : 0,
 			};
 			struct foreign_world world =
-				world_of((unsigned)(dice >> 24 & 7) % 7, now_ms);
+				world_of((unsigned)(dice >> 24 & 15) % 9, now_ms);
 			struct foreign_turn t = foreign_step(&f, &said, &world);
 			now_ms += dice >> 32 & 0x7fff;
 			/* Those of the action there was before, though it may have got another. */

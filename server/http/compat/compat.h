@@ -5,7 +5,7 @@
 #include "server/config/config.h"
 #include "server/http/http.h"
 
-#define COMPAT_ROUTES 16u
+#define COMPAT_ROUTES 20u
 
 /* Those that config switches on, in the order in which paths are compared; how many. */
 size_t compat_routes(const struct config *c, struct http_route out[COMPAT_ROUTES]);

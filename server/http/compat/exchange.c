@@ -8,20 +8,18 @@
 
 #define TRIES 3u /* an offer, and what is left of it by then */
 
-static void finish(struct exchange *e)
+/* One thing has been said, or could not be. */
+static void finish(struct exchange *e, int err)
 {
-	if (e->kind->next != NULL && e->kind->next(e)) {
+	if (e->kind->next != NULL && e->kind->next(e, &err)) {
 		e->tries = 0;
 		exchange_begin(e);
 		return;
 	}
-	e->kind->answer(e);
-	free(e);
-}
-
-static void refuse(struct exchange *e, int err)
-{
-	e->kind->refuse(e->call, err);
+	if (err != 0)
+		e->kind->refuse(e->call, err);
+	else
+		e->kind->answer(e);
 	free(e);
 }
 
@@ -46,10 +44,7 @@ static void resumed(struct http_call *call, void *arg)
 			e->x.turn.tell = FOREIGN_NOTHING;
 		err = 0;
 	}
-	if (err != 0)
-		refuse(e, err);
-	else
-		finish(e);
+	finish(e, err);
 }
 
 static void done(struct job *job)
@@ -87,10 +82,8 @@ void exchange_begin(struct exchange *e)
 	e->ask.now_ms = clock_ms();
 	e->ask.mono_ms = clock_mono_ms();
 	err = foreign_begin(d, &e->ask, &e->x, &write);
-	if (err != 0)
-		refuse(e, err);
-	else if (!write)
-		finish(e);
+	if (err != 0 || !write)
+		finish(e, err);
 	else if (e->x.word != NULL || !device_sheds(e->call, SHED_ENROL))
 		submit(e);
 	else

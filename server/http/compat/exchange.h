@@ -18,9 +18,10 @@ struct exchange_kind {
 	/* Answers that it cannot be served. */
 	void (*refuse)(struct http_call *call, int err);
 	/*
-	 * A request may say several things.  True: e->ask.said is the next of them.  NULL: it says one.
+	 * A request may say several things, of several devices.  Called after each; `*err` is what became
+	 * of it, and 0 put there answers all the same.  True: e->ask is the next of them.  NULL: it says one.
 	 */
-	bool (*next)(struct exchange *e);
+	bool (*next)(struct exchange *e, int *err);
 };
 
 /*

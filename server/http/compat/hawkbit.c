@@ -9,17 +9,18 @@
 #include "server/http/address.h"
 #include "server/http/compat/ddi.h"
 #include "server/http/compat/exchange.h"
+#include "server/http/compat/link.h"
 #include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/digest.h"
 #include "server/service/foreign.h"
 
 #define BODY_MAX (192u * 1024) /* 48 lines of a log of 2 KiB each, and what is around them */
-#define HOST_MAX 255u
 #define BASE_MAX 1200u
 
 struct ddi_call {
 	struct exchange e; /* first */
+	uint8_t id[ID_LEN];
 	enum ddi_resource resource;
 	int err; /* what it says cannot be understood */
 	char tenant[64];
@@ -179,33 +180,13 @@ static int authenticate(struct http_call *call, const struct tenant *t, struct d
 	return header.n == 0 && t->config->certificates && is_certified(call, c) ? 0 : ERR_BAD_MAC;
 }
 
-static bool is_host(struct bytes host)
-{
-	for (size_t i = 0; i < host.n; i++) {
-		uint8_t b = host.p[i];
-		if (!((b >= '0' && b <= '9') || (b >= 'A' && b <= 'Z') || (b >= 'a' && b <= 'z') ||
-			    (b != '\0' && strchr(".-_:[]", b) != NULL)))
-			return false;
-	}
-	return host.n > 0 && host.n <= HOST_MAX;
-}
-
-/* Clients take links as they are: with scheme and host. */
+/* Where the device's resources are. */
 static int make_base(
 	struct http_call *call, const struct tenant *t, struct bytes spelt, char out[BASE_MAX])
 {
-	const char *url = device_desk(call)->image->settings.compat->url;
-	struct bytes host = http_header(call, "Host");
 	struct buf b = { 0 };
-	int err = 0;
+	int err = link_base(call, &b);
 
-	if (*url != '\0')
-		buf_str(&b, url);
-	else if (is_host(host))
-		buf_printf(&b, "%s://%.*s", device_front_of(call)->plain ? "http" : "https",
-			(int)host.n, (const char *)host.p);
-	else
-		err = ERR_MALFORMED;
 	buf_printf(
 		&b, "/%s/controller/v1/%.*s", t->config->name, (int)spelt.n, (const char *)spelt.p);
 	if (err == 0 && b.len >= BASE_MAX)
@@ -223,14 +204,18 @@ static int identify(struct http_call *call, const struct ddi_path *path, const s
 	const struct image_product *p = image_find(d->image, t->config->product);
 	int err;
 
+	if (p == NULL)
+		return ERR_NOT_FOUND;
 	memcpy(c->e.name, path->name, sizeof(c->e.name));
-	err = authenticate(call, t, c);
-	if (err == 0 && p == NULL)
-		err = ERR_NOT_FOUND;
+	err = foreign_expect(d, FOREIGN_DDI, p->name, bytes_str(c->e.name), c->id);
+	if (err == 0)
+		err = authenticate(call, t, c);
+	foreign_near(d, c->id);
 	if (err == 0)
 		err = make_base(call, t, path->spelt, c->base);
 	if (err != 0)
 		return err;
+	c->e.ask.id = c->id;
 	c->e.product = p->number;
 	memcpy(c->tenant, t->config->name, strlen(t->config->name) + 1); /* name_ok() */
 	c->e.ask.protocol = FOREIGN_DDI;

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's mender-client at the real huidud, over TLS: a whole update, rollback, halts, kills."""
+import json
+import time
+
+import pytest
+
+from mender import Mender, make_artifact
+from test_huidud import wait_until
+from test_mender import ALL, THERE, Phones
+
+WAIT_S = 60
+
+
+class Scene:
+    """A server, one device that runs release-1, and release-2 that is not started yet."""
+
+    def __init__(self, tmp_path, place, module='slot', size=20000, **options):
+        self.phones = Phones(tmp_path, **options.pop('changes', {}))
+        self.artifact = make_artifact(place / 'artifact', 'release-2', module=module, size=size)
+        self.device = Mender(place / 'd', f'https://localhost:{self.phones.port}',
+                             self.phones.folder / 'tls/cert.pem',
+                             tenant_token=options.pop('tenant_token', 'tenant-token-0001'), **options)
+
+    def __enter__(self):
+        self.phones.start()
+        return self
+
+    def __exit__(self, *_):
+        self.device.kill()
+        self.phones.stop()
+
+    def publish(self):
+        self.phones.publish('release-2', ALL, self.artifact.read_bytes())
+
+    def record(self):
+        return next(iter(self.phones.foreign().values()), {})
+
+    def wait_state(self, *states):
+        wait_until(lambda: self.record().get('state') in states,
+                   f'{states}: {self.record()} {self.device.log()[-3000:]}', WAIT_S)
+
+    def counted(self):
+        from test_mender import EVENTS
+        return {e for i, e in enumerate(EVENTS) if self.record()['counted'] >> i & 1}
+
+    def wait_counted(self, wanted):
+        wait_until(lambda: self.counted() == wanted and self.record()['state'] == 'idle',
+                   f'{wanted}: {self.record()} {self.device.log()[-3000:]}', WAIT_S)
+
+
+@pytest.fixture
+def scene(tmp_path, place):
+    with Scene(tmp_path, place) as s:
+        s.publish()
+        yield s
+
+
+def test_whole_update(scene):
+    scene.device.start()
+    scene.device.reboot()
+    scene.wait_counted(THERE | {'boot_ok'})
+    assert scene.device.installed() == 'release-2'
+    wait_until(lambda: scene.record()['runs_hash'] == scene.record()['build_hash'], 'it says so')
+    scene.phones.comes_to('release-2', installed=1, boot_ok=1)
+
+
+def test_no_reboot_and_the_server_restarts(tmp_path, place):
+    with Scene(tmp_path, place, 'single-file') as scene:
+        scene.device.start()
+        scene.wait_state('idle')
+        scene.phones.again()
+        scene.publish()
+        scene.wait_counted(THERE | {'boot_ok'})
+        assert scene.device.installed() == 'release-2'
+
+
+def test_rollback(scene):
+    scene.device.bad_boot('release-2')
+    scene.device.start()
+    scene.device.reboot()
+    scene.device.reboot()
+    scene.wait_counted(THERE | {'rolled_back'})
+    assert scene.device.installed() is None
+    scene.phones.comes_to('release-2', installed=1, failed=1)
+
+
+def test_wrong_device_type(tmp_path, place):
+    """The artifact is for another: it says failure."""
+    with Scene(tmp_path, place, 'single-file') as scene:
+        scene.artifact = make_artifact(place / 'other', 'release-2', device_type='phone-y')
+        scene.publish()
+        scene.device.start()
+        wait_until(lambda: scene.record().get('counted') and 'install_failed' in scene.counted(),
+                   'its failure', WAIT_S)
+        assert scene.device.installed() is None
+
+
+def test_wrong_tenant_token(tmp_path, place):
+    with Scene(tmp_path, place, tenant_token='wrong-token-00001') as scene:
+        scene.device.start()
+        refused = 'huidu_requests_refused_total{why="unauthorised"}'
+        metrics = lambda: [v for k, v in scene.phones.metrics().items() if 'unauthorised' in k]
+        wait_until(lambda: metrics() and float(metrics()[0]) >= 2, refused, WAIT_S)
+        assert scene.phones.foreign() == {}
+
+
+def test_halt_while_downloading(tmp_path, place):
+    """A download of seconds; it goes on, and then is told."""
+    with Scene(tmp_path, place, size=1_500_000,
+               changes={'poll:': 'bandwidth: {device: 300 KB}\npoll:'}) as scene:
+        scene.publish()
+        scene.device.start()
+        scene.wait_state('installing')
+        scene.phones.halt('release-2')
+        scene.device.reboot()
+        scene.wait_state('idle')
+        assert not scene.counted() & {'install_failed', 'rolled_back', 'boot_ok'}
+        assert scene.device.installed() is None
+
+
+def test_halt_before_the_confirmation(scene):
+    scene.device.start()
+    scene.wait_state('installed')
+    scene.phones.halt('release-2')
+    scene.device.reboot()
+    scene.device.reboot()
+    scene.wait_state('idle')
+    assert scene.counted() == THERE
+    assert scene.device.installed() is None
+
+
+def test_halt_before_it_asks(scene):
+    scene.phones.halt('release-2')
+    scene.device.start()
+    wait_until(lambda: scene.record().get('tells_build'), 'it asked', WAIT_S)
+    time.sleep(3)
+    assert scene.record()['action'] == 0 and scene.device.installed() is None
+
+
+def test_server_killed_in_the_middle(scene):
+    scene.device.start()
+    scene.wait_state('offered', 'installing', 'installed')
+    scene.phones.again()
+    wait_until((scene.device.lib / 'reboots').exists, 'it is installed', WAIT_S)
+    scene.phones.kill()
+    scene.device.reboot()
+    time.sleep(1)
+    scene.phones.start()
+    scene.wait_counted(THERE | {'boot_ok'})
+    assert scene.device.installed() == 'release-2'
