@@ -244,14 +244,23 @@ static bool is_halted(const struct step *s)
 	return s->world->halted && s->f->action == s->action;
 }
 
+/* It asks, so it is at nothing: its failure was lost, or it never began. */
+static void settle(struct step *s)
+{
+	if (!foreign_is_busy(s->f) || s->f->state == FOREIGN_AWAITING)
+		return;
+	if (s->f->cancelling || is_halted(s))
+		end(s);
+	else if (s->f->state == FOREIGN_INSTALLED && s->said->names_build)
+		roll_back(s);
+}
+
 static void poll(struct step *s)
 {
 	bool offered = s->world->answer == ANSWER_OFFER && s->world->build == s->f->build;
 
-	/* Its failure was lost, or it never began. */
-	if (s->world->undoes && (s->f->cancelling || is_halted(s)) && foreign_is_busy(s->f) &&
-		s->f->state != FOREIGN_AWAITING)
-		end(s);
+	if (s->world->undoes)
+		settle(s);
 	/* It has not begun, and others are to have it now, or nobody. */
 	if (s->f->state == FOREIGN_OFFERED && !offered && !s->world->halted && !s->f->cancelling &&
 		waited_long(s))
