@@ -172,8 +172,12 @@ static const struct {
 	uint32_t first, last;
 	enum omaha_word word;
 } error_meaning[] = {
+	{ 2, 3, OMAHA_UNREACHED },       /* a request, or what was answered */
 	{ 9, 9, OMAHA_UNREACHED },       /* the transfer */
-	{ 34, 34, OMAHA_UNREACHED },     /* the response was not understood */
+	{ 30, 31, OMAHA_UNREACHED },     /* the response is empty, or no XML */
+	{ 34, 34, OMAHA_UNREACHED },     /* it was not understood */
+	{ 35, 36, OMAHA_NOTHING },       /* it may not, or waits for its turn */
+	{ 37, 37, OMAHA_UNREACHED },     /* an HTTP status */
 	{ 40, 40, OMAHA_NOTHING },       /* it waits after failures told of before */
 	{ 44, 44, OMAHA_ROLLED_BACK },   /* Flatcar's */
 	{ 2000, 2999, OMAHA_UNREACHED }, /* 2000 and an HTTP status */
