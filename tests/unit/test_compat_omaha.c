@@ -179,6 +179,8 @@ static void test_said(void **state)
 		{ "eventtype='3' eventresult='2' previousversion='0.0.0.0'", OMAHA_NOTHING },
 		{ "eventtype='3' eventresult='2' previousversion='2.0'", OMAHA_NOTHING },
 		{ "eventtype='3' eventresult='2' previousversion='1.0'", OMAHA_BOOTED },
+		{ "eventtype='54' eventresult='1' previousversion='1.0'", OMAHA_BOOTED },
+		{ "eventtype='54' eventresult='1' previousversion='0.0.0.0'", OMAHA_NOTHING },
 		{ "eventtype='3' eventresult='1' previousversion='1.0'", OMAHA_INSTALLED },
 		{ "eventtype='3' eventresult='0' errorcode='44'", OMAHA_ROLLED_BACK },
 		{ "eventtype='3' eventresult='0' errorcode='44' previousversion='2.0'",
