@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from test_hawkbit import boards
+from test_ctl_gate import on_terminal
+from test_hawkbit import ALL, boards
+from test_huidud import wait_until
 
 
 def line_of(boards, name='board-1'):
@@ -80,3 +82,42 @@ def test_who_is_not_here(boards):
         assert done.returncode == 3 and 'not enrolled here' in done.stderr, done.stderr
     done = boards.ctl('device', 'why', 'board-1')
     assert done.returncode == 2 and 'PROTOCOL/NAME' in done.stderr
+
+
+# ---- a rollout of such devices
+
+CRASHES = ALL.replace('crash_reports: none\n', '')
+MUTE = 'No crash reports come from phone-a (hawkbit): no crashes here are no good sign.'
+
+
+def test_no_crash_reports_is_no_pass(boards):
+    """All is well, and still people are asked, for nobody could have told of crashes."""
+    c = boards.client('board-1')
+    c.poll()
+    boards.publish('2.0', CRASHES)
+    c.install(boards.offered(c))
+    c.confirm(c.poll())
+    wait_until(lambda: boards.rollout('2.0')['state'] == 'paused', 'paused')
+    found = boards.rollout('2.0')
+    assert found['gate'] == 'a person must decide: no crash reports come from phone-a (hawkbit)'
+    assert found['no_crash_reports_from'] == 'phone-a (hawkbit)'
+    status, text = on_terminal(boards.folder, 80, 'rollout', 'get', '2.0', '--color=never')
+    assert status == 0 and MUTE in text and all(len(l) <= 80 for l in text.splitlines()), text
+    status, text = on_terminal(boards.folder, 80, 'gate', 'explain', '2.0', '--color=never')
+    assert status == 0 and all(len(l) <= 80 for l in text.splitlines()), text
+    assert ('no crash reports from phone-a (hawkbit): limits, silence, soak and a person decide' in
+            ' '.join(text.split()))
+    boards.must('rollout', 'approve', '2.0', '--yes')
+    wait_until(lambda: boards.rollout('2.0')['state'] == 'complete', 'complete')
+    assert boards.must('gate', 'replay', '2.0').rstrip().endswith(' 0 differ')
+
+
+def test_known_to_the_approvers(boards):
+    """A plan that says so passes, and what it is worth stands there all the same."""
+    c = boards.client('board-1')
+    c.poll()
+    boards.publish('2.0')
+    c.install(boards.offered(c))
+    c.confirm(c.poll())
+    wait_until(lambda: boards.rollout('2.0')['state'] == 'complete', 'complete')
+    assert MUTE in boards.must('rollout', 'get', '2.0')
