@@ -12,6 +12,14 @@ const char *foreign_protocol_str(enum foreign_protocol protocol)
 	return names[protocol < FOREIGN__END ? protocol : 0];
 }
 
+const char *foreign_state_str(enum foreign_state state)
+{
+	static const char *const names[FOREIGN_STATE__COUNT] = { "idle", "offered", "installing",
+		"installed", "awaiting" };
+
+	return names[state < FOREIGN_STATE__COUNT ? state : 0];
+}
+
 bool foreign_name_ok(struct bytes name)
 {
 	if (name.n == 0 || name.n > FOREIGN_NAME_MAX)
