@@ -47,7 +47,17 @@ static void ask(struct loader *l, unsigned c)
 	must(write(l->fd[c], request, n) == (ssize_t)n ? 0 : ERR_BUSY, "send");
 }
 
-/* The head and as many bytes as it says. */
+/* Bytes of it; 0: not known yet.  204 has no length. */
+static size_t whole_of(const char *answer)
+{
+	const char *body = strstr(answer, "\r\n\r\n");
+	const char *length = strcasestr(answer, "content-length: ");
+
+	if (body == NULL)
+		return 0;
+	return (size_t)(body + 4 - answer) + (length != NULL ? strtoul(length + 16, NULL, 10) : 0);
+}
+
 static void read_answer(struct loader *l, unsigned c)
 {
 	char answer[16384];
@@ -58,12 +68,10 @@ static void read_answer(struct loader *l, unsigned c)
 		must(n <= 0 ? ERR_BUSY : 0, "the server hung up");
 		got += (size_t)n;
 		answer[got] = '\0';
-		const char *body = strstr(answer, "\r\n\r\n");
-		const char *length = strcasestr(answer, "content-length: ");
-		if (whole == 0 && body != NULL && length != NULL)
-			whole = (size_t)(body + 4 - answer) + strtoul(length + 16, NULL, 10);
+		if (whole == 0)
+			whole = whole_of(answer);
 	}
-	must(strncmp(answer, "HTTP/1.1 200", 12) == 0 ? 0 : ERR_BAD_MAC, answer);
+	must(strncmp(answer, "HTTP/1.1 20", 11) == 0 ? 0 : ERR_BAD_MAC, answer);
 	if (l->answered < TIMES_MAX)
 		l->times_us[l->answered++] = (float)(now_us() - l->sent_us[c]);
 }
