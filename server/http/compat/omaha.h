@@ -26,15 +26,15 @@ struct omaha_app {
 	char version[OMAHA_TEXT], track[OMAHA_TEXT], board[OMAHA_TEXT];
 	char machine_id[OMAHA_TEXT], boot_id[OMAHA_TEXT];
 	bool ping, check;
-	struct omaha_event event[OMAHA_EVENTS_MAX];
 	size_t n_events;
+	struct omaha_event event[OMAHA_EVENTS_MAX];
 };
 
 struct omaha_request {
 	char user_id[OMAHA_TEXT], session_id[OMAHA_TEXT];
 	bool on_demand; /* a person asked for it */
-	struct omaha_app app[OMAHA_APPS_MAX];
 	size_t n_apps;
+	struct omaha_app app[OMAHA_APPS_MAX];
 };
 
 /*

@@ -28,14 +28,14 @@ struct outcome {
 
 struct omaha_call {
 	struct exchange e; /* first */
-	struct omaha_request request;
 	struct outcome outcome[OMAHA_APPS_MAX];
 	size_t n_begun;              /* apps whose turn has come */
 	const struct omaha_app *app; /* the last of them; NULL: nobody speaks for it */
 	size_t said;                 /* of its events; one more: it has been asked for, too */
 	char token[TOKEN_MAX];
 	size_t token_n;
-	char base[BASE_MAX]; /* https://host */
+	char base[BASE_MAX];          /* https://host */
+	struct omaha_request request; /* last, and large: not zeroed */
 };
 
 /* ---- answers ---- */
@@ -270,9 +270,11 @@ static int open_call(struct http_call *call, struct bytes token, struct omaha_ca
 
 static void serve(struct http_call *call, struct bytes token)
 {
-	struct omaha_call *c = mem_zalloc(sizeof(*c));
-	int err = open_call(call, token, c);
+	struct omaha_call *c = mem_alloc(sizeof(*c));
+	int err;
 
+	memset(c, 0, offsetof(struct omaha_call, request));
+	err = open_call(call, token, c);
 	if (err != 0) {
 		device_refuse(call, err);
 	} else if (!is_background(&c->request) || !device_sheds(call, SHED_BACKGROUND)) {
