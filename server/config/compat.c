@@ -82,13 +82,18 @@ const struct yaml_schema config_compat = {
 	compat_fields, COUNT(compat_fields), sizeof(struct config_compat) };
 /* clang-format on */
 
-bool config_is_foreign(const struct config *c, const char *product)
+unsigned config_protocol(const struct config *c, const char *product)
 {
-	for (size_t p = 0; p < FOREIGN__END; p++)
+	for (unsigned p = 1; p < FOREIGN__END; p++)
 		for (size_t i = 0; i < c->compat.of[p].n; i++)
 			if (strcmp(c->compat.of[p].v[i].product, product) == 0)
-				return true;
-	return false;
+				return p;
+	return 0;
+}
+
+bool config_is_foreign(const struct config *c, const char *product)
+{
+	return config_protocol(c, product) != 0;
 }
 
 bool config_has_foreign(const struct config *c)

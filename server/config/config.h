@@ -158,7 +158,11 @@ void config_release(struct config *c);
 bool config_is_key(const char *manufacturer);
 /* The build that is the product's floor; NULL when it has none. */
 const struct config_factory *config_floor(const struct config *c, const char *product);
-/* Some of its devices speak another server's protocol, and say what becomes of an update. */
+/*
+ * Some of its devices speak another server's protocol, and say what becomes of an update: the first
+ * such; 0: none.
+ */
+unsigned config_protocol(const struct config *c, const char *product);
 bool config_is_foreign(const struct config *c, const char *product);
 /* Some devices of this server do. */
 bool config_has_foreign(const struct config *c);

@@ -12,6 +12,14 @@ const char *foreign_protocol_str(enum foreign_protocol protocol)
 	return names[protocol < FOREIGN__END ? protocol : 0];
 }
 
+const char *foreign_state_str(enum foreign_state state)
+{
+	static const char *const names[FOREIGN_STATE__COUNT] = { "idle", "offered", "installing",
+		"installed", "awaiting" };
+
+	return names[state < FOREIGN_STATE__COUNT ? state : 0];
+}
+
 bool foreign_name_ok(struct bytes name)
 {
 	if (name.n == 0 || name.n > FOREIGN_NAME_MAX)
@@ -244,14 +252,23 @@ static bool is_halted(const struct step *s)
 	return s->world->halted && s->f->action == s->action;
 }
 
+/* It asks, so it is at nothing: its failure was lost, or it never began. */
+static void settle(struct step *s)
+{
+	if (!foreign_is_busy(s->f) || s->f->state == FOREIGN_AWAITING)
+		return;
+	if (s->f->cancelling || is_halted(s))
+		end(s);
+	else if (s->f->state == FOREIGN_INSTALLED && s->said->names_build)
+		roll_back(s);
+}
+
 static void poll(struct step *s)
 {
 	bool offered = s->world->answer == ANSWER_OFFER && s->world->build == s->f->build;
 
-	/* Its failure was lost, or it never began. */
-	if (s->world->undoes && (s->f->cancelling || is_halted(s)) && foreign_is_busy(s->f) &&
-		s->f->state != FOREIGN_AWAITING)
-		end(s);
+	if (s->world->undoes)
+		settle(s);
 	/* It has not begun, and others are to have it now, or nobody. */
 	if (s->f->state == FOREIGN_OFFERED && !offered && !s->world->halted && !s->f->cancelling &&
 		waited_long(s))

@@ -36,6 +36,9 @@ enum foreign_state {
 	FOREIGN_STATE__COUNT
 };
 
+/* "idle" and so on. */
+const char *foreign_state_str(enum foreign_state state);
+
 /* What is counted, a bit each; on disk, too. */
 enum foreign_event {
 	FOREIGN_EV_DOWNLOADED,

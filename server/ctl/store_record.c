@@ -186,9 +186,6 @@ static bool names_device(struct dump *d, const struct store_cursor *c)
 	return true;
 }
 
-static const char *const state_word[FOREIGN_STATE__COUNT] = { "idle", "offered", "installing",
-	"installed", "awaiting" };
-
 static bool foreign(struct dump *d, const struct store_cursor *c)
 {
 	struct stored_foreign f;
@@ -200,7 +197,7 @@ static bool foreign(struct dump *d, const struct store_cursor *c)
 	json_str(&d->j, "protocol", foreign_protocol_str(f.state.protocol));
 	json_str(&d->j, "name", f.name);
 	json_bool(&d->j, "has_token", f.has_token);
-	json_str(&d->j, "state", state_word[f.state.state]);
+	json_str(&d->j, "state", foreign_state_str(f.state.state));
 	json_bool(&d->j, "cancelling", f.state.cancelling);
 	json_bool(&d->j, "tells_build", f.state.tells_build);
 	json_bool(&d->j, "asked_for_build", f.state.wants);

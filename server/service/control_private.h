@@ -180,7 +180,9 @@ struct gate_judgement gates_judge(const struct control *c, const struct gate_run
 	const struct rollout *r, uint64_t now_ms);
 void gates_release(struct control *c);
 /*
- * Devices of the rollout's products have reported crashes, ever; of each product whose devices speak
- * another server's protocol, too.
+ * Devices of the rollout's products have reported crashes, ever.  Never where some of them speak
+ * another server's protocol, for those cannot, whatever the others of their product report.
  */
 bool gates_crash_reports(const struct control *c, const struct rollout *r);
+/* "board-a (hawkbit)": the products of such devices; "" when there are none. */
+void gates_mute(const struct control *c, const struct rollout *r, char out[STATE_TEXT]);

@@ -60,7 +60,7 @@ CONFIG = """globals : {{
 identify : ( {identify} );
 suricatta : {{
 	tenant = "{tenant}"; id = "{name}"; url = "{url}"; cafile = "{certificate}";
-	polldelay = {poll_s}; retry = 4; retrywait = 1; enable = true;
+	polldelay = {poll_s}; retry = {retry}; retrywait = 1; enable = true;
 	{credential}
 }};
 """
@@ -83,6 +83,7 @@ class SwUpdate(Program):
             loglevel=options.get("loglevel", 4), signer=signer.certificate,
             tenant=options.get("tenant", "DEFAULT"), name=self.name, url=url,
             certificate=certificate, poll_s=options.get("poll_s", 1),
+            retry=options.get("retry", 4),
             identify=", ".join('{ name = "%s"; value = "%s"; }' % i for i in identify.items()),
             credential=self.credential(options)))
 
@@ -90,7 +91,7 @@ class SwUpdate(Program):
     def credential(options):
         text = ""
         for name in ("targettoken", "gatewaytoken"):
-            if name in options:
+            if options.get(name):
                 text += f'{name} = "{options[name]}"; '
         if "client" in options:
             text += 'sslcert = "%s"; sslkey = "%s";' % options["client"]

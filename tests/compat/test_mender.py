@@ -203,6 +203,16 @@ def test_rollback(phones):
     assert c.next() is None
 
 
+def test_a_failure_that_is_lost(phones):
+    """It asks only when it is at nothing: so it fell back, and is not offered the same again."""
+    c = phones.client('1')
+    phones.publish('2.0')
+    c.install(phones.offered(c))
+    assert c.next() is None
+    phones.comes_to('2.0', installed=1, failed=1)
+    assert c.next() is None
+
+
 def test_already_installed(phones):
     c = phones.client('1', runs='2.0')
     phones.publish('1.9')

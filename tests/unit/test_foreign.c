@@ -242,6 +242,15 @@ static const struct script scripts[] = {
 		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
 		{ AT, UNDO, 0, 0, 0,          STOP, BUSY, 0 },
 		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 } }, OLD, true },
+	{ "Mender: it fell back, and its failure is lost: it is at nothing when it asks", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ DONE, UNDO_OPEN, 0, 0, 0,   NO, THERE, ALL },
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, E(ROLLED_BACK) },
+		{ FAIL, UNDO_OPEN, BEFORE, 0, 0, LATE, OFFERED, 0 } }, OLD, true },
+	{ "Mender: success is lost, and it asks with the new build", OLD, {
+		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
+		{ DONE, UNDO_OPEN, 0, 0, 0,   NO, THERE, ALL },
+		{ POLL, OUT, 0, NEW, 0,       NO, IDLE, E(BOOT_OK) } }, NEW, false },
 	{ "Mender: success in spite of the halt", OLD, {
 		{ POLL, UNDO_OPEN, 0, OLD, 0, GO, OFFERED, 0 },
 		{ DONE, UNDO, 0, 0, 0,        STOP, THERE, ALL },

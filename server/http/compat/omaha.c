@@ -76,7 +76,7 @@ static int read_event(struct omaha_app *app, const struct xml_element *e)
 	if (app->n_events == OMAHA_EVENTS_MAX)
 		return ERR_TOO_BIG;
 	event = &app->event[app->n_events++];
-	*event = (struct omaha_event){ 0 };
+	memset(event, 0, sizeof(*event));
 	event->type = number(e, "eventtype");
 	event->result = number(e, "eventresult");
 	event->error = error == OMAHA_UNSAID ? 0 : error & CODE_BITS;
@@ -135,8 +135,8 @@ int omaha_read(struct bytes body, struct omaha_request *out)
 	struct reading r = { .out = out };
 	struct xml_reader reader = { .open = on_open, .user = &r };
 
-	/* Of 24 KiB most is never used. */
-	memset(out, 0, offsetof(struct omaha_request, app));
+	memset(out, 0,
+		offsetof(struct omaha_request, app)); /* the rest is large, and mostly not used */
 	return xml_read(body, XML_BYTES_MAX, &reader);
 }
 
@@ -161,6 +161,7 @@ static const struct {
 	{ 3, 1, OMAHA_INSTALLED },
 	{ 800, 1, OMAHA_INSTALLED },
 	{ 3, 2, OMAHA_BOOTED },
+	{ 54, 1, OMAHA_BOOTED }, /* ChromiumOS' */
 	{ 1, 0, OMAHA_UNREACHED },
 	{ 5, 0, OMAHA_UNREACHED },
 	{ 13, 0, OMAHA_UNREACHED },
@@ -175,8 +176,12 @@ static const struct {
 	uint32_t first, last;
 	enum omaha_word word;
 } error_meaning[] = {
+	{ 2, 3, OMAHA_UNREACHED },       /* a request, or what was answered */
 	{ 9, 9, OMAHA_UNREACHED },       /* the transfer */
-	{ 34, 34, OMAHA_UNREACHED },     /* the response was not understood */
+	{ 30, 31, OMAHA_UNREACHED },     /* the response is empty, or no XML */
+	{ 34, 34, OMAHA_UNREACHED },     /* it was not understood */
+	{ 35, 36, OMAHA_NOTHING },       /* it may not, or waits for its turn */
+	{ 37, 37, OMAHA_UNREACHED },     /* an HTTP status */
 	{ 40, 40, OMAHA_NOTHING },       /* it waits after failures told of before */
 	{ 44, 44, OMAHA_ROLLED_BACK },   /* Flatcar's */
 	{ 2000, 2999, OMAHA_UNREACHED }, /* 2000 and an HTTP status */

@@ -38,7 +38,7 @@ struct omaha_request {
 };
 
 /*
- * ERR_MALFORMED: no XML, or no request; ERR_WRONG_TYPE: of another protocol than 3;
+ * Clears what it fills, and no more.  ERR_MALFORMED: no XML, or no request; ERR_WRONG_TYPE: of another protocol than 3;
  * ERR_MISSING_FIELD: an app without an id; ERR_TOO_BIG: more or longer than there is room for here.
  */
 WARN_UNUSED int omaha_read(struct bytes body, struct omaha_request *out);

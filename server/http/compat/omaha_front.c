@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/compat/omaha_front.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -35,7 +36,7 @@ struct omaha_call {
 	char token[TOKEN_MAX];
 	size_t token_n;
 	char base[BASE_MAX];          /* https://host */
-	struct omaha_request request; /* last, and large: not zeroed */
+	struct omaha_request request; /* last: large, and not cleared */
 };
 
 /* ---- answers ---- */
