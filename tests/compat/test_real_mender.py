@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's mender-client at the real huidud, over TLS: a whole update, rollback, halts, kills."""
+import base64
+import hashlib
 import pathlib
 import tempfile
 import time
@@ -8,7 +10,7 @@ import pytest
 
 from mender import Mender, make_artifact
 from test_huidud import wait_until
-from test_mender import ALL, EVENTS, THERE, Phones
+from test_mender import ALL, EVENTS, THERE, Phones, bring
 
 WAIT_S = 60
 SLOW = {'poll:': 'bandwidth: {device: 300 KiB}\npoll:'}
@@ -161,6 +163,28 @@ def test_halt_before_it_asks(scene):
     wait_until(lambda: scene.record().get('tells_build'), 'it asked', WAIT_S)
     time.sleep(3)
     assert scene.record()['action'] == 0 and scene.device.installed() is None
+
+
+def test_brought(tmp_path, place):
+    """Only its address was switched: it has no tenant token, and the key it always had."""
+    with Scene(tmp_path, place, 'single-file', tenant_token='', key='rsa') as scene:
+        scene.phones.publish('release-1')
+        scene.publish()
+        key = hashlib.sha256(base64.b64decode(scene.device.public_key().split('-----')[2]))
+        row = f'phone-a,mender,imei=356938035643809,{key.hexdigest()},release-1\n'
+        assert bring(scene.phones, row)['added'] == 1
+        scene.device.start()
+        scene.wait_counted(THERE | {'boot_ok'})
+        assert scene.device.installed() == 'release-2'
+
+
+def test_erased(tmp_path, place):
+    """What it shows is worth nothing any more: it authenticates again, and is taken in anew."""
+    with Scene(tmp_path, place) as scene:
+        scene.device.start()
+        wait_until(lambda: scene.record().get('tells_build'), 'it asked', WAIT_S)
+        scene.phones.must('device', 'erase', scene.record()['device'], '--yes')
+        wait_until(lambda: scene.record().get('tells_build'), 'it is back', WAIT_S)
 
 
 def test_server_killed_while_it_reboots(scene):
