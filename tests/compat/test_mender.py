@@ -35,7 +35,8 @@ batch: 200ms
 holdback: 0 %
 crash_reports: none
 '''
-ALL = PLAN.replace('  - {}\n  - {}', '  - ' + STEP.format('100 %', '1s'))
+# Of one stage, which stays open: it counts to the end.
+ALL = PLAN.replace('  - {}\n  - {}', '  - ' + STEP.format('100 %', '1h'))
 FEW = PLAN.format(STEP.format('20 %', '1h'), STEP.format('100 %', '1h'))
 MORE = '    - {device_type: phone-y, product: phone-b, tokens: b.tokens}\n'
 
