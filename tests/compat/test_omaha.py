@@ -76,7 +76,7 @@ def machines(tmp_path):
     d = Machines(tmp_path)
     d.start()
     yield d
-    d.stop()
+    assert d.stop() == 0
 
 
 def test_whole_update(machines):
@@ -339,6 +339,19 @@ def test_wrong_token(machines):
     assert machines.client().poll() is None
     machines.publish('2.0')
     assert machines.offered(stranger)['version'] == '2.0'
+
+
+def test_many_new_ones(tmp_path):
+    """Those that come too fast are told that there is nothing, and come again."""
+    d = Machines(tmp_path)
+    d.edit({'enrol: open': 'enrol: {mode: open, per_minute: 2}'})
+    d.start()
+    try:
+        assert not any(d.client(f'm-{i}').poll() for i in range(5))
+        assert set(d.foreign()) == {'m-0', 'm-1'}
+        d.client('m-1').ping()
+    finally:
+        assert d.stop() == 0
 
 
 @pytest.mark.parametrize('machine', ['', 'a b', 'a/b', 'ü', 'x' * 120 + '&quot;'])
