@@ -29,8 +29,13 @@ CONFIG = """
 compat:
   hawkbit:
     - {tenant: default, product: phone-a, gateway: gateway.tokens}
+  mender:
+    - {device_type: board-x, product: phone-a}
+  omaha:
+    - {app: '{e96281a6-d1af-4bde-9a0a-97b76e56dc57}', product: phone-a}
 """
-WAYS = {"hawkbit": "hawkbit", "hawkbit-target": "hawkbit"}  # a way to poll: whose devices
+# A way to poll, and whose devices.
+WAYS = {"hawkbit": "hawkbit", "hawkbit-target": "hawkbit", "mender": "mender", "omaha": "omaha"}
 met = True
 
 
@@ -100,22 +105,23 @@ def answer_bytes(port, request):
         while b"\r\n\r\n" not in got:
             got += s.recv(65536)
         head, _, rest = got.partition(b"\r\n\r\n")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        length = int(length[1]) if length else 0  # 204 has none
         while len(rest) < length:
             rest += s.recv(65536)
         return len(head) + 4 + len(rest)
 
 
 def same_size(tmp, port, request, want):
-    """nginx, whose answer to the request is as long."""
+    """nginx, whose answer to the request is as long; its head alone is longer than a 204."""
     folder = os.path.join(tmp, "nginx")
     shutil.rmtree(folder, ignore_errors=True)
     os.mkdir(folder)
     probe = beside.Nginx(folder, port, 64)
-    body = 64 + want - answer_bytes(port, request)
+    body = max(1, 64 + want - answer_bytes(port, request))
     probe.close()
     nginx = beside.Nginx(folder, port, body)
-    assert abs(answer_bytes(port, request) - want) <= 1
+    assert body == 1 or abs(answer_bytes(port, request) - want) <= 1
     return nginx
 
 

@@ -13,6 +13,6 @@ typedef size_t loader_request(void *arg, uint64_t draw, char out[LOADER_REQUEST_
 /*
  * Loads 127.0.0.1:`port` for a slice of time for each line of standard input, which says how many
  * seconds, and prints how many were answered, and how fast.  `draw` is another random number each
- * time.  Any answer but 200 ends the program.
+ * time.  Any answer but 200 and 204 ends the program.
  */
 int loader_run(unsigned port, loader_request *request, void *arg);

@@ -69,7 +69,7 @@ Pb__ForeignView *query_foreign(struct query *q, struct store_txn *t, const uint8
 
 static bool is_here(struct query *q, const uint8_t id[ID_LEN])
 {
-	return q->server->speaks_foreign && fleet_find(q->server->fleet, id) != NULL;
+	return foreign_is_known(q->server, id);
 }
 
 static bool find(struct query *q, enum foreign_protocol protocol, struct bytes name,

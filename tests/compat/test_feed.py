@@ -60,7 +60,7 @@ def feeds(tmp_path):
     d = Feeds(tmp_path)
     d.start()
     yield d
-    d.stop()
+    assert d.stop() == 0
 
 
 def offered(build, own_version, own_date, own_type):

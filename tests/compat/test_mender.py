@@ -2,6 +2,7 @@
 """Mender's devices as scripts, on the real huidud over TLS: a whole update, staged out, halts, wrong
 keys and tokens, kills.  The real mender-client is in test_real_mender.py."""
 import base64
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -34,8 +35,10 @@ batch: 200ms
 holdback: 0 %
 crash_reports: none
 '''
-ALL = PLAN.replace('  - {}\n  - {}', '  - ' + STEP.format('100 %', '1s'))
+# Of one stage, which stays open: it counts to the end.
+ALL = PLAN.replace('  - {}\n  - {}', '  - ' + STEP.format('100 %', '1h'))
 FEW = PLAN.format(STEP.format('20 %', '1h'), STEP.format('100 %', '1h'))
+MORE = '    - {device_type: phone-y, product: phone-b, tokens: b.tokens}\n'
 
 
 class Phones(Deployment):
@@ -252,6 +255,46 @@ def test_wrong_key(phones):
         assert c.call('POST', f'{API}/v1/authentication/auth_requests', body, changed)[0] == 401
     assert c.authenticate() == 200
     assert len(phones.foreign()) == 2
+
+
+def test_two_of_one_name(phones):
+    """They come at once: one of them is the device from then on, whoever it is."""
+    pairs = []
+    for i in range(8):
+        clients = [phones.client(f'{i}{which}', lets_in=False, identity={'imei': str(i)})
+                   for which in 'ab']
+        pairs.append([(c, *c.request_of()) for c in clients])
+    path = f'{API}/v1/authentication/auth_requests'
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        asked = [[pool.submit(c.call, 'POST', path, body, headers) for c, body, headers in pair]
+                 for pair in pairs]
+        for pair in asked:
+            assert sorted(f.result()[0] for f in pair) == [200, 401]
+    for pair, was in zip(pairs, asked):
+        for (c, _, _), answer in zip(pair, was):
+            assert c.authenticate() == answer.result()[0]
+
+
+def test_names_are_of_a_product(tmp_path):
+    """The token tells the product; without one, where the name is known."""
+    d = Phones(tmp_path, MORE, **{'products: [phone-a]': 'products: [phone-a, phone-b]'})
+    (d.folder / 'b.tokens').write_text('b-token-000000001\n')
+    d.start()
+    try:
+        one = d.client('1')
+        other = Client(d.port, d.folder / 'tls/cert.pem', tmp_path, '1', device_type='phone-y',
+                       tenant_token='b-token-000000001')
+        assert other.authenticate() == 200
+        records = [json.loads(r) for r in d.must('store', 'dump', 'foreign').splitlines()]
+        assert [r['name'] for r in records] == ['imei=1', 'imei=1']
+        d.publish('2.0')
+        d.offered(one)
+        assert other.next() is None
+        third = d.client('3', tenant_token='b-token-000000001', device_type='phone-y')
+        third.tenant_token = ''
+        assert third.authenticate() == 200 and third.next() is None
+    finally:
+        d.stop()
 
 
 @pytest.mark.parametrize('spoil', [

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Omaha's devices as scripts, on the real huidud over TLS: a whole update, staged out, halts, failures,
 fall back, kills; and what update_engine and go-omaha were seen to send, sent again."""
+import contextlib
+import http.client
 import json
 import os
 import pathlib
+import re
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / 'scenario'))
 
+import ddi_client
 import replay
 from omaha_client import APP, TOKEN, Client, element
 from test_hawkbit import ALL, PLAN
 from test_huidud import Deployment, wait_until
+from test_room import Cramped
 
 RECORDED = pathlib.Path(__file__).parent / 'recorded'
 MACHINE = '0123456789abcdef0123456789abcdef'
@@ -22,15 +27,15 @@ OTHER = 'another-app'
 
 
 class Machines(Deployment):
-    def __init__(self, folder, patience='2s', **changes):
-        super().__init__(folder, **changes)
+    def __init__(self, folder, more=''):
+        super().__init__(folder)
         self.edit({'products: [phone-a]': 'products: [phone-a, phone-b]'})
         (self.folder / 'gateway.tokens').write_text(f'{TOKEN}\n')
         (self.folder / 'other.tokens').write_text('gateway-token-0002\n')
         self.config.write_text(self.config.read_text() + f'''
 compat:
-  patience: {patience}
-  omaha:
+  patience: 2s
+{more}  omaha:
     - {{app: '{APP}', product: phone-a, tokens: gateway.tokens, suffix: .gz}}
     - {{app: {OTHER}, product: phone-b, tokens: other.tokens}}
 ''')
@@ -76,7 +81,7 @@ def machines(tmp_path):
     d = Machines(tmp_path)
     d.start()
     yield d
-    d.stop()
+    assert d.stop() == 0
 
 
 def test_whole_update(machines):
@@ -175,6 +180,74 @@ def test_staged_out_and_canary(machines):
     assert done == inside
     machines.counted('2.0', boot_ok=len(inside), failed=0)
     assert not any(c.poll() for c in clients)
+
+
+def test_beside_devices_of_hawkbit(tmp_path):
+    """One rollout for both, by what each of them understands."""
+    d = Machines(tmp_path, more='  hawkbit: [{tenant: default, product: phone-a, gateway: gateway.tokens}]\n')
+    d.start()
+    try:
+        machine = d.client()
+        board = ddi_client.Client(d.port, d.folder / 'tls/cert.pem', 'board-1')
+        assert machine.poll() is None and 'deploymentBase' not in board.poll()
+        d.publish('2.0')
+        update = d.offered(machine)
+        machine.apply(update)
+        machine.reboot(update)
+        assert machine.poll() is None
+        wait_until(lambda: 'deploymentBase' in board.poll(), 'hawkBit has it, too')
+        board.install(board.poll())
+        board.confirm(board.poll())
+        d.counted('2.0', offered=2, installed=2, boot_ok=2, failed=0)
+        assert set(d.foreign()) == {MACHINE, 'board-1'}
+    finally:
+        assert d.stop() == 0
+
+
+def test_behind_a_proxy(tmp_path):
+    """Links name what devices can reach, whatever the request says."""
+    d = Machines(tmp_path, more='  url: https://updates.example.com\n')
+    d.start()
+    try:
+        c = d.client()
+        c.poll()
+        d.publish('2.0')
+        found = d.offered(c)
+        assert re.fullmatch(r'https://updates\.example\.com/file/[0-9a-f]{64}/', found['codebase'])
+    finally:
+        assert d.stop() == 0
+
+
+class Few(Cramped, Machines):
+    """With few descriptors."""
+
+
+def test_files_are_never_refused(tmp_path):
+    """A client takes 503 for the file's fault: when there is no room its connection ends."""
+    d = Few(tmp_path)
+    d.start()
+    held, ended = [], 0
+    try:
+        c = d.client()
+        c.poll()
+        d.publish('2.0', content=os.urandom(8 << 20))
+        update = d.offered(c)
+        path = update['codebase'].partition(f':{d.port}')[2] + update['name']
+        for _ in range(100):
+            # Who takes the first bytes and no more keeps the file open.
+            with contextlib.suppress(http.client.HTTPException, OSError):
+                held.append(d.connect())
+                held[-1].request('GET', path)
+                assert held[-1].getresponse().status == 200
+                continue
+            ended += 1
+        assert 0 < ended < 100
+        for kept in held:
+            kept.close()
+        wait_until(lambda: d.connections() == 0, 'they are gone')
+        c.download(update)
+    finally:
+        assert d.stop() == 0
 
 
 # ---- halts: there is no word for it, so what has not begun is taken back, and nobody is offered it again
@@ -339,6 +412,19 @@ def test_wrong_token(machines):
     assert machines.client().poll() is None
     machines.publish('2.0')
     assert machines.offered(stranger)['version'] == '2.0'
+
+
+def test_many_new_ones(tmp_path):
+    """Those that come too fast are told that there is nothing, and come again."""
+    d = Machines(tmp_path)
+    d.edit({'enrol: open': 'enrol: {mode: open, per_minute: 2}'})
+    d.start()
+    try:
+        assert not any(d.client(f'm-{i}').poll() for i in range(5))
+        assert set(d.foreign()) == {'m-0', 'm-1'}
+        d.client('m-1').ping()
+    finally:
+        assert d.stop() == 0
 
 
 @pytest.mark.parametrize('machine', ['', 'a b', 'a/b', 'ü', 'x' * 120 + '&quot;'])

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's mender-client at the real huidud, over TLS: a whole update, rollback, halts, kills."""
+import base64
+import hashlib
 import pathlib
 import tempfile
 import time
 
 import pytest
 
-from mender import Mender, make_artifact
+from mender import Mender, make_artifact, make_key
 from test_huidud import wait_until
-from test_mender import ALL, EVENTS, THERE, Phones
+from test_mender import ALL, EVENTS, THERE, Phones, bring
 
 WAIT_S = 60
 SLOW = {'poll:': 'bandwidth: {device: 300 KiB}\npoll:'}
@@ -19,7 +21,8 @@ class Scene:
 
     def __init__(self, tmp_path, place, module='slot', size=20000, **options):
         self.phones = Phones(tmp_path, **options.pop('changes', {}))
-        self.artifact = make_artifact(place / 'artifact', 'release-2', module=module, size=size)
+        self.artifact = make_artifact(place / 'artifact', 'release-2', options.pop('made_by', None),
+                                      module=module, size=size)
         self.device = Mender(place / 'd', f'https://localhost:{self.phones.port}',
                              self.phones.folder / 'tls/cert.pem',
                              tenant_token=options.pop('tenant_token', 'tenant-token-0001'), **options)
@@ -46,7 +49,7 @@ class Scene:
         return {e for i, e in enumerate(EVENTS) if self.record()['counted'] >> i & 1}
 
     def wait_counted(self, wanted):
-        wait_until(lambda: self.counted() == wanted and self.record()['state'] == 'idle',
+        wait_until(lambda: self.record().get('state') == 'idle' and self.counted() == wanted,
                    f'{wanted}: {self.record()} {self.device.log()[-3000:]}', WAIT_S)
 
 
@@ -116,6 +119,34 @@ def test_wrong_device_type(tmp_path, place):
         assert scene.device.installed() is None
 
 
+def test_wrong_signer(tmp_path, place):
+    ours, theirs = (make_key(tmp_path / name, 'rsa') for name in ('ours', 'theirs'))
+    with Scene(tmp_path, place, 'single-file', signer=ours, made_by=theirs) as scene:
+        scene.publish()
+        scene.device.start()
+        scene.wait_counted({'install_failed'})
+        assert scene.device.installed() is None
+        scene.phones.comes_to('release-2', failed=1)
+
+
+def test_side_by_side(tmp_path, place):
+    """Three of one product: each with an action of its own."""
+    with Scene(tmp_path, place, 'single-file') as scene:
+        scene.publish()
+        devices = [Mender(place / str(i), f'https://localhost:{scene.phones.port}',
+                          scene.phones.folder / 'tls/cert.pem', identity={'imei': str(i)},
+                          tenant_token='tenant-token-0001') for i in range(3)]
+        try:
+            for d in devices:
+                d.start()
+            wait_until(lambda: scene.phones.counts('release-2')['boot_ok'] == 3, 'all of them', WAIT_S)
+            assert [d.installed() for d in devices] == ['release-2'] * 3
+            assert set(scene.phones.foreign()) == {f'imei={i}' for i in range(3)}
+        finally:
+            for d in devices:
+                d.kill()
+
+
 def test_wrong_tenant_token(tmp_path, place):
     with Scene(tmp_path, place, tenant_token='wrong-token-00001') as scene:
         scene.device.start()
@@ -161,6 +192,28 @@ def test_halt_before_it_asks(scene):
     wait_until(lambda: scene.record().get('tells_build'), 'it asked', WAIT_S)
     time.sleep(3)
     assert scene.record()['action'] == 0 and scene.device.installed() is None
+
+
+def test_brought(tmp_path, place):
+    """Only its address was switched: it has no tenant token, and the key it always had."""
+    with Scene(tmp_path, place, 'single-file', tenant_token='', key='rsa') as scene:
+        scene.phones.publish('release-1')
+        scene.publish()
+        key = hashlib.sha256(base64.b64decode(scene.device.public_key().split('-----')[2]))
+        row = f'phone-a,mender,imei=356938035643809,{key.hexdigest()},release-1\n'
+        assert bring(scene.phones, row)['added'] == 1
+        scene.device.start()
+        scene.wait_counted(THERE | {'boot_ok'})
+        assert scene.device.installed() == 'release-2'
+
+
+def test_erased(tmp_path, place):
+    """What it shows is worth nothing any more: it authenticates again, and is taken in anew."""
+    with Scene(tmp_path, place) as scene:
+        scene.device.start()
+        wait_until(lambda: scene.record().get('tells_build'), 'it asked', WAIT_S)
+        scene.phones.must('device', 'erase', scene.record()['device'], '--yes')
+        wait_until(lambda: scene.record().get('tells_build'), 'it is back', WAIT_S)
 
 
 def test_server_killed_while_it_reboots(scene):

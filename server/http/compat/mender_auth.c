@@ -14,7 +14,7 @@ static void answer(struct exchange *e)
 		.issued_s = (uint32_t)(e->ask.now_ms / 1000),
 	};
 	char text[BEARER_LEN + 1];
-	struct bytes part = bytes_of(text, BEARER_LEN);
+	struct bytes part;
 	struct http_answer answer = {
 		.status = 200, .type = "text/plain", .part = &part, .n_parts = 1
 	};
@@ -22,6 +22,7 @@ static void answer(struct exchange *e)
 
 	memcpy(bearer.id, e->x.id, ID_LEN);
 	err = bearer_write(device_desk(e->call), &bearer, text);
+	part = bytes_of(text, BEARER_LEN);
 	if (err != 0)
 		mender_refuse(e->call, err);
 	else

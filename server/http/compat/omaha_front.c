@@ -79,7 +79,7 @@ static bool describe(struct omaha_call *c, size_t i, struct offer *o)
 	const struct image_product *p = image_number(d->image, out->product);
 	const struct image_build *b = p == NULL ? NULL : image_build(p, out->build);
 
-	if (!out->offered || t == NULL || b == NULL || !b->has_file ||
+	if (!out->offered || t == NULL || b == NULL || !b->has_file || b->stopped ||
 		!digests_sha1(d->server->digests, b->sha256, o->sha1))
 		return false;
 	link_folder(&o->codebase, c->base, b->sha256);
@@ -276,7 +276,6 @@ static void serve(struct http_call *call, struct bytes token)
 
 	memset(c, 0, offsetof(struct omaha_call, request));
 	err = open_call(call, token, c);
-
 	if (err != 0) {
 		device_refuse(call, err);
 	} else if (!is_background(&c->request) || !device_sheds(call, SHED_BACKGROUND)) {

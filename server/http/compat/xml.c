@@ -2,9 +2,11 @@
 #include "server/http/compat/xml.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 #include <expat.h>
 
+#include "proto/crypto.h"
 #include "server/base/mem.h"
 
 struct reading {
@@ -71,9 +73,46 @@ static void *resize(void *p, size_t n)
 	return mem_resize(p, n, 1);
 }
 
-int xml_read(struct bytes body, size_t max, const struct xml_reader *reader)
+/* A parser a thread: to make one takes longer than to read what it is for. */
+static pthread_key_t kept;
+static unsigned long salt; /* of expat's tables of names, so that nobody can choose them */
+
+static void drop(void *parser)
+{
+	XML_ParserFree(parser);
+}
+
+static void prepare(void)
+{
+	int err = pthread_key_create(&kept, drop);
+
+	if (err == 0)
+		err = crypto_random(&salt, sizeof(salt));
+	assert(err == 0);
+	salt |= 1; /* 0 would be another one each time */
+}
+
+static XML_Parser take_parser(void)
 {
 	static const XML_Memory_Handling_Suite memory = { mem_alloc, resize, free };
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	XML_Parser p;
+
+	(void)pthread_once(&once, prepare); /* cannot fail with a handler and a once of ours */
+	p = pthread_getspecific(kept);
+	if (p == NULL) {
+		p = XML_ParserCreate_MM(NULL, &memory, NULL);
+		assert(p != NULL &&
+			pthread_setspecific(kept, p) == 0); /* memory does not run out */
+	} else {
+		assert(XML_ParserReset(p, NULL)); /* fails only within an entity */
+	}
+	(void)XML_SetHashSalt(p, salt); /* nothing was read by it yet */
+	return p;
+}
+
+int xml_read(struct bytes body, size_t max, const struct xml_reader *reader)
+{
 	struct reading r = { .reader = reader };
 	enum XML_Status status;
 
@@ -82,13 +121,11 @@ int xml_read(struct bytes body, size_t max, const struct xml_reader *reader)
 		return ERR_TOO_BIG;
 	if (body.n == 0)
 		return ERR_MALFORMED;
-	r.parser = XML_ParserCreate_MM(NULL, &memory, NULL);
-	assert(r.parser != NULL); /* memory does not run out */
+	r.parser = take_parser();
 	XML_SetUserData(r.parser, &r);
 	XML_SetElementHandler(r.parser, on_open, on_close);
 	XML_SetStartDoctypeDeclHandler(r.parser, on_doctype);
 	status = XML_Parse(r.parser, (const char *)body.p, (int)body.n, XML_TRUE);
-	XML_ParserFree(r.parser);
 	if (r.err != 0)
 		return r.err;
 	return status == XML_STATUS_OK ? 0 : ERR_MALFORMED;
@@ -129,13 +166,17 @@ static const char *escape(char c)
 
 void xml_write(struct buf *out, const char *name, const char *value)
 {
-	buf_printf(out, " %s=\"", name);
-	for (; *value != '\0'; value++) {
-		const char *e = escape(*value);
-		if (e != NULL)
-			buf_str(out, e);
-		else
-			buf_add(out, value, 1);
+	buf_str(out, " ");
+	buf_str(out, name);
+	buf_str(out, "=\"");
+	while (*value != '\0') {
+		size_t n = 0;
+		while (value[n] != '\0' && escape(value[n]) == NULL)
+			n++;
+		buf_add(out, value, n);
+		value += n;
+		if (*value != '\0')
+			buf_str(out, escape(*value++));
 	}
 	buf_str(out, "\"");
 }
