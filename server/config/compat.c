@@ -138,6 +138,16 @@ static bool is_twice(const struct config_tenants *t, size_t i)
 	return false;
 }
 
+/* An authentication of Mender does not say of which type the device is: the token must. */
+static bool is_ambiguous(const struct config_tenants *t, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (t->v[i].gateway[0] != '\0' && strcmp(t->v[k].gateway, t->v[i].gateway) == 0 &&
+			strcmp(t->v[k].product, t->v[i].product) != 0)
+			return true;
+	return false;
+}
+
 /* "{e96281a6-d1af-4bde-9a0a-97b76e56dc57}", or a name. */
 static bool is_app(const char *id)
 {
@@ -189,6 +199,8 @@ static int check_tenant(
 		return bad(at, "each stands here once");
 	if (!has_product(c, t->product))
 		return bad(at, "product: is a product of one of the lines");
+	if (protocol == FOREIGN_MENDER && is_ambiguous(&c->compat.of[protocol], i))
+		return bad(at, "tokens: a file is of one product");
 	if (protocol == FOREIGN_DDI && t->gateway[0] == '\0' && !t->target_tokens &&
 		!t->certificates)
 		return bad(at,

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from mender import Mender, make_artifact, make_key
+from phones import ALL, EVENTS, THERE, Phones, bring
 from test_huidud import wait_until
-from test_mender import ALL, EVENTS, THERE, Phones, bring
 
 WAIT_S = 60
 SLOW = {'poll:': 'bandwidth: {device: 300 KiB}\npoll:'}

@@ -337,6 +337,13 @@ static const struct {
 		HEAD PLAIN LINES "compat:\n  mender:\n  - {device_type: A, product: phone-a}\n"
 				 "  - {device_type: a, product: phone-a}\n",
 		":9: compat: mender: each stands here once" },
+	{ "a file of tenant tokens for two products",
+		HEAD PLAIN "lines:\n  - {name: a, products: [phone-a, phone-b]}\n"
+			   "compat:\n  mender:\n"
+			   "  - {device_type: A, product: phone-a, tokens: t}\n"
+			   "  - {device_type: B, product: phone-a, tokens: t}\n"
+			   "  - {device_type: C, product: phone-b, tokens: t}\n",
+		":10: compat: mender: tokens: a file is of one product" },
 	{ "a device type that is none",
 		HEAD PLAIN LINES "compat: {mender: [{device_type: a/b, product: phone-a}]}\n",
 		":6: compat: mender: device_type: letters, digits, . _ -" },
