@@ -197,10 +197,12 @@ def test_canary(crowd, place, signer):
         wait_until(lambda: b.rollout(build)['step'] == 2, 'all of them')
         crowd.offer(scripts, {n: whole for n in scripts - half})
         wait_until(lambda: b.rollout(build)['state'] == 'complete', 'complete')
-        # The gate does not wait for the last of many.
-        want = [len(inside), len(half - inside), DEVICES - len(half)]
-        wait_until(lambda: [s['boot_ok'] for s in b.rollout(build)['stages']] == want, f'{want}')
-    assert not any(s['failed'] for s in b.rollout(build)['stages'])
+        wait_until(lambda: set(crowd.states().values()) == {'idle'}, 'all of them')
+    assert all(r['runs_hash'] == r['build_hash'] for r in b.foreign().values())
+    # The gate does not wait for the last of many; who is late has it, and is in no arm.
+    want = [len(inside), len(half - inside), DEVICES - len(half)]
+    for stage, n in zip(b.rollout(build)['stages'], want):
+        assert 0.9 * n <= stage['boot_ok'] <= n and stage['failed'] == 0
 
 
 @pytest.mark.parametrize('number, what, act, s1', [(3, 'failed installs', fail, '1h'),
