@@ -150,8 +150,8 @@ def test_mender(deployment, certificate, tmp_path):
         text, said = fetch("Mender", certificate[0], MENDER=peer.url, TOKEN="pat")
     assert said.startswith("0 devices ")
     header, *rows = text.splitlines()
-    assert header == "product,protocol,name,token_sha256,build,enrolled"
-    assert re.fullmatch(r"phone-a,mender,imei=0,[0-9a-f]{64},1\.0,2026-01-31", rows[0])
+    assert header == "product,protocol,name,key,build,enrolled"
+    assert re.fullmatch(r"phone-a,mender,imei=0,MFkw[A-Za-z0-9+/]{118}==,1\.0,2026-01-31", rows[0])
     assert rows[-1].startswith("phone-a,mender,") and rows[-1].endswith(",,2026-01-31")
     assert bring(deployment, tmp_path, text) == (len(devices), len(devices))
     # Each is who it was, without a tenant token; whatever its name was made of.

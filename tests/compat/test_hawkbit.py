@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """hawkBit's devices as scripts, on the real huidud over TLS: a whole update, staged out, halts, wrong
-tokens, kills.  The real swupdate is in test_swupdate.py."""
+tokens, kills.  The real swupdate is in test_real_swupdate.py."""
 import json
 import os
 import pathlib

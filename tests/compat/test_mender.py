@@ -398,6 +398,25 @@ def test_brought(phones):
     assert phones.json('fleet', 'import', 'fleet.csv')['known'] == 3
 
 
+def test_brought_with_keys(phones):
+    """As PEM, or what stands in it."""
+    clients = [phones.client(f'{i}', lets_in=False, tenant_token='', key=kind)
+               for i, kind in enumerate(('ecdsa', 'rsa', 'ed25519'))]
+    path = phones.folder / 'fleet.csv'
+    path.write_text(''.join(json.dumps({
+        'product': 'phone-a', 'protocol': 'mender', 'name': f'imei={c.name}', 'key': c.public_key()})
+        + '\n' for c in clients))
+    assert phones.json('fleet', 'import', 'fleet.csv')['added'] == 3
+    path.write_text('key,name,protocol,product\n' + ''.join(
+        ''.join(c.public_key().split('-----')[2].split()) + f',imei={c.name},mender,phone-a\n'
+        for c in clients))
+    assert phones.json('fleet', 'import', 'fleet.csv')['known'] == 3
+    assert [c.authenticate() for c in clients] == [200] * 3
+    path.write_text('product,protocol,name,key\nphone-a,mender,x,AAAA\n')
+    done = phones.ctl('fleet', 'import', 'fleet.csv')
+    assert done.returncode == 2 and 'key is a public key: PEM, or what stands in it' in done.stderr
+
+
 def test_name_of_a_long_identity(phones):
     """As the guide's program makes it."""
     identity = {'b': 'x y', 'a': 'ü' * 90}

@@ -3,6 +3,7 @@
 
 #include "proto/crypto.h"
 #include "server/base/mem.h"
+#include "server/service/fleet.h"
 #include "unit.h"
 
 #define NOW_S 1795000000u
@@ -12,6 +13,7 @@ static struct desk *new_desk(uint8_t secret)
 	struct server *s = mem_zalloc(sizeof(*s));
 	struct desk *d = mem_zalloc(sizeof(*d));
 
+	s->fleet = fleet_new(0);
 	memset(s->foreign_secret, secret, sizeof(s->foreign_secret));
 	d->server = s;
 	d->foreign_mac = crypto_mac_new();
@@ -22,6 +24,7 @@ static struct desk *new_desk(uint8_t secret)
 static void free_desk(struct desk *d)
 {
 	crypto_mac_free(d->foreign_mac);
+	fleet_free(d->server->fleet);
 	free(d->server);
 	free(d);
 }
