@@ -247,11 +247,12 @@ bool fleet_foreign_get(const struct fleet *f, const fleet_word *w, struct fleet_
 
 void fleet_foreign_set(struct fleet *f, const fleet_word *w, const struct fleet_foreign *in)
 {
-	uint64_t n = number_of(f, w);
+	uint64_t n = number_of(f, w), all = atomic_load(&f->added);
 
 	if (n >= atomic_load(&f->n_foreign)) {
-		region_reach(&f->foreigners, (size_t)(n + 1) * sizeof(*f->foreign));
-		atomic_store(&f->n_foreign, n + 1);
+		/* At the start, for all at once: then in large pages. */
+		region_reach(&f->foreigners, (size_t)all * sizeof(*f->foreign));
+		atomic_store(&f->n_foreign, all);
 		weigh(f);
 	}
 	atomic_store(&f->foreign[n].token, in->token);

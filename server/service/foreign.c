@@ -221,17 +221,6 @@ static void describe(struct desk *d, const struct foreign_ask *ask, struct forei
 	x->report.n = 0;
 }
 
-/* Somebody the fleet does not know. */
-static int knock(struct desk *d, const struct foreign_ask *ask)
-{
-	if (!ask->enrols)
-		return ERR_BAD_MAC;
-	return flood_take_from(d->server->flood, ask->network, ask->mono_ms) &&
-			flood_take(d->server->flood, ask->mono_ms)
-		? 0
-		: ERR_TOO_MANY;
-}
-
 /* Who guessed these 64 bits would learn that there is nothing for it; for more, all are compared. */
 static bool seems_own(const struct foreign_ask *ask, const struct fleet_foreign *m)
 {
@@ -281,6 +270,21 @@ static int read_record(
 	return err;
 }
 
+/* Somebody the fleet does not know. */
+static int knock(struct desk *d, const struct foreign_ask *ask, const struct foreign_exchange *x)
+{
+	struct stored_foreign f;
+
+	if (!ask->enrols) {
+		(void)read_record(x, ask, &f); /* takes as long as a token that is wrong */
+		return ERR_BAD_MAC;
+	}
+	return flood_take_from(d->server->flood, ask->network, ask->mono_ms) &&
+			flood_take(d->server->flood, ask->mono_ms)
+		? 0
+		: ERR_TOO_MANY;
+}
+
 int foreign_begin(
 	struct desk *d, const struct foreign_ask *ask, struct foreign_exchange *x, bool *write)
 {
@@ -298,7 +302,7 @@ int foreign_begin(
 	x->word = fleet_find(d->server->fleet, x->id);
 	*write = x->word == NULL || !fleet_foreign_get(d->server->fleet, x->word, &m);
 	if (*write)
-		return knock(d, ask);
+		return knock(d, ask, x);
 	if (is_idle(ask, &m)) {
 		fleet_hear(x->word, ask->now_ms);
 		judge(d, ask, m.runs, FLEET_RUNS, x);
