@@ -14,7 +14,7 @@ class Relay:
 
     def __init__(self, port):
         self.to = port
-        self.cut_after = None  # bytes; the first connection that brings so many is cut, and no other
+        self.cut_after = None  # bytes; the first connection that brings so many is cut
         self.down, self.cut = [], 0
         self.lock, self.open = threading.Lock(), []
         self.server = socket.create_server(("127.0.0.1", 0))

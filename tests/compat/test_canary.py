@@ -87,7 +87,7 @@ class Crowd:
         return {n: l for n, l in links.items() if 'deploymentBase' in l}
 
     def offer(self, names, done):
-        """All ask until all in `done` were offered the build, and have done that; nobody else is."""
+        """All ask until those in `done` were offered the build, and did that; nobody else is."""
         left = set(done)
 
         def go_on():
@@ -292,7 +292,7 @@ def asked_again(boards, scripts):
 
 
 def test_reports_of_phones_are_not_theirs(boards):
-    """Phones of the same product do report crashes: the boards beside them do not, and people are asked."""
+    """Phones of the product report crashes, the boards beside them do not: people are asked."""
     fleet = start_fleet(boards, '--phones', str(PHONES), '--day', '1', '--crashes', '1')
     c = boards.client('board-1')
     c.poll()

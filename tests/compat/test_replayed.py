@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded exchanges of hawkBit's devices, sent to the real huidud: what rauc says and insists on,
-what swupdate says, and what might be sent by who knows whom."""
+"""The recorded exchanges of hawkBit's devices, sent to the real huidud: what rauc says and insists
+on, what swupdate says, and what might be sent by who knows whom."""
 import os
 import urllib.parse
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people see of devices that speak another server's protocol: one device, and a rollout of such."""
+"""What people see of devices that speak another server's protocol: of one, and of a rollout."""
 import re
 
 import pytest
