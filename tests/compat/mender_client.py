@@ -112,11 +112,24 @@ class Client:
             return None
         assert status == 200, (status, body)
         offer = json.loads(body)
+        control = {'id': offer['id'], 'priority': 0, 'states': {}}
+        assert offer.pop('update_control_map', None) == (control if version == 2 else None)
         assert set(offer) == {'id', 'artifact'} and UUID.fullmatch(offer['id'])
         artifact = offer['artifact']
         assert artifact['device_types_compatible'] == [self.device_type]
         assert re.fullmatch(r'20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z', artifact['source'].pop('expire'))
         return offer
+
+    def control(self, offer):
+        """What it is to do before each step, or None."""
+        status, body, _ = self.call(
+            'GET', f"{API}/v2/deployments/device/deployments/{offer['id']}/update_control_map")
+        if status == 404:
+            return None
+        assert status == 200, (status, body)
+        control = json.loads(body)['update_control_map']
+        assert control['id'] == offer['id'] and control['priority'] == 0
+        return {name: state['action'] for name, state in control['states'].items()}
 
     def path_of(self, offer):
         url = urllib.parse.urlsplit(offer['artifact']['source']['uri'])

@@ -197,6 +197,29 @@ def test_halt(phones, before, after):
     assert phones.counts('2.0')['failed'] == 0
 
 
+FAIL = dict.fromkeys(('ArtifactInstall_Enter', 'ArtifactReboot_Enter', 'ArtifactCommit_Enter'), 'fail')
+
+
+@pytest.mark.parametrize('said', [
+    (), ('downloading',), ('downloading', 'installing'), ('downloading', 'installing', 'rebooting')])
+def test_control_map(phones, said):
+    """It is asked for before each step; what was halted is given up there, and has not failed."""
+    c = phones.client('1')
+    phones.publish('2.0')
+    offer = phones.offered(c)
+    assert c.control({'id': 'x'}) is None
+    if said:
+        assert c.say(offer, *said) == 204
+    assert c.control(offer) == {}
+    phones.halt('2.0')
+    wait_until(lambda: c.control(offer) == FAIL, 'the halt')
+    phones.again()
+    assert c.control(offer) == FAIL
+    assert c.say(offer, 'failure') == 204 and c.control(offer) is None
+    assert phones.counts('2.0')['failed'] == 0
+    assert phones.client('2').control(offer) is None # another's
+
+
 def test_success_in_spite_of_a_halt(phones):
     c = phones.client('1')
     phones.publish('2.0')

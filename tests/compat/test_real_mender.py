@@ -13,6 +13,7 @@ from phones import ALL, EVENTS, THERE, Phones, bring
 from test_huidud import wait_until
 
 WAIT_S = 60
+MINUTE_S = 60  # until the client asks for its control map again
 SLOW = {'poll:': 'bandwidth: {device: 300 KiB}\npoll:'}
 
 
@@ -48,9 +49,9 @@ class Scene:
     def counted(self):
         return {e for i, e in enumerate(EVENTS) if self.record()['counted'] >> i & 1}
 
-    def wait_counted(self, wanted):
+    def wait_counted(self, wanted, limit_s=WAIT_S):
         wait_until(lambda: self.record().get('state') == 'idle' and self.counted() == wanted,
-                   f'{wanted}: {self.record()} {self.device.log()[-3000:]}', WAIT_S)
+                   f'{wanted}: {self.record()} {self.device.log()[-3000:]}', limit_s)
 
 
 @pytest.fixture
@@ -221,9 +222,9 @@ def test_server_killed_while_it_reboots(scene):
     scene.wait_state('installed')
     scene.phones.kill()
     scene.device.reboot()
-    time.sleep(1)
+    wait_until(lambda: 'connection refused' in scene.device.log(), 'it asks in vain', WAIT_S)
     scene.phones.start()
-    scene.wait_counted(THERE | {'boot_ok'})
+    scene.wait_counted(THERE | {'boot_ok'}, MINUTE_S + WAIT_S)
     assert scene.device.installed() == 'release-2'
 
 

@@ -139,15 +139,6 @@ static void get_artifact(struct http_call *call)
 		call, bytes_of(rest.p, slash != NULL ? (size_t)(slash - rest.p) : rest.n), true);
 }
 
-/* There is no map: a halt is told by 409, where the client stops just as well. */
-static void get_control(struct http_call *call)
-{
-	struct bearer bearer;
-
-	if (mender_recognise(call, &bearer) != NULL)
-		http_reply_error(call, 404);
-}
-
 #define API "/api/devices/"
 const struct http_route mender_routes[MENDER_ROUTES] = {
 	{ "POST", API "v1/authentication/auth_requests", false, AUTH_MAX, mender_authenticate },
@@ -159,6 +150,6 @@ const struct http_route mender_routes[MENDER_ROUTES] = {
 		mender_post_next },
 	{ "GET", API "v1/deployments/device/deployments/next", false, 0, mender_get_next },
 	{ "PUT", API "v1/deployments/device/deployments/", true, LOG_MAX, mender_put_deployment },
-	{ "GET", API "v2/deployments/device/deployments/", true, 0, get_control },
+	{ "GET", API "v2/deployments/device/deployments/", true, 0, mender_get_control },
 	{ "GET", MENDER_ARTIFACTS, true, 0, get_artifact },
 };

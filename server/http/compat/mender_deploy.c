@@ -21,8 +21,7 @@ static void make_deployment(const uint8_t id[ID_LEN], uint32_t action, char out[
 	(void)mender_uuid(uuid, out);
 }
 
-/* False when it is no deployment of that device. */
-static bool read_deployment(struct bytes text, const uint8_t id[ID_LEN], uint32_t *action)
+bool mender_read_deployment(struct bytes text, const uint8_t id[ID_LEN], uint32_t *action)
 {
 	uint8_t uuid[ID_LEN];
 
@@ -38,6 +37,8 @@ static void reply_deployment(struct mender_call *c, const struct image_build *b,
 	const char *type = c->device_type;
 	char *uri = mem_printf("%s" MENDER_ARTIFACTS "%s/%s%s", c->origin,
 		hex_encode(hex, b->sha256, SHA256_LEN), b->name, suffix);
+	/* It names no state: it goes on, and asks for its map before each step. */
+	const struct mender_control control = { .id = id };
 	struct mender_deployment deployment = {
 		.id = id,
 		.artifact_name = b->name,
@@ -45,6 +46,7 @@ static void reply_deployment(struct mender_call *c, const struct image_build *b,
 		.expires_ms = c->e.ask.now_ms + LINK_MS,
 		.device_type = &type,
 		.n_device_types = 1,
+		.control = c->control_map ? &control : NULL,
 	};
 	struct buf body = { 0 };
 	struct bytes part;
@@ -114,6 +116,7 @@ static void ask_next(struct http_call *call, const struct mender_next *asked, in
 		free(c);
 		return;
 	}
+	c->control_map = asked->control_map;
 	memcpy(c->device_type, asked->device_type, sizeof(c->device_type));
 	c->e.ask.said.word = has_type(device_desk(call), p, asked->device_type)
 		? FOREIGN_POLL
@@ -222,7 +225,7 @@ void mender_put_deployment(struct http_call *call)
 	if (mender_recognise(call, &bearer) == NULL)
 		return;
 	if (rest.n < MENDER_UUID || rest.p[MENDER_UUID - 1] != '/' ||
-		!read_deployment(bytes_of(rest.p, MENDER_UUID - 1), bearer.id, &action)) {
+		!mender_read_deployment(bytes_of(rest.p, MENDER_UUID - 1), bearer.id, &action)) {
 		http_reply_error(call, 404);
 		return;
 	}

@@ -15,6 +15,8 @@ struct mender_call {
 	struct exchange e; /* first */
 	uint8_t id[ID_LEN];
 	enum mender_status status;
+	bool control_map;              /* it asked for one */
+	char deployment[MENDER_UUID];  /* whose map it asks for */
 	char device_type[MENDER_TEXT]; /* as it spells it */
 	char origin[LINK_HOST_MAX + 9 + 1];
 };
@@ -42,8 +44,16 @@ void mender_authenticate(struct http_call *call);
 
 /* ---- mender_deploy.c ---- */
 
+/* False when the text is no deployment's of that device. */
+WARN_UNUSED bool mender_read_deployment(
+	struct bytes text, const uint8_t id[ID_LEN], uint32_t *action);
 /* .../deployments/next, as v2 and v1 have it, and of old. */
 void mender_post_next(struct http_call *call);
 void mender_get_next(struct http_call *call);
 /* PUT .../deployments/ID/status and log */
 void mender_put_deployment(struct http_call *call);
+
+/* ---- mender_control.c ---- */
+
+/* GET .../deployments/ID/update_control_map */
+void mender_get_control(struct http_call *call);
