@@ -24,9 +24,13 @@ size_t base64_write(struct bytes in, char *out)
 
 static int value_of(uint8_t c)
 {
-	const char *p = c == '\0' ? NULL : strchr(alphabet, c);
-
-	return p == NULL ? -1 : (int)(p - alphabet);
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* Four characters to at most three bytes; how many is less by one for each '=' at the end. */

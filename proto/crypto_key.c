@@ -11,6 +11,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -224,13 +225,15 @@ static EVP_PKEY *public_of(uint32_t scheme, struct bytes raw)
 int crypto_key_verify(
 	uint32_t scheme, struct bytes public_key, struct bytes message, const uint8_t sig[SIG_LEN])
 {
-	EVP_PKEY *pkey = public_of(scheme, public_key);
+	EVP_PKEY *pkey;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	const char *md = scheme == KEY_P256 ? "SHA256" : NULL;
 	uint8_t der[DER_MAX];
 	size_t n = SIG_LEN;
 	int err = ERR_CRYPTO;
 
+	(void)ERR_set_mark(); /* of an empty queue there is none, and all that comes is ours */
+	pkey = public_of(scheme, public_key);
 	if (ctx == NULL)
 		goto out;
 	err = ERR_BAD_SIGNATURE;
@@ -246,5 +249,7 @@ int crypto_key_verify(
 out:
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(pkey);
+	/* The thread's next TLS call would take for its own what is left here. */
+	(void)ERR_pop_to_mark();
 	return err;
 }

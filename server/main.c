@@ -90,7 +90,8 @@ static int open_server(struct parts *p)
 
 static int open_tls(struct parts *p)
 {
-	struct tls_files files = { p->config.tls.cert, p->config.tls.key, p->config.tls.tickets };
+	struct tls_files files = { p->config.tls.cert, p->config.tls.key, p->config.tls.tickets,
+		p->config.tls.clients };
 
 	if (p->config.plain)
 		return 0;

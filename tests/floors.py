@@ -47,7 +47,8 @@ OWNERS = {
     "curl/": ["client-sdk/curl"],
     "protobuf-c/": ["proto/"],
     "xxhash.h": ["proto/bucket"],
-    "jansson.h": ["server/ctl"],
+    "jansson.h": ["server/ctl", "server/http/compat"],
+    "expat.h": ["server/http/compat"],
     "nats/": ["server/bus"],
 }
 FUNCTION_MAX, FUNCTION_LONG, FILE_LONG = 80, 60, 400
@@ -217,12 +218,14 @@ BREACHES = [
     ("server/service/a.c", "#include <protobuf-c/protobuf-c.h>", "belongs to proto/"),
     ("server/core/a.c", "#include <xxhash.h>", "belongs to proto/bucket"),
     ("server/base/a.c", "#include <jansson.h>", "belongs to server/ctl"),
+    ("server/http/a.c", "#include <expat.h>", "belongs to server/http/compat"),
     ("server/base/a.c", LONG.format(1, "\ta++;\n" * 36), "f1 has 81 lines"),
 ]
 ALLOWED = [
     ("server/main.c", '#include "server/http/b.h"\n#include "server/store/b.h"'),
     ("server/http/a.c", '#include "server/service/b.h"\n#include <openssl/ssl.h>'),
     ("server/service/a.c", '#include "server/service/b_private.h"\n#include "proto/b.h"'),
+    ("server/http/compat/a.c", '#include "server/http/http.h"\n#include <jansson.h>'),
     ("server/store/a.c", '#include "server/core/b.h"\n#include <lmdb.h>\n#include <stdio.h>'),
     ("server/ctl/a.c", '#include "server/trust/b.h"\n#include "server/core/b.h"'),
     ("proto/crypto_key.c", "#include <openssl/evp.h>"),

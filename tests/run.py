@@ -110,6 +110,17 @@ def abuse(build, *options):
     return lines(["/usr/bin/python3", os.path.join(TOP, "tests", "abuse", "main.py"), *options])
 
 
+# What needs no program that Debian does not install for huidu itself.
+SCRIPTED = ("--ignore-glob=*/test_real_*", "--ignore-glob=*/test_understood_*")
+
+
+def scenario(build):
+    """The whole server over sockets; and by scripts, the devices that others made."""
+    passed, failed = pytest(build, "tests/scenario")
+    foreign_passed, foreign_failed = pytest(build, "tests/compat", SCRIPTED)
+    return passed + foreign_passed, failed + foreign_failed
+
+
 def soak(args):
     return lines(["/usr/bin/python3", os.path.join(TOP, "tests", "crash", "soak.py"), args.build,
                   "--seconds", str(args.seconds)])
@@ -149,17 +160,18 @@ def crash(args):
 
 
 # What takes too long is run when it is named.
-BY_NAME = ("soak",)
+BY_NAME = ("soak", "compat")
 
 
 def suites(args):
     return {
         "unit": lambda: meson(args.build, "unit"),
-        "scenario": lambda: pytest(args.build, "tests/scenario"),
+        "scenario": lambda: scenario(args.build),
         "attack": lambda: attack(args.build),
         "abuse": lambda: abuse(args.build, *["--full"] * args.full),
         "crash": lambda: crash(args),
         "soak": lambda: soak(args),
+        "compat": lambda: pytest(args.build, "tests/compat"),
         "asan": lambda: asan(args.asan),
     }
 

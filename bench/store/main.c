@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of `./dev bench store` that are measured inside a process; see bench/store.py. */
+/* The parts of `./dev bench store` and `compat` that run inside a process; see bench/store.py. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -53,6 +53,9 @@ static const struct {
 	{ "reports", "FIRST BATCH BATCHES", 3, store_reports },
 	{ "raw", "FIRST BATCH BATCHES", 3, store_raw },
 	{ "polls", "PORT FILE", 2, store_polls },
+	{ "fill-foreign", "PROTOCOL", 1, store_fill_foreign },
+	{ "polls-foreign", "PORT PROTOCOL", 2, store_polls_foreign },
+	{ "request-foreign", "PROTOCOL", 1, store_request_foreign },
 	{ "size", "", 0, store_size },
 	{ "table", "", 0, store_table_bytes },
 };

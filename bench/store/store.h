@@ -23,5 +23,8 @@ int store_fill(const struct place *p, int argc, char **argv);
 int store_reports(const struct place *p, int argc, char **argv);
 int store_raw(const struct place *p, int argc, char **argv);
 int store_polls(const struct place *p, int argc, char **argv);
+int store_fill_foreign(const struct place *p, int argc, char **argv);
+int store_polls_foreign(const struct place *p, int argc, char **argv);
+int store_request_foreign(const struct place *p, int argc, char **argv);
 int store_size(const struct place *p, int argc, char **argv);
 int store_table_bytes(const struct place *p, int argc, char **argv);

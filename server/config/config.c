@@ -8,6 +8,7 @@
 #include "proto/base64.h"
 #include "proto/crypto.h"
 #include "server/base/mem.h"
+#include "server/config/compat.h"
 #include "server/config/config_check.h"
 #include "server/config/url.h"
 
@@ -70,8 +71,9 @@ static const struct yaml_field tls_fields[] = {
 	{ .key = "cert", .type = YAML_STRING, .at = 0, .def = "" },
 	{ .key = "key",  .type = YAML_STRING, .at = sizeof(char *), .def = "" },
 	{ .key = "tickets", .type = YAML_STRING, .at = 2 * sizeof(char *), .def = "" },
+	{ .key = "clients", .type = YAML_STRING, .at = 3 * sizeof(char *), .def = "" },
 };
-static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 3 * sizeof(char *) };
+static const struct yaml_schema tls = { tls_fields, COUNT(tls_fields), 4 * sizeof(char *) };
 
 /* A number nobody wrote: see fill_in(). */
 #define UNSAID     4294967295u
@@ -136,6 +138,7 @@ static const struct yaml_field config_fields[] = {
 	{ .key = "store_size", .type = YAML_SIZE,     .at = AT(store_size), .def = "0" },
 	{ .key = "poll",       .type = YAML_MAP,      .at = AT(poll),    .of = &poll, .def = "" },
 	{ .key = "bandwidth",  .type = YAML_MAP,      .at = AT(bandwidth), .of = &bandwidth, .def = "" },
+	{ .key = "compat",     .type = YAML_MAP,      .at = AT(compat),  .of = &config_compat, .def = "" },
 	{ .key = "cdn",        .type = YAML_STRING,   .at = AT(cdn),     .def = "" },
 	{ .key = "min_id_age", .type = YAML_DURATION, .at = AT(min_id_age_ms), .def = "366d",
 	  .max = UNSAID_AGE },
@@ -204,6 +207,7 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 	}
 	fill_in(out);
 	url_trim(out->cdn);
+	url_trim(out->compat.url);
 	copy = mem_strdup(path);
 	dir = dirname(copy);
 	resolve(&out->data, dir);
@@ -211,10 +215,14 @@ int config_load(const char *path, struct config *out, char error[YAML_ERROR_MAX]
 	resolve(&out->tls.cert, dir);
 	resolve(&out->tls.key, dir);
 	resolve(&out->tls.tickets, dir);
+	resolve(&out->tls.clients, dir);
 	resolve(&out->root, dir);
 	resolve(&out->online, dir);
 	resolve(&out->enrol.tokens, dir);
 	resolve(&out->enrol.hook, dir);
+	for (size_t p = 0; p < FOREIGN__END; p++)
+		for (size_t i = 0; i < out->compat.of[p].n; i++)
+			resolve(&out->compat.of[p].v[i].gateway, dir);
 	for (size_t i = 0; i < out->enrol.n_manufacturers; i++)
 		if (!config_is_key(out->enrol.manufacturers[i]))
 			resolve(&out->enrol.manufacturers[i], dir);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/base/yaml.h"
+#include "server/core/foreign.h"
 #include "server/core/ring.h"
 
 enum config_fill { FILL_HASH, FILL_INVITE };
@@ -66,6 +67,49 @@ struct config_line {
 	uint32_t line; /* of the file */
 };
 
+/*
+ * Whose devices of one product speak another server's protocol.  What a protocol has no use for is
+ * "" or false.
+ */
+struct config_tenant {
+	/*
+	 * hawkBit: its tenant, as devices have it in their URLs; Mender: the device type; Omaha: the
+	 * application's id.  Capitals and small letters are the same.
+	 */
+	char *name;
+	char *product;
+	char *gateway; /* file of tokens that let a device in that is new, one a line; "": none does */
+	bool target_tokens; /* devices that were brought show their own */
+	bool certificates;  /* a client certificate names its device: see tls.clients */
+	char *version;      /* the attribute that names the build a device runs */
+	char *suffix;       /* of the files' names */
+	uint32_t line;      /* of the file */
+};
+
+struct config_tenants {
+	struct config_tenant *v;
+	size_t n;
+};
+
+/* A list of builds for updaters that only read: whoever asks gets what all of the ring may have. */
+struct config_feed {
+	char *name; /* in its path */
+	char *product;
+	uint32_t ring; /* enum ring */
+	char *type;    /* what the updater calls its kind of build */
+	char *version; /* what it must find to be its own; "": each build's name */
+	uint32_t line; /* of the file */
+};
+
+/* Devices that speak another server's protocol; each is switched on by being there. */
+struct config_compat {
+	char *url;            /* where devices find this server; "": as they name it themselves */
+	uint64_t patience_ms; /* so long an installed build may take to say that it runs */
+	struct config_tenants of[FOREIGN__END];
+	struct config_feed *feeds;
+	size_t n_feeds;
+};
+
 struct config {
 	char *repository;
 	uint32_t environment; /* enum config_environment */
@@ -79,6 +123,7 @@ struct config {
 	struct {
 		char *cert, *key;
 		char *tickets; /* keys that servers share; "": each makes its own */
+		char *clients; /* who signs clients' certificates; "": none is asked for */
 	} tls;
 	struct {
 		uint32_t connections; /* of devices at one time; 0: what the machine allows */
@@ -96,7 +141,8 @@ struct config {
 	struct {
 		uint64_t total_bytes_s, device_bytes_s; /* 0: as fast as it goes */
 	} bandwidth; /* of downloads: all together, and each connection */
-	char *cdn;   /* where files are instead, without a slash at the end; "" when here */
+	struct config_compat compat;
+	char *cdn; /* where files are instead, without a slash at the end; "" when here */
 	uint64_t min_id_age_ms; /* unsaid: a day, in a trial 0 */
 	uint64_t retention_ms;  /* records of devices in a halted rollout are kept so long */
 	char **symptoms; /* names of the codes devices report, from 0; see config_symptom() */
@@ -112,5 +158,13 @@ void config_release(struct config *c);
 bool config_is_key(const char *manufacturer);
 /* The build that is the product's floor; NULL when it has none. */
 const struct config_factory *config_floor(const struct config *c, const char *product);
+/*
+ * Some of its devices speak another server's protocol, and say what becomes of an update: the first
+ * such; 0: none.
+ */
+unsigned config_protocol(const struct config *c, const char *product);
+bool config_is_foreign(const struct config *c, const char *product);
+/* Some devices of this server do. */
+bool config_has_foreign(const struct config *c);
 /* What a symptom's code means here, NULL when it has no meaning. */
 const char *config_symptom(const struct config *c, size_t code);

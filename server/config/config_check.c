@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/names.h"
 #include "server/base/network.h"
+#include "server/config/compat.h"
 #include "server/config/url.h"
 #include "server/core/evidence.h"
 
@@ -195,6 +197,8 @@ int config_check(const struct config *c, const char *path, char error[YAML_ERROR
 			return err;
 	}
 	if (check_files(c, path, error) != 0)
+		return ERR_CONFIG;
+	if (compat_check(c, path, error) != 0)
 		return ERR_CONFIG;
 	return check_enrol(&c->enrol, path, error);
 }

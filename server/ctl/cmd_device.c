@@ -4,8 +4,25 @@
 #include "server/base/show.h"
 #include "server/ctl/cmds.h"
 #include "server/ctl/ladder_show.h"
+#include "server/ctl/table.h"
 
 #define DAY_MS 86400000ull
+
+static void foreign_json(struct json *j, const Pb__ForeignView *f)
+{
+	json_object(j, "foreign");
+	json_str(j, "protocol", f->protocol);
+	json_str(j, "name", f->name);
+	json_str(j, "state", f->state);
+	json_bool(j, "cancelling", f->cancelling);
+	json_u64(j, "action", f->action);
+	if (f->build != NULL)
+		json_str(j, "build", f->build);
+	if (f->since_ms != 0)
+		json_time(j, "since", f->since_ms);
+	json_str(j, "why", f->why);
+	json_end_object(j);
+}
 
 static void why_json(struct buf *out, const Pb__DeviceView *d)
 {
@@ -21,6 +38,8 @@ static void why_json(struct buf *out, const Pb__DeviceView *d)
 	json_u64(&j, "last_seq", d->last_seq);
 	if (d->last_build != NULL)
 		json_str(&j, "last_build", d->last_build);
+	if (d->foreign != NULL)
+		foreign_json(&j, d->foreign);
 	json_array(&j, "offers");
 	for (size_t i = 0; i < d->n_offers; i++) {
 		const Pb__DeviceOffer *o = d->offers[i];
@@ -47,6 +66,17 @@ static void offer_text(
 		o->arm);
 }
 
+static void foreign_text(struct buf *out, const struct term *t, const Pb__ForeignView *f)
+{
+	struct buf text = { 0 };
+
+	buf_printf(&text, "%s %s: %s", f->protocol, f->name, f->why);
+	if (f->since_ms != 0)
+		buf_printf(&text, " (since %s)", show_minute(f->since_ms).s);
+	text_wrap(out, t, STYLE_PLAIN, 2, buf_text(&text));
+	buf_release(&text);
+}
+
 static void why_text(struct buf *out, const struct term *t, const Pb__DeviceView *d)
 {
 	char hex[2 * ID_LEN + 1] = "";
@@ -56,6 +86,8 @@ static void why_text(struct buf *out, const struct term *t, const Pb__DeviceView
 	put(out, t, STYLE_BOLD, "Device %s", hex);
 	buf_printf(out, "\n  %s on %s; last report %u\n", d->product,
 		d->last_build != NULL ? d->last_build : "a build it has not reported", d->last_seq);
+	if (d->foreign != NULL)
+		foreign_text(out, t, d->foreign);
 	buf_printf(out, "  ring      %s", ring_word(d->ring));
 	if (d->wish < d->ring)
 		buf_printf(out, "; waiting for a seat in %s", ring_word(d->wish));
@@ -69,14 +101,15 @@ static void why_text(struct buf *out, const struct term *t, const Pb__DeviceView
 int cmd_device_why(struct ctl *c)
 {
 	const char *id = c->args.words.v[0];
+	bool is_name = strchr(id, '/') != NULL;
 	uint8_t raw[ID_LEN];
 	struct buf out = { 0 };
 	struct reply r;
 	int err;
 
-	if (!hex_decode(raw, ID_LEN, id))
+	if (!is_name && !hex_decode(raw, ID_LEN, id))
 		return fail(EXIT_USAGE, "huiductl device why ID, as the device shows it",
-			"'%s' is no device: an id is 32 hex digits", id);
+			"'%s' is no device: an id is 32 hex digits, or PROTOCOL/NAME", id);
 	err = ctl_query(c, PB__QUERY_KIND__QUERY_DEVICE, id, &r);
 	if (err != 0)
 		return err;

@@ -13,6 +13,7 @@
 #include "server/ctl/cmds.h"
 #include "server/ctl/deployed.h"
 #include "server/ctl/fleetfile.h"
+#include "server/store/foreign.h"
 
 #define RECORDS     4096u /* in one read transaction: pages it holds on to are not used again */
 #define PROGRESS_MS 200u
@@ -78,6 +79,7 @@ struct words {
 	char id[2 * ID_LEN + 1], build[FLEET_NAME_MAX], key[BASE64_LEN(33) + 1],
 		token[2 * TOKEN_LEN + 1], day[16];
 	const char *product, *ring, *wish;
+	struct stored_foreign foreign; /* protocol 0: it is none of these */
 	uint32_t last_seq;
 	bool left;
 };
@@ -109,21 +111,36 @@ static void words_of(const struct export_run *r, const struct device *d, struct 
 	fleet_day_write(d->enrolled_day, w->day);
 }
 
+/* It has a token of its own in its record. */
+static void foreign_words(struct store_txn *t, const struct device *d, struct words *w)
+{
+	struct stored_foreign f;
+
+	if (!foreign_get(t, d->id, &f))
+		return;
+	w->foreign = f;
+	if (f.has_token)
+		(void)hex_encode(w->token, f.token, TOKEN_LEN);
+}
+
 static void put_word(struct json *j, const char *key, const char *word)
 {
 	if (word[0] != '\0')
 		json_str(j, key, word);
 }
 
-/* No word of a row has a comma or a quote in it. */
+/* No word of a row has a quote in it, and only a name a comma. */
 static void put_row(struct export_run *r, const struct words *w)
 {
+	const char *name = w->foreign.name, *quote = strchr(name, ',') != NULL ? "\"" : "";
+	const char *protocol =
+		name[0] != '\0' ? foreign_protocol_str(w->foreign.state.protocol) : "";
 	struct json j = { &r->line, false };
 
 	if (!r->json) {
-		buf_printf(&r->line, "%s,%s,%s,%s,%s,%s,%s,%s,%u,%s\n", w->id, w->product, w->build,
-			w->ring, w->wish, w->key, w->token, w->day, w->last_seq,
-			w->left ? "true" : "");
+		buf_printf(&r->line, "%s,%s,%s,%s,%s,%s,%s,%s,%u,%s,%s,%s%s%s\n", w->id, w->product,
+			w->build, w->ring, w->wish, w->key, w->token, w->day, w->last_seq,
+			w->left ? "true" : "", protocol, quote, name, quote);
 		return;
 	}
 	json_object(&j, NULL);
@@ -138,6 +155,8 @@ static void put_row(struct export_run *r, const struct words *w)
 	json_u64(&j, "last_seq", w->last_seq);
 	if (w->left)
 		json_bool(&j, "left", true);
+	put_word(&j, "protocol", protocol);
+	put_word(&j, "name", name);
 	json_end_object(&j);
 	buf_str(&r->line, "\n");
 }
@@ -176,6 +195,7 @@ static bool write_some(struct export_run *r, uint8_t id[ID_LEN], bool first, int
 		}
 		memcpy(id, d.id, ID_LEN);
 		words_of(r, &d, &w);
+		foreign_words(&t, &d, &w);
 		first = false;
 		if (r->c->args.product != NULL && strcmp(r->c->args.product, w.product) != 0)
 			continue;
@@ -198,7 +218,8 @@ static int write_rows(struct export_run *r)
 	int err = read_tokens(r);
 
 	if (err == 0 && !r->json &&
-		fputs("id,product,build,ring,wish,key,token_sha256,enrolled,last_seq,left\n",
+		fputs("id,product,build,ring,wish,key,token_sha256,enrolled,last_seq,left,"
+		      "protocol,name\n",
 			r->out) < 0)
 		err = -errno;
 	while (err == 0 && write_some(r, id, first, &err)) {

@@ -81,6 +81,12 @@ void deployment_server_yaml(struct buf *out, const struct deployment *d)
 		"    # components:         # products with a part in common are looked at together too\n"
 		"    #   - {name: modem-x, products: [phone-a, phone-b]}\n"
 		"\n"
+		"# Devices that keep a client of another server: docs/hawkbit.md, mender.md, omaha.md.\n"
+		"# compat:\n"
+		"#   hawkbit: [{tenant: DEFAULT, product: phone-a, gateway: gateway.tokens}]\n"
+		"#   mender: [{device_type: phone-a, product: phone-a, tokens: tenant.tokens}]\n"
+		"#   omaha: [{app: '{...}', product: phone-a, tokens: omaha.tokens}]\n"
+		"\n"
 		"# What the codes of symptoms mean that devices report, from 0.\n"
 		"symptoms: [battery, heat, calls, unlock, no service, storage]\n");
 }

@@ -26,7 +26,7 @@ struct fleetfile {
 };
 
 const char *const fleet_columns[] = { "id", "serial_sha256", "product", "build", "ring", "wish",
-	"key", "token", "token_sha256", "enrolled", "last_seq", "left", NULL };
+	"key", "token", "token_sha256", "enrolled", "last_seq", "left", "protocol", "name", NULL };
 
 enum fleet_column fleet_column_of(const char *name)
 {

@@ -8,6 +8,7 @@
 
 #include "proto/bytes.h"
 #include "proto/err.h"
+#include "server/core/foreign.h"
 #include "server/core/ring.h"
 
 #define FLEET_NAME_MAX  64u
@@ -28,6 +29,9 @@ struct fleet_row {
 	uint32_t enrolled_day; /* days since 1970 */
 	uint32_t last_seq;
 	bool left;
+	/* Of a device that speaks another server's protocol: enum foreign_protocol, and its name there. */
+	uint32_t protocol; /* 0: it is none of these */
+	char name[FOREIGN_NAME_MAX + 1];
 };
 
 struct fleetfile;

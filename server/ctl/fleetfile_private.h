@@ -18,6 +18,8 @@ enum fleet_column {
 	FLEET_ENROLLED,
 	FLEET_LAST_SEQ,
 	FLEET_LEFT,
+	FLEET_PROTOCOL,
+	FLEET_NAME,
 	FLEET_COLUMNS
 };
 /* FLEET_COLUMNS when there is none of this name. */

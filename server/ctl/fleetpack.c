@@ -155,7 +155,7 @@ static size_t pack(const struct fleet_row *r, uint8_t out[2 + ROW_MAX])
 	size_t n;
 
 	m.product = r->product;
-	m.has_id = r->has_id;
+	m.has_id = r->has_id && r->protocol == 0;
 	m.id = wire_data(r->id, ID_LEN);
 	m.has_serial_sha256 = r->has_serial;
 	m.serial_sha256 = wire_data(r->serial, SHA256_LEN);
@@ -174,6 +174,9 @@ static size_t pack(const struct fleet_row *r, uint8_t out[2 + ROW_MAX])
 	m.has_last_seq = r->last_seq > 0;
 	m.last_seq = r->last_seq;
 	m.has_left = m.left = r->left;
+	m.has_protocol = r->protocol != 0;
+	m.protocol = r->protocol;
+	m.name = r->protocol != 0 ? r->name : NULL;
 	m.has_line = 1;
 	m.line = r->line;
 	n = wire_write(&m, out + 2); /* below 300 bytes, as long as names are */

@@ -8,13 +8,16 @@
 #include "proto/base64.h"
 #include "proto/crypto.h"
 #include "proto/names.h"
+#include "server/base/buf.h"
 #include "server/base/text.h"
 #include "server/ctl/fleetfile_private.h"
+#include "server/trust/devicekey.h"
 
 #define DAY_S     86400
 #define TOKEN_MIN 16u
 #define TOKEN_MAX 128u
 #define POINT_LEN 33u
+#define PEM_LINE  64u
 
 /* ---- JSON ---- */
 
@@ -130,11 +133,45 @@ static const char *read_key(const char *s, struct fleet_row *r)
 	return (r->key[0] | 1) == 3 ? NULL : why;
 }
 
+/* PEM, also of the base64 in it, whose lines an export may have joined. */
+static void write_pem(const char *s, struct buf *out)
+{
+	size_t n = strlen(s);
+
+	if (strncmp(s, "-----", 5) == 0) {
+		buf_str(out, s);
+		return;
+	}
+	buf_str(out, "-----BEGIN PUBLIC KEY-----\n");
+	for (size_t i = 0; i < n; i += PEM_LINE)
+		buf_printf(out, "%.*s\n", (int)PEM_LINE, s + i);
+	buf_str(out, "-----END PUBLIC KEY-----\n");
+}
+
+/* Of a device of Mender, which shows that it has it: its hash is kept as a token's. */
+static const char *read_device_key(const char *s, struct fleet_row *r)
+{
+	uint8_t hash[SHA256_LEN];
+	struct buf pem = { 0 };
+	int err;
+
+	write_pem(s, &pem);
+	err = devicekey_fingerprint(buf_bytes(&pem), hash);
+	buf_release(&pem);
+	if (err != 0)
+		return "is a public key: PEM, or what stands in it";
+	r->has_token = true;
+	memcpy(r->token, hash, FLEET_TOKEN_LEN);
+	return NULL;
+}
+
 static const char *read_token(const char *s, struct fleet_row *r)
 {
 	struct bytes text = bytes_str(s);
 	uint8_t hash[SHA256_LEN];
 
+	if (r->has_token)
+		return "stands beside key: one of both";
 	r->has_token = true;
 	if (text.n < TOKEN_MIN || text.n > TOKEN_MAX)
 		return "is 16 to 128 printable characters without blanks";
@@ -153,7 +190,7 @@ static const char *read_token_sha256(const char *s, struct fleet_row *r)
 	uint8_t hash[SHA256_LEN];
 
 	if (r->has_token)
-		return "stands beside token: one of both";
+		return "stands beside key or token: one of them";
 	r->has_token = true;
 	if (!hex_decode(hash, SHA256_LEN, s) && !hex_decode(hash, FLEET_TOKEN_LEN, s))
 		return "is 64 hex digits, or the first 32 of them";
@@ -183,6 +220,22 @@ static const char *read_left(const char *s, struct fleet_row *r)
 	return r->left || strcmp(s, "false") == 0 ? NULL : "is true or false";
 }
 
+static const char *read_protocol(const char *s, struct fleet_row *r)
+{
+	for (unsigned p = FOREIGN_DDI; p < FOREIGN__END; p++)
+		if (strcmp(s, foreign_protocol_str((enum foreign_protocol)p)) == 0)
+			r->protocol = p;
+	return r->protocol != 0 ? NULL : "is hawkbit, mender or omaha";
+}
+
+static const char *read_name(const char *s, struct fleet_row *r)
+{
+	if (!foreign_name_ok(bytes_str(s)))
+		return "is 1 to 128 printable characters without blanks, slashes and quotes";
+	memcpy(r->name, s, strlen(s) + 1);
+	return NULL;
+}
+
 static const char *(*const readers[FLEET_COLUMNS])(const char *s, struct fleet_row *r) = {
 	[FLEET_ID] = read_id,
 	[FLEET_SERIAL] = read_serial,
@@ -196,19 +249,36 @@ static const char *(*const readers[FLEET_COLUMNS])(const char *s, struct fleet_r
 	[FLEET_ENROLLED] = read_enrolled,
 	[FLEET_LAST_SEQ] = read_last_seq,
 	[FLEET_LEFT] = read_left,
+	[FLEET_PROTOCOL] = read_protocol,
+	[FLEET_NAME] = read_name,
 };
 
 static const char *check_whole(const struct fleet_values *v, struct fleet_row *r)
 {
 	if (r->product[0] == '\0')
 		return "product is missing";
+	if ((r->protocol != 0) != (r->name[0] != '\0'))
+		return "protocol and name: both or none";
+	/* An export names the id, too, which says the same. */
+	if (r->protocol != 0 && (r->has_serial || r->has_key))
+		return "a device of another protocol has a name, and no serial_sha256 and key";
 	if (r->has_id && r->has_serial)
 		return "id and serial_sha256: one of both";
-	if (!r->has_id && !r->has_key && !r->has_token)
+	if (r->protocol == 0 && !r->has_id && !r->has_key && !r->has_token)
 		return "a key, a token or an id is missing: no phone could say that it is this one";
 	if (v->of[FLEET_WISH] == NULL)
 		r->wish = r->ring;
 	return r->wish <= r->ring ? NULL : "wish lies outside ring";
+}
+
+/* What a key is depends on the protocol. */
+static const char *read_column(const struct fleet_values *v, unsigned c, struct fleet_row *r)
+{
+	const char *protocol = v->of[FLEET_PROTOCOL];
+	bool is_mender =
+		protocol != NULL && strcmp(protocol, foreign_protocol_str(FOREIGN_MENDER)) == 0;
+
+	return c == FLEET_KEY && is_mender ? read_device_key(v->of[c], r) : readers[c](v->of[c], r);
 }
 
 bool fleet_row_read(const struct fleet_values *v, struct fleet_row *out, char why[FLEET_WHY_MAX])
@@ -217,7 +287,7 @@ bool fleet_row_read(const struct fleet_values *v, struct fleet_row *out, char wh
 
 	out->ring = RING_STABLE;
 	for (unsigned c = 0; c < FLEET_COLUMNS; c++) {
-		wrong = v->of[c] != NULL ? readers[c](v->of[c], out) : NULL;
+		wrong = v->of[c] != NULL ? read_column(v, c, out) : NULL;
 		if (wrong == NULL)
 			continue;
 		(void)snprintf(why, FLEET_WHY_MAX, "%s %s", fleet_columns[c], wrong);

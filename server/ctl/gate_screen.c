@@ -107,14 +107,15 @@ static void put_sentence(struct buf *out, const Pb__StageView *g, double log_k)
 
 static void sentence(const struct screen *s, const Pb__StageView *g)
 {
+	const char *mute = s->v->m->rollout->mute;
 	struct buf text = { 0 };
 
 	if (s->v->m->crash_reports)
 		put_sentence(&text, g, s->v->m->log_k);
 	else
-		buf_str(&text,
-			"no crash reports from these phones, ever: limits, silence, soak and a "
-			"person decide");
+		buf_printf(&text,
+			"no crash reports from %s: limits, silence, soak and a person decide",
+			mute != NULL ? mute : "these phones, ever");
 	text_wrap(
 		s->out, s->t, s->v->m->crash_reports ? STYLE_BOLD : STYLE_WARN, 2, buf_text(&text));
 	buf_release(&text);

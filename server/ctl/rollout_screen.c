@@ -83,6 +83,19 @@ static void head_ratio(const struct screen *s, const Pb__StageView *stage)
 	buf_str(s->out, "\n");
 }
 
+/* No crashes would look well, and say nothing. */
+static void head_mute(const struct screen *s)
+{
+	struct buf text = { 0 };
+
+	if (s->v->mute == NULL)
+		return;
+	buf_printf(&text, "No crash reports come from %s: no crashes here are no good sign.",
+		s->v->mute);
+	text_wrap(s->out, s->t, STYLE_WARN, 0, buf_text(&text));
+	buf_release(&text);
+}
+
 static void head_evidence(const struct screen *s)
 {
 	const Pb__StageView *stage = current(s->v);
@@ -115,6 +128,7 @@ static void head(const struct screen *s)
 		buf_printf(s->out, "%s\n", s->v->gate);
 	}
 	head_evidence(s);
+	head_mute(s);
 	buf_str(s->out, "\n");
 }
 

@@ -172,6 +172,8 @@ static void json_rollout(
 	json_u64(j, "step", v->step);
 	json_double(j, "log_k", v->log_k);
 	json_str(j, "gate", gate);
+	if (v->mute != NULL)
+		json_str(j, "no_crash_reports_from", v->mute);
 	json_array(j, "stages");
 	for (size_t i = 0; i < v->n_stages; i++)
 		json_stage(j, v->stages[i]);

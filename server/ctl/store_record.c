@@ -5,7 +5,7 @@
 
 #include "proto/envelope.h"
 #include "server/base/mem.h"
-#include "server/store/device.h"
+#include "server/store/foreign.h"
 #include "server/store/novel.h"
 
 #define DAY_MS 86400000ull
@@ -186,6 +186,30 @@ static bool names_device(struct dump *d, const struct store_cursor *c)
 	return true;
 }
 
+static bool foreign(struct dump *d, const struct store_cursor *c)
+{
+	struct stored_foreign f;
+	uint8_t id[ID_LEN];
+
+	if (!foreign_read(c, id, &f))
+		return false;
+	json_hex(&d->j, "device", c->key);
+	json_str(&d->j, "protocol", foreign_protocol_str(f.state.protocol));
+	json_str(&d->j, "name", f.name);
+	json_bool(&d->j, "has_token", f.has_token);
+	json_str(&d->j, "state", foreign_state_str(f.state.state));
+	json_bool(&d->j, "cancelling", f.state.cancelling);
+	json_bool(&d->j, "tells_build", f.state.tells_build);
+	json_bool(&d->j, "asked_for_build", f.state.wants);
+	json_u64(&d->j, "counted", f.state.counted);
+	json_u64(&d->j, "action", f.state.action);
+	json_u64(&d->j, "build_hash", f.state.build);
+	json_u64(&d->j, "release_counter", f.state.counter);
+	json_u64(&d->j, "runs_hash", f.state.runs);
+	json_time(&d->j, "since", f.state.since_ms);
+	return true;
+}
+
 static bool waiting(struct dump *d, const struct store_cursor *c)
 {
 	uint8_t id[ID_LEN];
@@ -322,6 +346,7 @@ static bool (*const writers[STORE__COUNT])(struct dump *, const struct store_cur
 	[STORE_NOVEL] = novel,
 	[STORE_HIT] = hit,
 	[STORE_TOKEN] = names_device,
+	[STORE_FOREIGN] = foreign,
 };
 
 static void begin(struct dump *d, enum store_table table)

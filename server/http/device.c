@@ -6,6 +6,7 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/http/address.h"
+#include "server/http/compat/compat.h"
 #include "server/http/device_private.h"
 #include "server/metrics/metrics.h"
 #include "server/service/enrol.h"
@@ -265,7 +266,7 @@ static void health(struct http_call *call)
 		http_reply(call, &answer);
 }
 
-static const struct http_route routes[] = {
+static const struct http_route own_routes[] = {
 	{ "POST", "/v1/poll", false, POLL_BODY_MAX, poll },
 	{ "POST", "/v1/report", false, BODY_MAX, report },
 	{ "POST", "/v1/enroll", false, BODY_MAX, enrol },
@@ -276,6 +277,16 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/log/tile/", true, 0, device_tile },
 	{ "GET", "/v1/health", false, 0, health },
 };
+
+#define OWN_ROUTES (sizeof(own_routes) / sizeof(own_routes[0]))
+
+/* Ours, and behind them other servers'. */
+static size_t make_routes(struct device_front *f)
+{
+	f->routes = mem_alloc(sizeof(own_routes) + COMPAT_ROUTES * sizeof(*f->routes));
+	memcpy(f->routes, own_routes, sizeof(own_routes));
+	return OWN_ROUTES + compat_routes(f->server->config, f->routes + OWN_ROUTES);
+}
 
 /* ---- life ---- */
 
@@ -310,8 +321,6 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 {
 	struct device_front *f = mem_zalloc(sizeof(*f));
 	struct http_options options = {
-		.route = routes,
-		.n_routes = sizeof(routes) / sizeof(routes[0]),
 		.user = f,
 		.looked = device_looked,
 	};
@@ -320,6 +329,9 @@ int device_front_open(struct server *s, const char *address, struct tls *tls,
 	options.proxy = f->proxies = device_proxies(s->config);
 	options.n_proxies = s->config->n_proxies;
 	f->server = s;
+	f->plain = s->config->plain;
+	options.n_routes = make_routes(f);
+	options.route = f->routes;
 	f->workers = count_workers(s->config);
 	f->desks = mem_zalloc(f->workers * sizeof(*f->desks));
 	f->loads = mem_zalloc(f->workers * sizeof(*f->loads));
@@ -369,6 +381,7 @@ void device_front_free(struct device_front *f)
 	for (unsigned i = 0; i < f->workers; i++)
 		desk_release(&f->desks[i]);
 	free(f->desks);
+	free(f->routes);
 	free(f->proxies);
 	free(f->loads);
 	free(f);

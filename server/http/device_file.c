@@ -31,30 +31,25 @@ static void send_elsewhere(struct http_call *call, const char *name)
 	free(url);
 }
 
-void device_artifact(struct http_call *call)
+static bool has_hash(struct bytes hex, uint8_t sha256[SHA256_LEN])
+{
+	char text[2 * SHA256_LEN + 1] = "";
+
+	if (hex.n == 2 * SHA256_LEN)
+		memcpy(text, hex.p, hex.n);
+	return hex_decode(sha256, SHA256_LEN, text);
+}
+
+static void send_file(
+	struct http_call *call, const uint8_t sha256[SHA256_LEN], int file, uint64_t length)
 {
 	static const struct http_header for_ever = { "Cache-Control",
 		"public, max-age=31536000, immutable" };
+	char hex[2 * SHA256_LEN + 1], etag[2 * SHA256_LEN + 3];
 	struct http_answer answer = {
 		.type = "application/octet-stream", .header = &for_ever, .n_headers = 1
 	};
-	char hex[2 * SHA256_LEN + 1] = "", etag[2 * SHA256_LEN + 3];
-	uint8_t sha256[SHA256_LEN];
-	uint64_t length;
-	int file, err = ERR_NOT_FOUND;
 
-	if (call->rest.n == 2 * SHA256_LEN)
-		memcpy(hex, call->rest.p, call->rest.n);
-	if (hex_decode(sha256, SHA256_LEN, hex))
-		err = http_room(call) ? artifact_open(device_desk(call)->server->artifacts, sha256,
-						&file, &length)
-				      : -EMFILE;
-	if (err == -EMFILE || err == -ENFILE)
-		device_refuse(call, err);
-	else if (err != 0)
-		device_missing(call);
-	if (err != 0)
-		return;
 	metric_add(METRIC_ARTIFACTS, 1);
 	if (*cdn(call) != '\0') {
 		(void)close(file); /* nothing was read */
@@ -65,6 +60,31 @@ void device_artifact(struct http_call *call)
 	(void)snprintf(etag, sizeof(etag), "\"%s\"", hex_encode(hex, sha256, SHA256_LEN));
 	answer.etag = etag;
 	http_reply_file(call, &answer, file, length);
+}
+
+void device_send_artifact(struct http_call *call, struct bytes hex, bool insists)
+{
+	uint8_t sha256[SHA256_LEN];
+	uint64_t length;
+	int file, err = ERR_NOT_FOUND;
+
+	if (has_hash(hex, sha256))
+		err = http_room(call) ? artifact_open(device_desk(call)->server->artifacts, sha256,
+						&file, &length)
+				      : -EMFILE;
+	if (err == 0)
+		send_file(call, sha256, file, length);
+	else if (err != -EMFILE && err != -ENFILE)
+		device_missing(call);
+	else if (insists)
+		http_hang_up(call);
+	else
+		device_refuse(call, err);
+}
+
+void device_artifact(struct http_call *call)
+{
+	device_send_artifact(call, call->rest, false);
 }
 
 void device_limit_downloads(struct device_front *f)

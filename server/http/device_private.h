@@ -18,9 +18,16 @@ struct device_front {
 	struct device_load *loads;
 	struct asks *asks;
 	struct network *proxies;
+	struct http_route *routes;            /* those of the protocols that are spoken */
+	bool plain;                           /* no TLS */
 	uint64_t total_bytes_s, each_bytes_s; /* of downloads, as the workers have them */
 	atomic_bool stopping;                 /* set by control, for those who ask how we are */
 };
+
+static inline const struct device_front *device_front_of(const struct http_call *call)
+{
+	return call->user;
+}
 
 static inline struct desk *device_desk(const struct http_call *call)
 {
@@ -70,6 +77,11 @@ void device_tile(struct http_call *call);
 /* ---- device_file.c ---- */
 
 void device_artifact(struct http_call *call);
+/*
+ * The file whose SHA-256 is in `hex`.  Who `insists` takes a refusal for a bad build: if there is no room
+ * to open it, the connection ends instead, and he comes again.
+ */
+void device_send_artifact(struct http_call *call, struct bytes hex, bool insists);
 /* The workers get the configuration's bandwidth; control's thread, or before the start. */
 void device_limit_downloads(struct device_front *f);
 

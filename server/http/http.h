@@ -121,6 +121,8 @@ struct http_answer {
 void http_reply(struct http_call *call, const struct http_answer *answer);
 /* With the status' own words as the text. */
 void http_reply_error(struct http_call *call, unsigned status);
+/* Instead of an answer the connection ends: for who takes any refusal for the file's fault. */
+void http_hang_up(struct http_call *call);
 /*
  * The first `length` bytes of `file`, which it takes and closes.  Of `answer` type,
  * retry_after_s, headers and etag are used; the status follows from Range: 200, 206 or
@@ -140,6 +142,12 @@ bool http_room(struct http_call *call);
  * Value of a header of the request, n 0 when absent; valid until the handler returns.
  */
 struct bytes http_header(const struct http_call *call, const char *name);
+
+/*
+ * The common name of the certificate that the client showed, and that was verified; false when there is
+ * none.  Before http_defer.
+ */
+bool http_client_name(struct http_call *call, char *out, size_t size);
 
 /*
  * The handler returns without an answer.  The call stays valid, without its bytes,

@@ -100,7 +100,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static int read_tls(
 	const struct local *l, const struct config *c, struct tls_fresh **out, char *error)
 {
-	struct tls_files files = { c->tls.cert, c->tls.key, c->tls.tickets };
+	struct tls_files files = { c->tls.cert, c->tls.key, c->tls.tickets, c->tls.clients };
 
 	return tls_read(l->options.tls, &files, out, error);
 }

@@ -7,6 +7,7 @@
 #include "server/http/conn.h"
 #include "server/http/etag.h"
 #include "server/http/status.h"
+#include "server/http/tls.h"
 
 #define DECIMAL_MAX 20
 
@@ -142,6 +143,13 @@ struct bytes http_header(const struct http_call *call, const char *name)
 	return head_find(call->headers, name);
 }
 
+bool http_client_name(struct http_call *call, char *out, size_t size)
+{
+	struct stream *s = &conn_of(call)->stream;
+
+	return s->ssl != NULL && tls_client_name(s->ssl, out, size);
+}
+
 /* Nobody is there to be answered: a deferred call whose client left. */
 static bool nobody(struct conn *c)
 {
@@ -188,6 +196,14 @@ static void reply_words(struct conn *c, unsigned status, const struct http_heade
 void http_reply_error(struct http_call *call, unsigned status)
 {
 	reply_words(conn_of(call), status, NULL);
+}
+
+void http_hang_up(struct http_call *call)
+{
+	struct conn *c = conn_of(call);
+
+	c->answered = c->broken = true;
+	c->keep = false;
 }
 
 void reply_refuse(struct conn *c, unsigned status, bool whole)

@@ -15,7 +15,7 @@
 #include "server/http/tls_ticket.h"
 
 struct tls {
-	char *certificate, *key, *ticket_file; /* as struct tls_files */
+	char *certificate, *key, *ticket_file, *clients; /* as struct tls_files */
 	struct tickets tickets;
 	pthread_mutex_t lock; /* of ctx: swapped by any thread, taken by all workers */
 	SSL_CTX *ctx;
@@ -66,6 +66,25 @@ static int refuse(const char *path, char error[TLS_ERROR_MAX])
 	return ERR_CONFIG;
 }
 
+static bool is_said(const char *path)
+{
+	return path != NULL && *path != '\0';
+}
+
+/* Asks for certificates; what a session that is resumed had is in its ticket. */
+static bool take_clients(SSL_CTX *ctx, const char *path)
+{
+	static const unsigned char sessions[] = "huidu";
+	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path);
+
+	if (names == NULL)
+		return false;
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	return SSL_CTX_load_verify_file(ctx, path) == 1 &&
+		SSL_CTX_set_session_id_context(ctx, sessions, sizeof(sessions) - 1) == 1;
+}
+
 static int load_certificate(
 	struct tls *tls, const struct tls_files *files, SSL_CTX **out, char error[TLS_ERROR_MAX])
 {
@@ -79,6 +98,8 @@ static int load_certificate(
 		rc = refuse(files->certificate, error);
 	else if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1)
 		rc = refuse(files->key, error);
+	else if (is_said(files->clients) && !take_clients(ctx, files->clients))
+		rc = refuse(files->clients, error);
 	if (rc == 0) {
 		tickets_attach(&tls->tickets, ctx);
 		*out = ctx;
@@ -115,7 +136,7 @@ static int load_tickets(const char *path, struct ticket_keys *keys, char error[T
 }
 
 struct tls_fresh {
-	char *certificate, *key, *ticket_file;
+	char *certificate, *key, *ticket_file, *clients;
 	struct ticket_keys keys;
 	SSL_CTX *ctx;
 };
@@ -135,6 +156,7 @@ int tls_read(struct tls *tls, const struct tls_files *files, struct tls_fresh **
 	fresh->certificate = mem_strdup(files->certificate);
 	fresh->key = mem_strdup(files->key);
 	fresh->ticket_file = mem_strdup(files->tickets != NULL ? files->tickets : "");
+	fresh->clients = mem_strdup(files->clients != NULL ? files->clients : "");
 	*out = fresh;
 	return 0;
 }
@@ -156,6 +178,7 @@ void tls_take(struct tls *tls, struct tls_fresh *fresh)
 	swap(&tls->certificate, &fresh->certificate);
 	swap(&tls->key, &fresh->key);
 	swap(&tls->ticket_file, &fresh->ticket_file);
+	swap(&tls->clients, &fresh->clients);
 	old = tls->ctx;
 	tls->ctx = fresh->ctx;
 	pthread_mutex_unlock(&tls->lock);
@@ -171,13 +194,14 @@ void tls_drop(struct tls_fresh *fresh)
 	free(fresh->certificate);
 	free(fresh->key);
 	free(fresh->ticket_file);
+	free(fresh->clients);
 	ticket_keys_clear(&fresh->keys);
 	free(fresh);
 }
 
 int tls_reload(struct tls *tls, char error[TLS_ERROR_MAX])
 {
-	struct tls_files files = { tls->certificate, tls->key, tls->ticket_file };
+	struct tls_files files = { tls->certificate, tls->key, tls->ticket_file, tls->clients };
 	struct tls_fresh *fresh;
 	int rc = tls_read(tls, &files, &fresh, error);
 
@@ -217,6 +241,7 @@ void tls_close(struct tls *tls)
 	free(tls->certificate);
 	free(tls->key);
 	free(tls->ticket_file);
+	free(tls->clients);
 	free(tls);
 }
 
@@ -232,4 +257,17 @@ SSL *tls_connection(struct tls *tls)
 	ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx);
 	return ssl;
+}
+
+bool tls_client_name(SSL *ssl, char *out, size_t size)
+{
+	X509 *certificate = SSL_get0_peer_certificate(ssl);
+	int n;
+
+	if (certificate == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
+		return false;
+	n = X509_NAME_get_text_by_NID(
+		X509_get_subject_name(certificate), NID_commonName, out, (int)size);
+	/* What was cut off, or has a NUL in it, is somebody else's. */
+	return n > 0 && (size_t)n < size - 1 && strlen(out) == (size_t)n;
 }

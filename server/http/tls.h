@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/err.h"
@@ -18,10 +20,12 @@ struct ssl_st; /* OpenSSL's SSL */
 
 /*
  * PEM files: the certificate with its chain, and its key without a password; and the ticket keys
- * that servers share (tls_ticket.h), NULL or "" for keys that are made here.
+ * that servers share (tls_ticket.h), NULL or "" for keys that are made here; and who signs the
+ * certificates of clients, NULL or "" when none is asked for.  A client may have none; one that cannot be
+ * verified ends the handshake.
  */
 struct tls_files {
-	const char *certificate, *key, *tickets;
+	const char *certificate, *key, *tickets, *clients;
 };
 
 /*
@@ -51,3 +55,5 @@ void tls_close(struct tls *tls);
  * Any thread.
  */
 struct ssl_st *tls_connection(struct tls *tls);
+/* The common name of the client's certificate; false when it has none, or one that does not fit. */
+bool tls_client_name(struct ssl_st *ssl, char *out, size_t size);

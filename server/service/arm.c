@@ -21,7 +21,8 @@ static void run(struct job *job, struct writer *w)
 	if (stratum == NULL || arm_get(&w->txn, e->stage, e->id, &d) ||
 		!device_get(&w->txn, e->id, &device))
 		return;
-	evidence_enter(&stratum->evidence, &d, e->arm, e->group, e->seq, job->now_ms);
+	evidence_enter(&stratum->evidence, &d, e->arm, e->group,
+		e->seq == ARM_SEQ_STORED ? device.last_seq : e->seq, job->now_ms);
 	arm_put(&w->txn, e->stage, e->id, &d);
 	silence_entered(&stage->silence, e->product, e->id, job->now_ms);
 	stratum->dirty = true;

@@ -4,12 +4,15 @@
 
 #include "server/service/server.h"
 
+/* What the device's record says. */
+#define ARM_SEQ_STORED UINT32_MAX
+
 struct arm_entry {
 	struct stage_key stage;
 	enum arm arm;
 	uint32_t group;
 	uint16_t product;
-	uint32_t seq; /* of its last event so far */
+	uint32_t seq; /* of its last event so far, or ARM_SEQ_STORED */
 	uint8_t id[ID_LEN];
 	struct stage_live *live;
 	fleet_word *word;

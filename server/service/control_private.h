@@ -149,6 +149,8 @@ struct chosen {
 
 size_t offers_choose(
 	const struct state *s, const char *product, enum ring ring, struct chosen out[OFFERS_MAX]);
+/* The rollout is of this build, however often it was published. */
+bool offers_has_build(const struct rollout *r, const struct build *b);
 /* Builds of this product that were halted, newest first. */
 size_t offers_halted(const struct state *s, const char *product, const char **out, size_t max);
 /* The highest release counter of them; 0 when there are none. */
@@ -177,5 +179,10 @@ struct gate_run *gates_of(struct control *c, const struct rollout *r);
 struct gate_judgement gates_judge(const struct control *c, const struct gate_run *g,
 	const struct rollout *r, uint64_t now_ms);
 void gates_release(struct control *c);
-/* Devices of the rollout's products have reported crashes, ever. */
+/*
+ * Devices of the rollout's products have reported crashes, ever.  Never where some of them speak
+ * another server's protocol, for those cannot, whatever the others of their product report.
+ */
 bool gates_crash_reports(const struct control *c, const struct rollout *r);
+/* "board-a (hawkbit)": the products of such devices; "" when there are none. */
+void gates_mute(const struct control *c, const struct rollout *r, char out[STATE_TEXT]);

@@ -95,14 +95,12 @@ static int read_tokens(struct door *d, const char *path, char *error)
 	return err;
 }
 
-/* Takes as long whichever token it is, or is nearly. */
-static bool knows_token(const struct door *d, const char *token)
+bool door_knows(const struct door *d, struct bytes token)
 {
-	struct bytes text = bytes_str(token != NULL ? token : "");
 	uint8_t hash[SHA256_LEN];
 	bool known = false;
 
-	if (crypto_sha256(&text, 1, hash) != 0)
+	if (crypto_sha256(&token, 1, hash) != 0)
 		return false;
 	for (size_t i = 0; i < d->n_tokens; i++)
 		known |= crypto_equal(hash, d->token[i], SHA256_LEN);
@@ -222,7 +220,8 @@ enum door_answer door_ask(const struct door *d, const Pb__EnrollRequest *m)
 	case ENROL_OPEN:
 		return DOOR_OPEN;
 	case ENROL_TOKEN:
-		return knows_token(d, m->token) ? DOOR_OPEN : DOOR_SHUT;
+		return door_knows(d, bytes_str(m->token != NULL ? m->token : "")) ? DOOR_OPEN
+										  : DOOR_SHUT;
 	case ENROL_VOUCHER:
 		return has_voucher(d, m) ? DOOR_OPEN : DOOR_SHUT;
 	case ENROL_HOOK:

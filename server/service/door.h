@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "proto/bytes.h"
 #include "proto/device.pb-c.h"
 #include "server/config/config.h"
 
@@ -19,5 +20,7 @@ struct door;
 WARN_UNUSED int door_new(const struct config_enrol *config, struct door **out, char *error);
 void door_free(struct door *d);
 
+/* A token of the file it was made of; takes as long whichever it is, or is nearly. */
+bool door_knows(const struct door *d, struct bytes token);
 /* What it says to an enrolment whose proof of the device key was checked. */
 enum door_answer door_ask(const struct door *d, const Pb__EnrollRequest *m);

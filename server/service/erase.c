@@ -10,6 +10,7 @@
 #include "server/service/query.h"
 #include "server/store/device.h"
 #include "server/store/entry.h"
+#include "server/store/foreign.h"
 #include "server/store/novel.h"
 #include "server/trust/named.h"
 
@@ -132,6 +133,7 @@ static void run(struct job *job, struct writer *w)
 		device_key_delete(&w->txn, hash);
 	for (size_t i = 0; i < e->n_tokens; i++)
 		device_token_delete(&w->txn, e->tokens[i]);
+	foreign_delete(&w->txn, e->id);
 	device_delete(&w->txn, e->id);
 }
 

@@ -13,6 +13,17 @@ struct device_entry {
 	fleet_word word;
 };
 
+/* Beside an entry of the same number. */
+struct foreign_entry {
+	_Atomic uint64_t word; /* 0: it is none of these */
+	_Atomic uint64_t token;
+};
+
+/* Bits of that word, above the build. */
+#define STATE_AT 48u
+#define WANTS_AT 51u
+#define KNOWN_AT 52u
+
 /* A slot of the index: the device's number, one more; above it some bits of its hash. */
 #define NUMBER_BITS 28u
 #define NUMBER_MAX  ((1u << NUMBER_BITS) - 1)
@@ -48,8 +59,10 @@ struct layout {
 #define BOUNDARY_END            (1ull << 32) /* above all hashes */
 
 struct fleet {
-	struct region entries, slots;
+	struct region entries, slots, foreigners;
 	struct device_entry *entry;
+	struct foreign_entry *foreign;
+	_Atomic uint64_t n_foreign; /* of them that are open */
 	_Atomic uint32_t *slot;
 	struct layout layout[LAYOUTS];
 	_Atomic uint64_t state;
@@ -73,7 +86,9 @@ static uint64_t hash_of(const struct fleet *f, uint64_t half)
 /* The regions are for the thread that adds alone. */
 static void weigh(struct fleet *f)
 {
-	atomic_store(&f->bytes, sizeof(*f) + region_bytes(&f->entries) + region_bytes(&f->slots));
+	atomic_store(&f->bytes,
+		sizeof(*f) + region_bytes(&f->entries) + region_bytes(&f->slots) +
+			region_bytes(&f->foreigners));
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -107,7 +122,9 @@ struct fleet *fleet_new(uint64_t expected)
 	assert(err == 0 && expected < NUMBER_MAX);
 	region_init(&f->entries, (size_t)NUMBER_MAX * sizeof(struct device_entry));
 	region_init(&f->slots, (size_t)SLOTS_MAX * sizeof(*f->slot));
+	region_init(&f->foreigners, (size_t)NUMBER_MAX * sizeof(*f->foreign));
 	f->entry = (struct device_entry *)(void *)f->entries.base;
+	f->foreign = (struct foreign_entry *)(void *)f->foreigners.base;
 	f->slot = (_Atomic uint32_t *)(void *)f->slots.base;
 	l->size = expected + expected / 3 + 1;
 	if (l->size < SLOTS_MIN)
@@ -125,6 +142,7 @@ void fleet_free(struct fleet *f)
 		return;
 	region_release(&f->entries);
 	region_release(&f->slots);
+	region_release(&f->foreigners);
 	free(f);
 }
 
@@ -189,7 +207,10 @@ void fleet_prefetch_word(const struct fleet *f, const uint8_t id[ID_LEN])
 	for (; (s = atomic_load_explicit(slot, memory_order_acquire)) != 0; slot++)
 		if (is_tagged(s, hash)) {
 			/* Another's, now and then: then it was for nothing. */
-			__builtin_prefetch(&f->entry[(s & NUMBER_MAX) - 1]);
+			s = (s & NUMBER_MAX) - 1;
+			__builtin_prefetch(&f->entry[s]);
+			if (s < atomic_load_explicit(&f->n_foreign, memory_order_relaxed))
+				__builtin_prefetch(&f->foreign[s]);
 			return;
 		}
 }
@@ -201,7 +222,52 @@ fleet_word *fleet_find(const struct fleet *f, const uint8_t id[ID_LEN])
 	return e == NULL || fleet_is_erased(atomic_load(&e->word)) ? NULL : &e->word;
 }
 
+static uint64_t number_of(const struct fleet *f, const fleet_word *w)
+{
+	return ((uintptr_t)w - (uintptr_t)f->entries.base) / sizeof(struct device_entry);
+}
+
+bool fleet_foreign_get(const struct fleet *f, const fleet_word *w, struct fleet_foreign *out)
+{
+	uint64_t n = number_of(f, w), word;
+
+	if (n >= atomic_load_explicit(&f->n_foreign, memory_order_acquire))
+		return false;
+	word = atomic_load_explicit(&f->foreign[n].word, memory_order_acquire);
+	*out = (struct fleet_foreign){
+		.state = word >> STATE_AT & 7,
+		.wants = word >> WANTS_AT & 1,
+		.runs = word & FLEET_RUNS,
+		.token = atomic_load_explicit(&f->foreign[n].token, memory_order_relaxed),
+	};
+	return word != 0;
+}
+
 /* ---- by the one thread that adds ---- */
+
+void fleet_foreign_set(struct fleet *f, const fleet_word *w, const struct fleet_foreign *in)
+{
+	uint64_t n = number_of(f, w), all = atomic_load(&f->added);
+
+	if (n >= atomic_load(&f->n_foreign)) {
+		/* At the start, for all at once: then in large pages. */
+		region_reach(&f->foreigners, (size_t)all * sizeof(*f->foreign));
+		atomic_store(&f->n_foreign, all);
+		weigh(f);
+	}
+	atomic_store(&f->foreign[n].token, in->token);
+	atomic_store(&f->foreign[n].word,
+		(in->runs & FLEET_RUNS) | (uint64_t)(in->state & 7) << STATE_AT |
+			(uint64_t)in->wants << WANTS_AT | 1ull << KNOWN_AT);
+}
+
+static void forget_foreign(struct fleet *f, uint64_t n)
+{
+	if (n >= atomic_load(&f->n_foreign))
+		return;
+	atomic_store(&f->foreign[n].word, 0);
+	atomic_store(&f->foreign[n].token, 0);
+}
 
 static void put_slot(_Atomic uint32_t *place, uint32_t s)
 {
@@ -314,6 +380,7 @@ bool fleet_erase(struct fleet *f, const uint8_t id[ID_LEN])
 
 	if (e == NULL || !fleet_word_erase(&e->word))
 		return false;
+	forget_foreign(f, number_of(f, &e->word));
 	atomic_fetch_add(&f->erased, 1);
 	return true;
 }

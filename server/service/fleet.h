@@ -58,6 +58,22 @@ void fleet_hear(fleet_word *w, uint64_t now_ms);
 /* It was, within the last `window_ms` (at most 12 days, beyond which it is not known). */
 bool fleet_heard(uint64_t word, uint64_t window_ms, uint64_t now_ms);
 
+/*
+ * What a poll of a device that speaks another server's protocol must be answered by, besides: 16 bytes
+ * more.  Erased with the device.
+ */
+struct fleet_foreign {
+	uint8_t state;  /* enum foreign_state */
+	bool wants;     /* see struct foreign */
+	uint64_t runs;  /* of the hash of the build it runs, FLEET_RUNS */
+	uint64_t token; /* the beginning of what is kept of its own; 0: it has none */
+};
+#define FLEET_RUNS 0xffffffffffffull
+/* Any thread.  False: it is none of these. */
+bool fleet_foreign_get(const struct fleet *f, const fleet_word *w, struct fleet_foreign *out);
+/* For the thread that adds. */
+void fleet_foreign_set(struct fleet *f, const fleet_word *w, const struct fleet_foreign *in);
+
 /* Sets or clears the slot's bit; true when that changed it. */
 bool fleet_enter(fleet_word *w, unsigned slot);
 void fleet_leave(fleet_word *w, unsigned slot);

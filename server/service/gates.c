@@ -73,15 +73,42 @@ static struct gate_run *run_of(struct control *c, const struct rollout *r)
 	return g;
 }
 
+void gates_mute(const struct control *c, const struct rollout *r, char out[STATE_TEXT])
+{
+	const char *first = NULL;
+	unsigned protocol = 0, n = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < r->n_builds; i++) {
+		const char *name = r->builds[i].build->product;
+		if (!config_is_foreign(c->server->config, name))
+			continue;
+		if (n++ == 0) {
+			first = name;
+			protocol = config_protocol(c->server->config, name);
+		}
+	}
+	if (n > 0)
+		(void)snprintf(out, STATE_TEXT, "%s (%s)", first,
+			foreign_protocol_str((enum foreign_protocol)protocol));
+	if (n > 1)
+		(void)snprintf(out + strlen(out), STATE_TEXT - strlen(out),
+			" and %u more product%s", n - 1, n == 2 ? "" : "s");
+}
+
 bool gates_crash_reports(const struct control *c, const struct rollout *r)
 {
+	bool some = false;
+
 	for (size_t i = 0; i < r->n_builds; i++) {
-		const struct product *p =
-			registry_product(&c->server->registry, r->builds[i].build->product);
+		const char *name = r->builds[i].build->product;
+		const struct product *p = registry_product(&c->server->registry, name);
+		if (config_is_foreign(c->server->config, name))
+			return false; /* what others report says nothing of these */
 		if (p != NULL && atomic_load(&c->server->registry.crashes[p->number]))
-			return true;
+			some = true;
 	}
-	return false;
+	return some;
 }
 
 static void add_row(struct gate_run *g, const struct rollout *r, const struct stored_row *row)
@@ -199,10 +226,11 @@ static int decide(struct control *c, struct rollout *r, struct gate_run *g, Pb__
 {
 	Pb__Decision d = PB__DECISION__INIT;
 	uint8_t evidence[SHA256_LEN];
-	char why[STATE_TEXT];
+	char why[STATE_TEXT], mute[STATE_TEXT];
 	int err;
 
-	sentence_decision(r, g, why);
+	gates_mute(c, r, mute);
+	sentence_decision(r, g, mute, why);
 	err = chain(c, g, evidence);
 	if (err != 0)
 		return err;

@@ -105,10 +105,25 @@ const struct image_product *image_number(const struct image *image, uint16_t num
 	return NULL;
 }
 
-uint8_t image_tag(const struct image_product *p, uint64_t build_hash)
+const struct image_build *image_build(const struct image_product *p, uint64_t build_hash)
 {
 	for (size_t i = 0; i < p->n_builds; i++)
 		if (p->builds[i].hash == build_hash)
-			return p->builds[i].tag;
-	return 0;
+			return &p->builds[i];
+	return NULL;
+}
+
+const struct image_build *image_counted(const struct image_product *p, uint64_t counter)
+{
+	for (size_t i = 0; i < p->n_builds; i++)
+		if (p->builds[i].has_file && p->builds[i].counter == counter)
+			return &p->builds[i];
+	return NULL;
+}
+
+uint8_t image_tag(const struct image_product *p, uint64_t build_hash)
+{
+	const struct image_build *b = image_build(p, build_hash);
+
+	return b != NULL ? b->tag : 0;
 }

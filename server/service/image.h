@@ -12,19 +12,29 @@
 #include "server/service/door.h"
 #include "server/service/doorman.h"
 #include "server/service/stages.h"
+#include "server/service/tenant.h"
 #include "server/trust/logtree.h"
 
 /* A build that may come up in reports. */
 struct image_build {
 	uint64_t hash; /* device_build_hash() */
 	uint8_t tag;
+	const char *name; /* its id; outlives the image */
+	uint64_t counter; /* release counter */
+	bool stopped;     /* halted, or below the product's floor: not to be installed any more */
+	bool has_file;    /* false of builds from the factory */
+	uint8_t sha256[SHA256_LEN];
+	uint64_t length;
+	uint64_t published_ms;
 };
 
 struct image_ring {
 	struct buf full;  /* fields of PollReply: all metadata */
 	struct buf fresh; /* the timestamp alone, for who has the rest */
 	struct offer_rules rules;
-	struct stage_live *live; /* of the open stage */
+	uint64_t
+		expires_s[OFFERS_MAX]; /* of the rules' offers: phones take none that has expired */
+	struct stage_live *live;       /* of the open stage */
 	struct stage_key stage;
 	unsigned slot;
 };
@@ -62,6 +72,8 @@ struct image_settings {
 	const struct door *door;
 	struct doorman *doorman; /* NULL unless the door asks one */
 	const char *cdn;         /* the configuration's; "" for none */
+	const struct config_compat *compat;
+	const struct tenants *tenants;
 };
 
 struct image {
@@ -83,5 +95,9 @@ struct bytes image_roots_after(const struct image *image, uint64_t version);
 void image_add_root(struct image *image, uint64_t version, struct bytes envelope);
 /* Adds a field of PollReply that holds bytes. */
 void image_put_field(struct buf *b, uint32_t id, struct bytes value);
+/* NULL: no build of this product that is known here. */
+const struct image_build *image_build(const struct image_product *p, uint64_t build_hash);
+/* The one with this release counter that was published; NULL when there is none. */
+const struct image_build *image_counted(const struct image_product *p, uint64_t counter);
 /* 0: no build of this product that is known here. */
 uint8_t image_tag(const struct image_product *p, uint64_t build_hash);

@@ -57,6 +57,13 @@ static void make_rule(
 	rule->n_from_builds = r->spec->n_fixes;
 }
 
+static uint64_t expires_s(const struct chosen *o)
+{
+	uint64_t build = o->build->build->expires, plan = o->rollout->expires_s;
+
+	return build < plan ? build : plan;
+}
+
 static void make_stage(struct control *c, const struct chosen *o, size_t offer, enum ring ring,
 	struct image_ring *out)
 {
@@ -158,6 +165,7 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 	out->rules.halted_counter = offers_halted_counter(&c->state, files->product->name);
 	for (size_t i = 0; i < n; i++) {
 		make_rule(c, &offers[i], ring, &out->rules.offers[i]);
+		out->expires_s[i] = expires_s(&offers[i]);
 		/* A phone takes the first its directive has, which may be another by now. */
 		out->rules.offers[i].paused |= files->director[ring].behind;
 		if (!out->rules.has_stage)
@@ -166,17 +174,59 @@ static void make_ring(struct control *c, const struct product_files *files, enum
 	make_bytes(c, files, ring, offers, n, out);
 }
 
+/* The newest rollout that says something of it. */
+static bool is_stopped(const struct state *s, const struct build *b)
+{
+	for (size_t i = s->n_rollouts; i > 0; i--) {
+		const struct rollout *r = s->rollouts[i - 1];
+		if (!offers_has_build(r, b))
+			continue;
+		if (rollout_is_live(r))
+			return false;
+		if (r->state == ROLLOUT_HALTED)
+			return true;
+	}
+	return state_is_below_floor(s, b->product, b->release_counter);
+}
+
+static struct image_build *add_build(struct image_product *out, const char *name, uint64_t counter)
+{
+	struct image_build *b;
+
+	out->builds = mem_resize(out->builds, out->n_builds + 1, sizeof(*out->builds));
+	b = &out->builds[out->n_builds++];
+	*b = (struct image_build){
+		.hash = device_build_hash(name), .name = name, .counter = counter
+	};
+	return b;
+}
+
 static void make_builds(const struct state *s, struct image_product *out)
 {
 	for (size_t i = 0; i < s->n_builds; i++) {
 		const struct build *b = s->builds[i];
+		struct image_build *made;
 		if (strcmp(b->product, out->name) != 0)
 			continue;
-		out->builds = mem_resize(out->builds, out->n_builds + 1, sizeof(*out->builds));
-		out->builds[out->n_builds++] =
-			(struct image_build){ .hash = device_build_hash(b->build_id),
-				.tag = b->tag };
+		made = add_build(out, b->build_id, b->release_counter);
+		made->tag = b->tag;
+		made->stopped = is_stopped(s, b);
+		made->has_file = true;
+		made->length = b->length;
+		made->published_ms = b->published_ms;
+		memcpy(made->sha256, b->sha256, SHA256_LEN);
 	}
+}
+
+/* One that was published, too, is known by that. */
+static void make_factory(const struct config *c, struct image_product *out)
+{
+	for (size_t l = 0; l < c->n_lines; l++)
+		for (size_t i = 0; i < c->lines[l].n_factory; i++) {
+			const struct config_factory *f = &c->lines[l].factory[i];
+			if (strcmp(f->product, out->name) == 0)
+				(void)add_build(out, f->build, f->counter);
+		}
 }
 
 static void make_log(const struct control *c, struct image *image)
@@ -200,6 +250,8 @@ struct image *image_make(struct control *c)
 		.door = c->server->door,
 		.doorman = c->server->doorman,
 		.cdn = c->server->config->cdn,
+		.compat = &c->server->config->compat,
+		.tenants = c->server->tenants,
 	};
 	make_log(c, image);
 	for (size_t i = 0; i < c->n_files; i++) {
@@ -212,6 +264,7 @@ struct image *image_make(struct control *c)
 		p->snapshot_version = files->snapshot.version;
 		p->floor = c->state.floor(c->state.ctx, p->name, &unused);
 		make_builds(&c->state, p);
+		make_factory(c->server->config, p);
 		for (unsigned r = 0; r < RING__COUNT; r++)
 			make_ring(c, files, (enum ring)r, &p->ring[r]);
 	}

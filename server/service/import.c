@@ -125,7 +125,7 @@ int import_resume(struct server *s)
 		finish(im);
 		return 0;
 	}
-	err = row_taker_init(&im->taker);
+	err = row_taker_init(&im->taker, im->server);
 	im->buffer = mem_alloc((size_t)ROWS * (ROW_MAX + 2));
 	im->added = mem_alloc(ROWS * sizeof(*im->added));
 	atomic_store(&im->active, err == 0);
@@ -244,7 +244,7 @@ static void run(struct job *job, struct writer *w)
 static void show(struct import *im)
 {
 	for (size_t i = 0; i < im->n_added; i++)
-		row_show(&im->server->registry, im->server->fleet, &im->added[i]);
+		row_show(im->server, &im->added[i]);
 	metric_add(METRIC_IMPORTED, im->n_added);
 	(void)pthread_mutex_lock(&im->lock);
 	im->now = im->next;

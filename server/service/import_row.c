@@ -3,6 +3,7 @@
 
 #include "proto/crypto.h"
 #include "proto/wire.h"
+#include "server/service/foreign.h"
 
 #define HALF      8u /* of an id: no two devices have the same */
 #define POINT_LEN 33u
@@ -21,14 +22,15 @@ const char *row_end_str(enum row_end end)
 		[ROW_KEY_TAKEN] = "its key is that of another device",
 		[ROW_TOKEN_TAKEN] = "its token is that of another device",
 		[ROW_ID_TAKEN] = "another device's id begins with the same 16 digits",
+		[ROW_NOT_SPOKEN] = "huidud.yaml has no `compat:` for its protocol and product",
 	};
 
 	return text[end];
 }
 
-int row_taker_init(struct row_taker *t)
+int row_taker_init(struct row_taker *t, const struct server *server)
 {
-	*t = (struct row_taker){ .mac = crypto_mac_new() };
+	*t = (struct row_taker){ .server = server, .mac = crypto_mac_new() };
 	return t->mac == NULL ? ERR_CRYPTO : 0;
 }
 
@@ -93,9 +95,21 @@ static bool draw_id(struct store_txn *txn, uint8_t id[ID_LEN])
 
 /* ---- rows ---- */
 
+static bool is_foreign_sound(const Pb__FleetRow *m)
+{
+	return m->protocol > 0 && m->protocol < FOREIGN__END && m->name != NULL &&
+		foreign_name_ok(bytes_str(m->name)) && !m->has_id && !m->has_serial_sha256 &&
+		!m->has_public_key && (!m->has_token || m->token.len == TOKEN_LEN) &&
+		(unsigned)m->ring < RING__COUNT && (unsigned)m->wish < RING__COUNT &&
+		m->enrolled_day <= DAY_MAX;
+}
+
 static bool is_sound(const Pb__FleetRow *m)
 {
 	bool has_way_in = m->has_public_key || m->has_token;
+
+	if (m->has_protocol)
+		return is_foreign_sound(m);
 
 	return (!m->has_id || m->id.len == ID_LEN) &&
 		(!m->has_serial_sha256 || m->serial_sha256.len == SHA256_LEN) &&
@@ -105,6 +119,21 @@ static bool is_sound(const Pb__FleetRow *m)
 		!(m->has_id && m->has_serial_sha256) && (m->has_id || has_way_in) &&
 		(unsigned)m->ring < RING__COUNT && (unsigned)m->wish < RING__COUNT &&
 		m->enrolled_day <= DAY_MAX;
+}
+
+/* Its token is its own for ever, and not one that another key is bound to. */
+static void describe_foreign(const Pb__FleetRow *m, struct row_device *out)
+{
+	struct stored_foreign *f = &out->foreign;
+
+	out->is_foreign = true;
+	out->has_token = false;
+	f->state = (struct foreign){
+		.protocol = (enum foreign_protocol)m->protocol, .runs = m->build, .wants = true
+	};
+	f->has_token = m->has_token;
+	memcpy(f->token, out->token, TOKEN_LEN);
+	memcpy(f->name, m->name, strlen(m->name) + 1); /* foreign_name_ok() */
 }
 
 static void describe(const Pb__FleetRow *m, const struct product *p, struct row_device *out)
@@ -124,6 +153,8 @@ static void describe(const Pb__FleetRow *m, const struct product *p, struct row_
 		memcpy(d->public_key, m->public_key.data, POINT_LEN);
 	if (m->has_token)
 		memcpy(out->token, m->token.data, TOKEN_LEN);
+	if (m->has_protocol)
+		describe_foreign(m, out);
 }
 
 /* Whose the row's key and token are already. */
@@ -135,6 +166,9 @@ struct owners {
 static bool find_id(struct row_taker *t, struct writer *w, const Pb__FleetRow *m,
 	const struct owners *o, uint8_t id[ID_LEN])
 {
+	if (m->has_protocol)
+		return foreign_derive(t->mac, t->server, (enum foreign_protocol)m->protocol,
+			       m->product, bytes_str(m->name), id) == 0;
 	if (m->has_id)
 		memcpy(id, m->id.data, ID_LEN);
 	else if (m->has_serial_sha256)
@@ -169,11 +203,14 @@ enum row_end row_look(
 		return ROW_UNREADABLE;
 	if (p == NULL)
 		return ROW_NO_PRODUCT;
+	if (m->has_protocol &&
+		(!t->server->speaks_foreign || !config_is_foreign(t->server->config, m->product)))
+		return ROW_NOT_SPOKEN;
 	describe(m, p, out);
 	if (m->has_public_key && device_key_hash(out->device.public_key, out->key_hash) != 0)
 		return ROW_UNREADABLE;
 	o.key = m->has_public_key && device_of_key(&w->txn, out->key_hash, o.of_key);
-	o.token = m->has_token && device_of_token(&w->txn, out->token, o.of_token);
+	o.token = out->has_token && device_of_token(&w->txn, out->token, o.of_token);
 	if (!find_id(t, w, m, &o, out->device.id))
 		return ROW_UNREADABLE;
 	if (o.key && memcmp(o.of_key, out->device.id, ID_LEN) != 0)
@@ -197,11 +234,13 @@ void row_put_device(struct writer *w, uint16_t line_number, const struct row_dev
 		device_key_put(&w->txn, d->key_hash, d->device.id);
 	if (d->has_token)
 		device_token_put(&w->txn, d->token, d->device.id);
+	if (d->is_foreign)
+		foreign_put(&w->txn, d->device.id, &d->foreign);
 	if (row_waits(d))
 		waiting_put(&w->txn, line_number, d->device.id, d->device.wish);
 }
 
-void row_show(struct registry *r, struct fleet *f, const struct row_device *d)
+void row_show(struct server *s, const struct row_device *d)
 {
 	struct fleet_device word = {
 		.product = d->device.product,
@@ -211,8 +250,13 @@ void row_show(struct registry *r, struct fleet *f, const struct row_device *d)
 		.enrolled_day = d->device.enrolled_day,
 	};
 
-	if (!fleet_add(f, d->device.id, &word))
+	struct registry *r = &s->registry;
+
+	if (!fleet_add(s->fleet, d->device.id, &word))
 		return; /* its half was found free in the store */
+	if (d->is_foreign)
+		foreign_show(s, d->device.id, &d->foreign.state,
+			d->foreign.has_token ? d->foreign.token : NULL);
 	r->lines[d->line].devices[d->device.ring]++;
 	if (row_waits(d))
 		r->lines[d->line].waiting++;

@@ -11,6 +11,13 @@ static const struct rollout_build *build_for(const struct rollout *r, const char
 	return NULL;
 }
 
+bool offers_has_build(const struct rollout *r, const struct build *b)
+{
+	const struct rollout_build *in = build_for(r, b->product);
+
+	return in != NULL && strcmp(in->build->build_id, b->build_id) == 0;
+}
+
 /*
  * The open step that reaches furthest in this ring: its own, or one of an outer ring, for an inner
  * ring sees what an outer one sees.

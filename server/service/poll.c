@@ -4,7 +4,6 @@
 #include <assert.h>
 
 #include "server/metrics/metrics.h"
-#include "server/service/arm.h"
 #include "server/service/seat.h"
 
 static_assert((int)ANSWER_HALTED == (int)PB__ANSWER__ANSWER_HALTED &&
@@ -46,7 +45,7 @@ unsigned poll_stretch(const struct desk *d)
 }
 
 /* The interval with its jitter: phones that came together do not come together again. */
-static uint32_t next_poll_s(struct desk *d)
+uint32_t poll_next_s(struct desk *d)
 {
 	const struct image_settings *c = &d->image->settings;
 	uint64_t interval_ms = c->interval_ms << poll_stretch(d);
@@ -106,7 +105,7 @@ static void write_tail(struct desk *d, const struct poll_ask *ask, const struct 
 	p = put_field(p, 8, (uint32_t)f->ring);
 	p = put_field(p, 9, (uint32_t)why_ring(ask, f));
 	p = put_field(p, 10, (uint32_t)out->answer);
-	p = put_field(p, 11, next_poll_s(d));
+	p = put_field(p, 11, poll_next_s(d));
 	if (full)
 		p = put_extension(p, &d->image->log, ask->log_size);
 	assert(p <= out->tail + POLL_TAIL_MAX);
@@ -143,7 +142,7 @@ static bool enter(struct desk *d, const struct poll_ask *ask, const struct image
 	return true;
 }
 
-static enum answer decide(struct desk *d, const struct poll_ask *ask,
+struct offer_decision poll_decide(struct desk *d, const struct poll_ask *ask,
 	const struct image_product *product, const struct fleet_device *f, uint64_t now_ms)
 {
 	const struct image_ring *r = &product->ring[f->ring];
@@ -166,7 +165,7 @@ static enum answer decide(struct desk *d, const struct poll_ask *ask,
 		decision.answer = ANSWER_ADMISSION;
 	if (decision.answer == ANSWER_ADMISSION)
 		atomic_fetch_add(&r->live->held, 1);
-	return decision.answer;
+	return decision;
 }
 
 void poll_answer(
@@ -190,7 +189,7 @@ void poll_answer(
 	} else if (!ask->anonymous && !f.left && f.wish != ask->wish) {
 		seat_wish(d->server, ask->id, ask->wish, now_ms);
 	}
-	out->answer = decide(d, ask, product, &judged, now_ms);
+	out->answer = poll_decide(d, ask, product, &judged, now_ms).answer;
 	r = &product->ring[f.ring];
 	full = ask->snapshot_version != product->snapshot_version;
 	out->part[0] = buf_bytes(full ? &r->full : &r->fresh);

@@ -2,6 +2,7 @@
 /* What a poll is answered: from the image, with no lock, store or signature. */
 #pragma once
 
+#include "server/service/arm.h"
 #include "server/service/request.h"
 
 #define POLL_TAIL_MAX (32u + 8u + LOGTREE_EXTENSION_MAX * SHA256_LEN)
@@ -32,6 +33,18 @@ WARN_UNUSED int poll_ask_of(const struct request *r, struct poll_ask *out);
 
 /* How often the interval that phones are told is doubled just now, because the worker is busy. */
 unsigned poll_stretch(const struct desk *d);
+
+/* In how many seconds to come again: the interval with its jitter, and longer while it is busy. */
+uint32_t poll_next_s(struct desk *d);
+
+/*
+ * Whether this device, which is `f`, may have a build of the product, and which: and if it comes into
+ * an arm by that, it is handed to the writer.  With POLL_SEQ_STORED its record says what its last
+ * event was.
+ */
+#define POLL_SEQ_STORED ARM_SEQ_STORED
+struct offer_decision poll_decide(struct desk *d, const struct poll_ask *ask,
+	const struct image_product *product, const struct fleet_device *f, uint64_t now_ms);
 
 /*
  * Decides and answers.  A device that enters an arm, or changed its wish, is handed to the writer;

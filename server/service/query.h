@@ -36,5 +36,15 @@ WARN_UNUSED int query_erase(struct query *q, Pb__AdminReply *reply);
 WARN_UNUSED int query_find(struct query *q, const struct rollout **out);
 Pb__RolloutView *query_rollout_view(struct query *q, const struct rollout *r);
 
+/* The name of a build of that hash; NULL: none is known. */
+const char *query_build_name(struct query *q, uint64_t hash);
+
+/* ---- query_foreign.c ---- */
+
+/* NULL when it is a device of ours. */
+Pb__ForeignView *query_foreign(struct query *q, struct store_txn *t, const uint8_t id[ID_LEN]);
+/* Of a device that is here, from "hawkbit/dev-0001": its protocol, and what it calls itself. */
+bool query_foreign_id(struct query *q, const char *name, uint8_t id[ID_LEN]);
+
 /* The names of those keys. */
 size_t query_names(struct query *q, const struct signers *who, const char ***out);

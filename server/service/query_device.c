@@ -82,15 +82,14 @@ static const char *factory_name(const struct config *c, uint64_t build)
 	return NULL;
 }
 
-/* The id of the build it last said it runs, if we know one of that hash. */
-static const char *build_name(struct query *q, const struct device *d)
+const char *query_build_name(struct query *q, uint64_t hash)
 {
 	const struct state *s = control_state(q->server);
 
 	for (size_t i = 0; i < s->n_builds; i++)
-		if (device_build_hash(s->builds[i]->build_id) == d->build)
+		if (device_build_hash(s->builds[i]->build_id) == hash)
 			return s->builds[i]->build_id;
-	return factory_name(q->server->config, d->build);
+	return factory_name(q->server->config, hash);
 }
 
 static void view_device(struct query *q, struct store_txn *t, const struct device *d,
@@ -108,7 +107,8 @@ static void view_device(struct query *q, struct store_txn *t, const struct devic
 	v->wish = (uint32_t)d->wish;
 	v->enrolled_day = d->enrolled_day;
 	v->last_seq = d->last_seq;
-	v->last_build = build_name(q, d);
+	v->last_build = query_build_name(q, d->build);
+	v->foreign = query_foreign(q, t, d->id);
 	v->offers = query_alloc(q, (s->n_rollouts + 1) * sizeof(*v->offers));
 	for (size_t i = s->n_rollouts; i > 0; i--)
 		if (s->rollouts[i - 1]->opened_ms[0] != 0 &&
@@ -126,9 +126,9 @@ int query_device(struct query *q, Pb__AdminReply *reply)
 	struct store_txn t;
 	bool found;
 
-	if (!hex_decode(id, ID_LEN, name)) {
-		q->text = "device: an id is 32 hex digits";
-		return ERR_BAD_RANGE;
+	if (!hex_decode(id, ID_LEN, name) && !query_foreign_id(q, name, id)) {
+		q->text = query_printf(q, "device %s: not enrolled here", name);
+		return ERR_NOT_FOUND;
 	}
 	store_begin(q->server->store, &t, false);
 	found = device_get(&t, id, &d);

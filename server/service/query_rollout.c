@@ -176,7 +176,15 @@ static void add_approvers(struct query *q, const struct rollout *r, Pb__RolloutV
 	v->threshold = s->root->approver->threshold;
 }
 
-static const char *gate_text(struct query *q, const struct rollout *r)
+static char *mute_text(struct query *q, const struct rollout *r)
+{
+	char *text = query_alloc(q, STATE_TEXT);
+
+	gates_mute(q->server->control, r, text);
+	return text;
+}
+
+static const char *gate_text(struct query *q, const struct rollout *r, const char *mute)
 {
 	struct control *c = q->server->control;
 	const struct gate_run *g = gates_of(c, r);
@@ -189,7 +197,7 @@ static const char *gate_text(struct query *q, const struct rollout *r)
 			(unsigned long long)control_state(q->server)->root->version);
 	} else if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_PAUSED) {
 		struct gate_judgement j = gates_judge(c, g, r, q->now_ms);
-		sentence_gate(r, g, &j, text);
+		sentence_gate(r, g, &j, mute, text);
 	} else {
 		memcpy(text, r->why, STATE_TEXT);
 	}
@@ -210,6 +218,7 @@ int query_find(struct query *q, const struct rollout **out)
 Pb__RolloutView *query_rollout_view(struct query *q, const struct rollout *r)
 {
 	Pb__RolloutView *v = query_alloc(q, sizeof(*v));
+	char *mute;
 
 	*v = (Pb__RolloutView)PB__ROLLOUT_VIEW__INIT;
 	v->release = r->release;
@@ -220,7 +229,9 @@ Pb__RolloutView *query_rollout_view(struct query *q, const struct rollout *r)
 	v->step = r->step;
 	v->since_ms = r->since_ms;
 	v->log_k = gates_of(q->server->control, r)->log_k;
-	v->gate = gate_text(q, r);
+	mute = mute_text(q, r);
+	v->gate = gate_text(q, r, mute);
+	v->mute = mute[0] != '\0' ? mute : NULL;
 	add_builds(q, r, v);
 	add_approvers(q, r, v);
 	v->stages = query_alloc(q, r->n_steps * sizeof(*v->stages));

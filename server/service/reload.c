@@ -17,6 +17,7 @@ struct reload {
 	struct config *config;
 	struct door *door;
 	struct doorman *doorman;
+	struct tenants *tenants;
 	bool keeps_doorman; /* it is the one in force */
 	bool taken;
 };
@@ -95,6 +96,26 @@ static bool same_proxies(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool same_tenants_of(const struct config_tenants *a, const struct config_tenants *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->v[i].name, b->v[i].name) != 0 ||
+			strcmp(a->v[i].product, b->v[i].product) != 0)
+			return false;
+	return true;
+}
+
+/* Others would need the devices of theirs, or a route. */
+static bool same_tenants(const struct config *a, const struct config *b)
+{
+	for (size_t p = 0; p < FOREIGN__END; p++)
+		if (!same_tenants_of(&a->compat.of[p], &b->compat.of[p]))
+			return false;
+	return (a->compat.n_feeds == 0) == (b->compat.n_feeds == 0);
+}
+
 /* Names of the keys that want a restart; "" when none does. */
 static void changed(const struct config *a, const struct config *b, char out[ERROR_MAX])
 {
@@ -106,6 +127,8 @@ static void changed(const struct config *a, const struct config *b, char out[ERR
 			n += (size_t)sprintf(out + n, "%s%s", n > 0 ? ", " : "", fixed[i].key);
 	if (!same_proxies(a, b))
 		n += (size_t)sprintf(out + n, "%sproxy", n > 0 ? ", " : "");
+	if (!same_tenants(a, b))
+		n += (size_t)sprintf(out + n, "%scompat: tenants", n > 0 ? ", " : "");
 	if (!lines_are_in(a, b) || !lines_are_in(b, a))
 		n += (size_t)sprintf(out + n, "%slines and their products", n > 0 ? ", " : "");
 	assert(n < ERROR_MAX);
@@ -136,6 +159,8 @@ static int read_parts(
 		r->doorman = s->doorman;
 	else if (err == 0)
 		err = doorman_hire(&r->config->enrol, &r->doorman, error);
+	if (err == 0)
+		err = tenants_new(&r->config->compat, &r->tenants, error);
 	return err;
 }
 
@@ -171,6 +196,7 @@ void reload_drop(struct reload *r)
 	config_release(r->config);
 	free(r->config);
 	door_free(r->door);
+	tenants_free(r->tenants);
 	if (!r->keeps_doorman)
 		doorman_free(r->doorman);
 	free(r);
@@ -198,11 +224,14 @@ static void take_doors(struct server *s, struct reload *r)
 {
 	struct door *door = s->door;
 	struct doorman *doorman = s->doorman;
+	struct tenants *tenants = s->tenants;
 
 	s->door = r->door;
 	s->doorman = r->doorman;
 	r->door = door;
 	r->doorman = doorman;
+	s->tenants = r->tenants;
+	r->tenants = tenants;
 	flood_rates(s->flood, s->config->enrol.per_minute, s->config->enrol.per_prefix_minute);
 }
 
@@ -218,6 +247,7 @@ static void let_go(struct server *s, struct reload *r)
 		s->retired = r->doorman;
 	}
 	door_free(r->door);
+	tenants_free(r->tenants);
 	if (old != NULL)
 		config_release(old);
 	free(old);

@@ -115,17 +115,18 @@ static void take_event(struct report *r, struct writer *w, struct device *d,
 	d->left |= leaves;
 }
 
-static void run(struct job *job, struct writer *w)
+static void take(struct report *r, struct writer *w, bool numbered)
 {
-	struct report *r = (struct report *)job;
 	struct device d;
 
 	r->changed = r->stopped_waiting = r->first_crash = false;
 	r->taken = 0;
 	if (!device_get(&w->txn, r->id, &d)) {
-		job->err = w->txn.err != 0 ? w->txn.err : ERR_BAD_MAC;
+		r->job.err = w->txn.err != 0 ? w->txn.err : ERR_BAD_MAC;
 		return;
 	}
+	if (!numbered)
+		r->first_seq = d.last_seq + 1;
 	for (size_t i = 0; i < r->n; i++) {
 		uint32_t seq = r->first_seq + (uint32_t)i;
 		if (seq <= d.last_seq)
@@ -147,6 +148,16 @@ static void run(struct job *job, struct writer *w)
 		.failed_tag = d.failed_tag,
 		.enrolled_day = d.enrolled_day,
 	};
+}
+
+static void run(struct job *job, struct writer *w)
+{
+	take((struct report *)job, w, true);
+}
+
+void report_take(struct report *r, struct writer *w)
+{
+	take(r, w, false);
 }
 
 /* ---- before and after ---- */

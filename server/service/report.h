@@ -36,6 +36,11 @@ struct report {
 	size_t taken; /* events that were not known before */
 };
 
+/*
+ * In a job of the writer: its events, numbered on from the device's last.  For who numbers them
+ * himself; report->job is looked at for its time alone.
+ */
+void report_take(struct report *r, struct writer *w);
 /* Fills everything but job.done; ERR_BAD_RANGE for what no device sends. */
 WARN_UNUSED int report_of(
 	struct desk *d, const struct request *r, uint64_t now_ms, struct report *out);

@@ -56,7 +56,7 @@ static void stopped(const struct rollout *r, const struct gate_run *g, const cha
 }
 
 /* What is said of a judgement, with its numbers; `out` has room for STATE_TEXT. */
-static void reason_text(const struct gate_judgement *j, char *out)
+static void reason_text(const struct gate_judgement *j, const char *mute, char *out)
 {
 	switch (j->reason) {
 	case GATE_SPLIT_BAD:
@@ -94,7 +94,11 @@ static void reason_text(const struct gate_judgement *j, char *out)
 			j->need);
 		return;
 	case GATE_NO_CRASHES:
-		(void)snprintf(out, STATE_TEXT, "these devices have never sent a crash report");
+		if (mute[0] != '\0')
+			(void)snprintf(out, STATE_TEXT, "no crash reports come from %.100s", mute);
+		else
+			(void)snprintf(
+				out, STATE_TEXT, "these devices have never sent a crash report");
 		return;
 	case GATE_NOT_BEFORE:
 		(void)snprintf(out, STATE_TEXT, "the approved plan opens the next step in %s",
@@ -108,15 +112,16 @@ static void reason_text(const struct gate_judgement *j, char *out)
 	}
 }
 
-static void ask_person(const struct gate_judgement *j, char out[STATE_TEXT])
+static void ask_person(const struct gate_judgement *j, const char *mute, char out[STATE_TEXT])
 {
 	char why[STATE_TEXT];
 
-	reason_text(j, why);
+	reason_text(j, mute, why);
 	(void)snprintf(out, STATE_TEXT, "a person must decide: %.150s", why);
 }
 
-void sentence_decision(const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT])
+void sentence_decision(
+	const struct rollout *r, const struct gate_run *g, const char *mute, char out[STATE_TEXT])
 {
 	const struct gate_stage *s = &g->capital->stage[r->step];
 
@@ -125,19 +130,19 @@ void sentence_decision(const struct rollout *r, const struct gate_run *g, char o
 	else if (g->last.verdict == GATE_DO_PAUSE && g->last.reason == GATE_EVIDENCE)
 		stopped(r, g, "pause", GATE_PAUSE, out);
 	else if (g->last.verdict == GATE_DO_PAUSE)
-		ask_person(&g->last, out);
+		ask_person(&g->last, mute, out);
 	else
 		(void)snprintf(out, STATE_TEXT, "%u of %u offers resolved, evidence %s",
 			s->resolved, s->offered, show_odds(g->log_k).s);
 }
 
 void sentence_gate(const struct rollout *r, const struct gate_run *g,
-	const struct gate_judgement *j, char out[STATE_TEXT])
+	const struct gate_judgement *j, const char *mute, char out[STATE_TEXT])
 {
 	if (j->reason == GATE_PAUSED && r->why[0] != '\0')
 		(void)snprintf(out, STATE_TEXT, "%s", r->why);
 	else if (j->reason == GATE_EVIDENCE || j->reason == GATE_PAUSED)
 		stopped(r, g, "pause", GATE_PAUSE, out);
 	else
-		reason_text(j, out);
+		reason_text(j, mute, out);
 }

@@ -4,8 +4,9 @@
 
 #include "server/service/control_private.h"
 
-/* Why it decided what it did: goes into the log. */
-void sentence_decision(const struct rollout *r, const struct gate_run *g, char out[STATE_TEXT]);
+/* Why it decided what it did: goes into the log.  `mute` is what gates_mute() says. */
+void sentence_decision(
+	const struct rollout *r, const struct gate_run *g, const char *mute, char out[STATE_TEXT]);
 /* What it waits for, or why it stopped: for screens. */
 void sentence_gate(const struct rollout *r, const struct gate_run *g,
-	const struct gate_judgement *j, char out[STATE_TEXT]);
+	const struct gate_judgement *j, const char *mute, char out[STATE_TEXT]);

@@ -11,6 +11,8 @@
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/metrics/metrics.h"
+#include "server/service/digest.h"
+#include "server/service/foreign.h"
 #include "server/service/grant.h"
 #include "server/service/import.h"
 #include "server/store/device.h"
@@ -23,8 +25,9 @@ int desk_open(struct desk *d, struct server *server)
 	*d = (struct desk){ .server = server };
 	d->mac = crypto_mac_new();
 	d->device_mac = crypto_mac_new();
+	d->foreign_mac = crypto_mac_new();
 	d->arena = (struct arena){ mem_alloc(DESK_ARENA), DESK_ARENA, 0 };
-	if (d->mac == NULL || d->device_mac == NULL ||
+	if (d->mac == NULL || d->device_mac == NULL || d->foreign_mac == NULL ||
 		crypto_random(&d->jitter, sizeof(d->jitter)) != 0)
 		return ERR_CRYPTO;
 	(void)desk_refresh(d);
@@ -35,6 +38,7 @@ void desk_release(struct desk *d)
 {
 	crypto_mac_free(d->mac);
 	crypto_mac_free(d->device_mac);
+	crypto_mac_free(d->foreign_mac);
 	free(d->arena.base);
 	*d = (struct desk){ 0 };
 }
@@ -131,6 +135,8 @@ static int open_parts(struct server *s, char *error)
 		err = load_fleet(s);
 	if (err == 0)
 		err = writer_open(&s->writer, s->store, s->fleet, &s->registry);
+	if (err == 0)
+		err = foreign_open(s);
 	if (err == 0) {
 		s->import = import_new(s);
 		err = import_resume(s);
@@ -166,6 +172,8 @@ int server_open(
 	if (err == 0)
 		err = doorman_hire(&config->enrol, &s->doorman, error);
 	if (err == 0)
+		err = tenants_new(&config->compat, &s->tenants, error);
+	if (err == 0)
 		err = open_parts(s, error);
 	if (err != 0)
 		server_close(s);
@@ -174,6 +182,7 @@ int server_open(
 
 void server_dismiss(struct server *s)
 {
+	digests_stop(s->digests);
 	doorman_free(s->doorman);
 	doorman_free(s->retired);
 	s->doorman = s->retired = NULL;
@@ -189,11 +198,14 @@ void server_close(struct server *s)
 	import_free(s->import);
 	image_free(atomic_load(&s->image));
 	fleet_free(s->fleet);
+	digests_free(s->digests);
 	registry_release(&s->registry);
 	artifacts_close(s->artifacts);
 	artifacts_close(s->imports);
 	store_close(s->store);
 	door_free(s->door);
+	tenants_free(s->tenants);
+	crypto_wipe(s->foreign_secret, sizeof(s->foreign_secret));
 	flood_free(s->flood);
 	flood_free(s->grants);
 	epochs_release(&s->epochs);

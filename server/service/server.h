@@ -16,10 +16,12 @@
 #include "server/service/flood.h"
 #include "server/service/image.h"
 #include "server/service/registry.h"
+#include "server/service/tenant.h"
 #include "server/service/writer.h"
 #include "server/trust/epochs.h"
 
 struct control;
+struct digests;
 
 struct server {
 	const struct config *config; /* in force; replaced by a reload.  Not for workers */
@@ -31,6 +33,10 @@ struct server {
 	struct registry registry;
 	struct writer writer;
 	struct import *import;
+	bool speaks_foreign; /* protocols of other servers: the rest of them is here */
+	uint8_t foreign_secret[SHA256_LEN]; /* that their ids are derived with */
+	struct tenants *tenants;
+	struct digests *digests; /* NULL unless it speaks_foreign */
 	struct control *control;
 	struct epochs epochs;          /* report keys derive from their secrets */
 	struct door *door;             /* who may enrol */
@@ -56,12 +62,13 @@ struct server {
 /* One thread's tools for answering devices. */
 struct desk {
 	struct server *server;
-	const struct image *image;     /* taken at the top of the loop */
-	struct crypto_mac *mac;        /* under the secrets of the epochs */
-	struct crypto_mac *device_mac; /* under a report key */
-	struct arena arena;            /* of the request under way */
-	uint64_t jitter;               /* state of its random numbers */
-	struct shed shed;              /* how it fares */
+	const struct image *image;      /* taken at the top of the loop */
+	struct crypto_mac *mac;         /* under the secrets of the epochs */
+	struct crypto_mac *device_mac;  /* under a report key */
+	struct crypto_mac *foreign_mac; /* under server->foreign_secret */
+	struct arena arena;             /* of the request under way */
+	uint64_t jitter;                /* state of its random numbers */
+	struct shed shed;               /* how it fares */
 };
 
 /* xorshift64: nobody gains by guessing it. */

@@ -6,7 +6,7 @@
 
 #include "server/base/mem.h"
 #include "server/store/check_private.h"
-#include "server/store/device.h"
+#include "server/store/foreign.h"
 #include "server/store/novel.h"
 
 #define ARENA_SIZE ((size_t)4 * 1024 * 1024)
@@ -154,6 +154,16 @@ static const char *names_device(struct check *k, const struct store_cursor *c)
 	return check_has(k, STORE_DEVICE, c->value) ? NULL : "names a device that is not there";
 }
 
+static const char *foreign(struct check *k, const struct store_cursor *c)
+{
+	struct stored_foreign f;
+	uint8_t id[ID_LEN];
+
+	if (!foreign_read(c, id, &f))
+		return "is no record of a device of another protocol";
+	return check_has(k, STORE_DEVICE, c->key) ? NULL : "names a device that is not there";
+}
+
 static const char *waiting(struct check *k, const struct store_cursor *c)
 {
 	uint8_t id[ID_LEN];
@@ -269,6 +279,7 @@ static const char *(*const records[STORE__COUNT])(struct check *, const struct s
 	[STORE_NOVEL] = novel,
 	[STORE_HIT] = hit,
 	[STORE_TOKEN] = names_device,
+	[STORE_FOREIGN] = foreign,
 };
 
 static void check_table(struct check *k, enum store_table table)

@@ -30,6 +30,7 @@ static const char *const table_name[STORE__COUNT] = {
 	[STORE_NOVEL] = "novel",
 	[STORE_HIT] = "hit",
 	[STORE_TOKEN] = "token",
+	[STORE_FOREIGN] = "foreign",
 };
 
 const char *store_table_str(enum store_table table)

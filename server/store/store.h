@@ -30,6 +30,7 @@ enum store_table {
 	STORE_NOVEL,    /* u32 rollout, u8 step, signature, first half -> struct novel */
 	STORE_HIT,      /* u32 rollout, u8 step, 8 of signature, device id -> nothing */
 	STORE_TOKEN,    /* SHA-256 of a device's own token, first half -> device id */
+	STORE_FOREIGN,  /* device id -> struct stored_foreign */
 	STORE__COUNT
 };
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "client-sdk/src/state.h"
+#include "compat_corpus.h"
 #include "front_corpus.h"
 #include "messages.h"
 #include "tests/lib/phone.h"
@@ -308,6 +309,24 @@ static void make_connections(const char *name)
 	front_connections(put);
 }
 
+static void make_ddi(const char *name)
+{
+	into(name);
+	compat_ddi(put);
+}
+
+static void make_omaha(const char *name)
+{
+	into(name);
+	compat_omaha(put);
+}
+
+static void make_mender(const char *name)
+{
+	into(name);
+	compat_mender(put);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(const char *name);
@@ -323,6 +342,9 @@ static const struct {
 	{ "http", make_connections },
 	{ "poll", make_polls },
 	{ "report", make_reports },
+	{ "ddi", make_ddi },
+	{ "omaha", make_omaha },
+	{ "mender", make_mender },
 };
 
 int main(int argc, char **argv)

@@ -20,7 +20,7 @@ from test_huidud import (AGENT, CTL, HUIDUD, LIMIT_S, STABLE, Deployment, fleet_
 CORE = STABLE.replace('stable', 'core')
 FORMATS = pathlib.Path(__file__).resolve().parent.parent / 'unit' / 'formats'
 TABLES = ('meta', 'log', 'envelope', 'device', 'key', 'waiting', 'arm', 'stage', 'row', 'seen',
-          'novel', 'hit', 'token')
+          'novel', 'hit', 'token', 'foreign')
 
 
 @pytest.fixture

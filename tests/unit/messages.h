@@ -36,6 +36,7 @@ static const ProtobufCMessageDescriptor *const messages[] = {
 	&pb__history_view__descriptor,
 	&pb__device_view__descriptor,
 	&pb__device_offer__descriptor,
+	&pb__foreign_view__descriptor,
 	&pb__ring_view__descriptor,
 	&pb__build_view__descriptor,
 	&pb__envelope__descriptor,

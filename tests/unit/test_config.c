@@ -51,6 +51,9 @@ static void test_defaults(void **state)
 	assert_string_equal(c.online, tmpdir_path("online"));
 	assert_string_equal(c.tls.cert, "");
 	assert_string_equal(c.cdn, "");
+	assert_int_equal(c.compat.of[FOREIGN_DDI].n, 0);
+	assert_int_equal(c.compat.patience_ms, 86400000);
+	assert_false(config_is_foreign(&c, "phone-a"));
 	assert_int_equal(c.bandwidth.total_bytes_s, 0);
 	assert_int_equal(c.bandwidth.device_bytes_s, 0);
 	assert_string_equal(c.tls.tickets, "");
@@ -79,6 +82,13 @@ static void test_everything(void **state)
 				   "retention: 30d\n"
 				   "bandwidth: {total: 100 MiB, device: 512 KiB}\n"
 				   "cdn: https://cdn.example/huidu/\n"
+				   "compat:\n"
+				   "  url: https://updates.example/\n"
+				   "  patience: 1h\n"
+				   "  hawkbit:\n"
+				   "  - {product: phone-b}\n"
+				   "  - {tenant: ACME, product: watch-a, gateway: g.tokens,\n"
+				   "     target_tokens: false, version: os, suffix: ''}\n"
 				   "environment: production\n"
 				   "enrol:\n"
 				   "  mode: voucher\n"
@@ -119,6 +129,22 @@ static void test_everything(void **state)
 	assert_int_equal(c.bandwidth.total_bytes_s, 100 << 20);
 	assert_int_equal(c.bandwidth.device_bytes_s, 512 << 10);
 	assert_string_equal(c.cdn, "https://cdn.example/huidu");
+	assert_string_equal(c.compat.url, "https://updates.example");
+	assert_int_equal(c.compat.patience_ms, 3600000);
+	assert_int_equal(c.compat.of[FOREIGN_DDI].n, 2);
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].name, "default");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].product, "phone-b");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].gateway, "");
+	assert_true(c.compat.of[FOREIGN_DDI].v[0].target_tokens);
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].version, "version");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[0].suffix, ".swu");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].name, "ACME");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].gateway, tmpdir_path("g.tokens"));
+	assert_false(c.compat.of[FOREIGN_DDI].v[1].target_tokens);
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].version, "os");
+	assert_string_equal(c.compat.of[FOREIGN_DDI].v[1].suffix, "");
+	assert_true(config_is_foreign(&c, "watch-a"));
+	assert_false(config_is_foreign(&c, "phone-a"));
 	assert_int_equal(c.enrol.mode, ENROL_VOUCHER);
 	assert_int_equal(c.enrol.n_manufacturers, 3);
 	assert_string_equal(c.enrol.manufacturers[0], KEY64);
@@ -282,6 +308,63 @@ static const struct {
 		":1: cdn: is https://HOST/PATH, without a user, a query or a fragment" },
 	{ "a cdn phones do not go to", HEAD TLS LINES "cdn: http://cdn.example\n",
 		":1: cdn: phones do not go from https to http" },
+	{ "a tenant of no product", HEAD PLAIN LINES "compat: {hawkbit: [{tenant: a}]}\n",
+		":6: compat.hawkbit[1].product: is missing" },
+	{ "a tenant of a strange product",
+		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-b}]}\n",
+		":6: compat: hawkbit: product: is a product of one of the lines" },
+	{ "a tenant nobody can write",
+		HEAD PLAIN LINES "compat: {hawkbit: [{tenant: a/b, product: phone-a}]}\n",
+		":6: compat: hawkbit: tenant: letters, digits, . _ -" },
+	{ "a tenant twice",
+		HEAD PLAIN LINES "compat:\n  hawkbit:\n  - {product: phone-a}\n"
+				 "  - {tenant: DEFAULT, product: phone-a}\n",
+		":9: compat: hawkbit: each stands here once" },
+	{ "a tenant in the place of huidu",
+		HEAD PLAIN LINES "compat: {hawkbit: [{tenant: V1, product: phone-a}]}\n",
+		":6: compat: hawkbit: tenant: is not v1, api, omaha, file or feed" },
+	{ "a tenant nobody can enter",
+		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, target_tokens: false}]}\n",
+		":6: compat: hawkbit: name the file of gateway tokens, or take target_tokens or "
+		"certificates: nobody could come in" },
+	{ "certificates by nobody",
+		HEAD TLS LINES "compat: {hawkbit: [{product: phone-a, certificates: true}]}\n",
+		":5: compat: hawkbit: certificates: name who signs them: tls: clients:" },
+	{ "a suffix that is a path",
+		HEAD PLAIN LINES "compat: {hawkbit: [{product: phone-a, suffix: ./x}]}\n",
+		":6: compat: hawkbit: suffix: is as .swu, or empty" },
+	{ "a device type twice",
+		HEAD PLAIN LINES "compat:\n  mender:\n  - {device_type: A, product: phone-a}\n"
+				 "  - {device_type: a, product: phone-a}\n",
+		":9: compat: mender: each stands here once" },
+	{ "a file of tenant tokens for two products",
+		HEAD PLAIN "lines:\n  - {name: a, products: [phone-a, phone-b]}\n"
+			   "compat:\n  mender:\n"
+			   "  - {device_type: A, product: phone-a, tokens: t}\n"
+			   "  - {device_type: B, product: phone-a, tokens: t}\n"
+			   "  - {device_type: C, product: phone-b, tokens: t}\n",
+		":10: compat: mender: tokens: a file is of one product" },
+	{ "a device type that is none",
+		HEAD PLAIN LINES "compat: {mender: [{device_type: a/b, product: phone-a}]}\n",
+		":6: compat: mender: device_type: letters, digits, . _ -" },
+	{ "an app that is none",
+		HEAD PLAIN LINES "compat: {omaha: [{app: '{a b}', product: phone-a}]}\n",
+		":6: compat: omaha: app: is an id as devices have it" },
+	{ "a feed of no product",
+		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-z}]}\n",
+		":6: compat: feeds: product: is a product of one of the lines" },
+	{ "a feed of no ring",
+		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-a, ring: beta}]}\n",
+		":6: compat.feeds[1].ring: 'beta' is none of the words known here" },
+	{ "a feed's version that is none",
+		HEAD PLAIN LINES "compat: {feeds: [{name: a, product: phone-a, version: a b}]}\n",
+		":6: compat: feeds: version: letters, digits, . _ -, or empty" },
+	{ "no address of devices", HEAD PLAIN LINES "compat: {url: updates.example}\n",
+		":1: compat: url: is https://HOST, without a user, a query or a fragment" },
+	{ "no patience", HEAD PLAIN LINES "compat: {patience: 1ms}\n",
+		":6: compat.patience: '1ms' is not within 1000 to 7776000000 ms" },
+	{ "a protocol nobody speaks", HEAD PLAIN LINES "compat: {hawkbti: []}\n",
+		":6: compat.hawkbti: unknown key; did you mean 'hawkbit'?" },
 	{ "kept for ever", HEAD PLAIN LINES "retention: 91d\n",
 		":6: retention: '91d' is not within 86400000 to 7776000000 ms" },
 	{ "kept for an hour", HEAD PLAIN LINES "retention: 1h\n",

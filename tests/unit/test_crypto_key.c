@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 
 #include "hex.h"
@@ -115,7 +116,25 @@ static void test_p256_vectors(void **state)
 			KEY_P256, bytes_of(point, sizeof(point)), bytes_str(p256[i].text), sig);
 		if (err != p256[i].want)
 			fail_msg("%s: %s", p256[i].why, err_str(err));
+		assert_int_equal(ERR_peek_error(), 0);
 	}
+}
+
+/* A TLS connection of the same thread would take OpenSSL's errors for its own. */
+static void test_leaves_no_error(void **state)
+{
+	uint8_t point[P256_PUBLIC_LEN] = { 4, 1, 1 }, sig[SIG_LEN] = { 0 };
+
+	(void)state;
+	for (unsigned before = 0; before < 2; before++) {
+		assert_int_equal(crypto_key_verify(KEY_P256, bytes_of(point, sizeof(point)),
+					 bytes_str("text"), sig),
+			ERR_BAD_SIGNATURE);
+		/* What was there stays. */
+		assert_int_equal(ERR_peek_last_error() != 0, before);
+		ERR_raise(ERR_LIB_USER, 1);
+	}
+	ERR_clear_error();
 }
 
 static void test_p256_round_trip(void **state)
@@ -266,6 +285,7 @@ int main(void)
 		IN_TMPDIR(test_ed25519_vectors),
 		cmocka_unit_test(test_ed25519_is_not_malleable),
 		cmocka_unit_test(test_p256_vectors),
+		cmocka_unit_test(test_leaves_no_error),
 		IN_TMPDIR(test_p256_round_trip),
 		cmocka_unit_test(test_bad_public_keys),
 		IN_TMPDIR(test_key_files),

@@ -21,6 +21,10 @@
 #define KEY33 "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC"
 #define KEY65                                                                                      \
 	"BAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
+#define MENDER "product,protocol,name,"
+#define DEVICE_KEY                                                                                 \
+	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEhsSI73KBCEK4URl4aDeYdwWQ3mJf"                         \
+	"99V1ta/udadSu00XinpeM+BsTuA8pKRCzJEDok8l2HyDhNMBHMmR7Ms+mA=="
 
 static struct fleetfile *open_bytes(const void *p, size_t n, char error[256])
 {
@@ -88,7 +92,22 @@ static const struct {
 	{ "a token's hash", "product,token_sha256\np," SHA "\n", NULL, 1 },
 	{ "half of it", "product,token_sha256\np," ID "\n", NULL, 1 },
 	{ "both", "product,token,token_sha256\np,0123456789abcdef," SHA "\n",
-		"token_sha256 stands beside token: one of both", 0 },
+		"token_sha256 stands beside key or token: one of them", 0 },
+	{ "Mender's key and a token",
+		MENDER "key,token\np,mender,a=1," DEVICE_KEY ",0123456789abcdef\n",
+		"token stands beside key: one of both", 0 },
+	{ "Mender's key and its hash",
+		MENDER "token_sha256,key\np,mender,a=1," SHA "," DEVICE_KEY "\n",
+		"token_sha256 stands beside key or token: one of them", 0 },
+	{ "Mender's key", MENDER "key\np,mender,a=1," DEVICE_KEY "\n", NULL, 1 },
+	{ "Mender's key that is none", MENDER "key\np,mender,a=1," KEY33 "\n",
+		"key is a public key: PEM, or what stands in it", 0 },
+	{ "Mender's key as PEM",
+		"{\"product\":\"p\",\"protocol\":\"mender\",\"name\":\"a=1\",\"key\":"
+		"\"-----BEGIN PUBLIC KEY-----\\n" DEVICE_KEY "\\n-----END PUBLIC KEY-----\\n\"}\n",
+		NULL, 1 },
+	{ "a device's key of hawkBit", "product,protocol,name,key\np,hawkbit,a=1," KEY33 "\n",
+		"a device of another protocol has a name, and no serial_sha256 and key", 0 },
 	{ "a ring", "id,product,ring\n" ID ",p,dev\n", NULL, 1 },
 	{ "no ring", "id,product,ring\n" ID ",p,alpha\n", "ring is core, honour, dev or stable",
 		0 },

@@ -531,6 +531,57 @@ static void test_lookup_while_growing(void **state)
 	fleet_free(f);
 }
 
+/* Each tenth is of another protocol: what is remembered of it is its own, also while the table grows. */
+static struct fleet_foreign foreign_of(uint64_t i)
+{
+	return (struct fleet_foreign){ .state = (uint8_t)(i % 5),
+		.wants = i % 3 == 0,
+		.runs = (i * 0x9e3779b97f4a7c15u) & FLEET_RUNS,
+		.token = i * 0xc2b2ae3d27d4eb4fu };
+}
+
+static void check_foreign(const struct fleet *f, const fleet_word *w, uint64_t i)
+{
+	struct fleet_foreign want = foreign_of(i), have;
+
+	assert_true(fleet_foreign_get(f, w, &have));
+	assert_int_equal(have.state, want.state);
+	assert_int_equal(have.wants, want.wants);
+	assert_true(have.runs == want.runs && have.token == want.token);
+}
+
+static void test_foreign(void **state)
+{
+	struct fleet *f = fleet_new(0);
+	struct fleet_device d = device_of(1);
+	struct fleet_foreign one;
+	uint8_t id[ID_LEN];
+
+	(void)state;
+	for (uint64_t i = 0; i < MANY; i++) {
+		assert_true(fleet_add(f, id_of(i, id), &d));
+		assert_false(fleet_foreign_get(f, fleet_find(f, id), &one));
+		one = foreign_of(i);
+		if (i % 10 == 0)
+			fleet_foreign_set(f, fleet_find(f, id), &one);
+	}
+	for (uint64_t i = 0; i < MANY; i++) {
+		fleet_word *w = fleet_find(f, id_of(i, id));
+		if (i % 10 == 0)
+			check_foreign(f, w, i);
+		else
+			assert_false(fleet_foreign_get(f, w, &one));
+	}
+	/* The least there can be is not nothing; what was erased is, also when it comes again. */
+	one = (struct fleet_foreign){ 0 };
+	fleet_foreign_set(f, fleet_find(f, id_of(0, id)), &one);
+	assert_true(fleet_foreign_get(f, fleet_find(f, id), &one));
+	assert_true(fleet_erase(f, id));
+	assert_true(fleet_add(f, id, &d));
+	assert_false(fleet_foreign_get(f, fleet_find(f, id), &one));
+	fleet_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_half_taken),
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_erase),
+		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_enter_and_leave),
 		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_clear_slot),

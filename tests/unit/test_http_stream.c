@@ -41,7 +41,7 @@ static int open_all(void **state)
 	char error[TLS_ERROR_MAX];
 
 	assert_int_equal(tmpdir_make(state), 0);
-	files = (struct tls_files){ tmpdir_path("cert"), tmpdir_path("key"), NULL };
+	files = (struct tls_files){ tmpdir_path("cert"), tmpdir_path("key"), NULL, NULL };
 	assert_int_equal(tlscert_write(files.certificate, files.key, names, 1), 0);
 	assert_int_equal(tls_open(&files, &t.tls, error), 0);
 	t.ctx = SSL_CTX_new(TLS_client_method());

@@ -15,8 +15,8 @@
 #include "rng.h"
 #include "server/base/buf.h"
 #include "server/store/check.h"
-#include "server/store/device.h"
 #include "server/store/entry.h"
+#include "server/store/foreign.h"
 #include "server/store/novel.h"
 
 #define HOUR  3600000ull
@@ -225,6 +225,21 @@ static void token_of_nobody(struct store_txn *t, struct record *r)
 	store_put(t, STORE_TOKEN, bytes_of(r->key, 16), bytes_of(r->key, ID_LEN));
 }
 
+static void foreign_of_nobody(struct store_txn *t, struct record *r)
+{
+	static const struct stored_foreign f = { .state = { .protocol = FOREIGN_DDI },
+		.name = "board" };
+
+	memset(r->key, 7, sizeof(r->key));
+	foreign_put(t, r->key, &f);
+}
+
+static void strange_foreign(struct store_txn *t, struct record *r)
+{
+	first(t, STORE_DEVICE, r);
+	store_put(t, STORE_FOREIGN, bytes_of(r->key, ID_LEN), bytes_str("board"));
+}
+
 static void lost_entry(struct store_txn *t, struct record *r)
 {
 	put_be64(r->key, 3);
@@ -407,6 +422,9 @@ static const struct {
 	{ "what a device waits for", other_wish, "waiting ", "another ring" },
 	{ "who waits", lost_waiter, "waiting ", "names a device that is not there" },
 	{ "whose token", token_of_nobody, "token ", "names a device that is not there" },
+	{ "of whom another protocol tells", foreign_of_nobody, "foreign ",
+		"names a device that is not there" },
+	{ "what another protocol tells", strange_foreign, "foreign ", "is no record" },
 	{ "an entry lost", lost_entry, "log ", "entry 3 is missing" },
 	{ "the first entry lost", lost_first_entry, "log ", "entry 0 is missing" },
 	{ "another entry in its place", other_entry, "log ", "not those of the checkpoint" },

@@ -6,6 +6,7 @@
 #include "records_world.h"
 #include "server/store/device.h"
 #include "server/store/entry.h"
+#include "server/store/foreign.h"
 
 static struct device random_device(struct rng *r)
 {
@@ -261,6 +262,117 @@ static void test_build_hash(void **state)
 	assert_int_equal(device_build_hash("huidu"), 0xcf78e590f65602d2);
 }
 
+static struct stored_foreign random_foreign(struct rng *r)
+{
+	struct stored_foreign f;
+	size_t n = 1 + rng_below(r, FOREIGN_NAME_MAX);
+
+	memset(&f, 0, sizeof(f));
+	f.state.protocol = (enum foreign_protocol)(1 + rng_below(r, FOREIGN__END - 1));
+	f.state.state = (enum foreign_state)rng_below(r, FOREIGN_STATE__COUNT);
+	f.state.cancelling = rng_below(r, 2);
+	f.state.tells_build = rng_below(r, 2);
+	f.state.wants = rng_below(r, 2);
+	f.state.counted = (uint32_t)rng_u64(r);
+	f.state.action = (uint32_t)rng_u64(r) & INT32_MAX;
+	f.state.build = rng_u64(r);
+	f.state.counter = rng_u64(r);
+	f.state.runs = rng_u64(r);
+	f.state.since_ms = rng_u64(r);
+	f.has_token = rng_below(r, 2);
+	if (f.has_token)
+		rng_fill(r, f.token, TOKEN_LEN);
+	for (size_t i = 0; i < n; i++)
+		f.name[i] = (char)('!' + rng_below(r, '~' - '!'));
+	return f;
+}
+
+static void check_foreign(const struct stored_foreign *a, const struct stored_foreign *b)
+{
+	assert_int_equal(a->state.protocol, b->state.protocol);
+	assert_int_equal(a->state.state, b->state.state);
+	assert_int_equal(a->state.cancelling, b->state.cancelling);
+	assert_int_equal(a->state.tells_build, b->state.tells_build);
+	assert_int_equal(a->state.wants, b->state.wants);
+	assert_int_equal(a->state.counted, b->state.counted);
+	assert_int_equal(a->state.action, b->state.action);
+	assert_int_equal(a->state.build, b->state.build);
+	assert_int_equal(a->state.counter, b->state.counter);
+	assert_int_equal(a->state.runs, b->state.runs);
+	assert_int_equal(a->state.since_ms, b->state.since_ms);
+	assert_int_equal(a->has_token, b->has_token);
+	assert_memory_equal(a->token, b->token, TOKEN_LEN);
+	assert_string_equal(a->name, b->name);
+}
+
+static void test_foreign(void **state)
+{
+	struct rng r = { 77 };
+	struct stored_foreign have;
+	uint8_t id[ID_LEN], read[ID_LEN];
+	struct store_cursor c;
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct stored_foreign f = random_foreign(&r);
+		rng_fill(&r, id, sizeof(id));
+		foreign_put(&txn, id, &f);
+		turn();
+		memset(&have, 0xee, sizeof(have));
+		assert_true(foreign_get(&txn, id, &have));
+		check_foreign(&have, &f);
+		store_foreach(&c, &txn, STORE_FOREIGN, bytes_of(id, ID_LEN)) {
+			assert_true(foreign_read(&c, read, &have));
+			assert_memory_equal(read, id, ID_LEN);
+			check_foreign(&have, &f);
+			n++;
+		}
+		foreign_delete(&txn, id);
+		assert_false(foreign_get(&txn, id, &have));
+	}
+	assert_int_equal(n, ROUNDS);
+}
+
+/* What no device leaves behind is damage, and not handed out. */
+static void test_foreign_damaged(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t at;
+		uint8_t byte;
+	} rows[] = {
+		{ "no protocol", 0, 0 },
+		{ "a protocol that is not known", 0, FOREIGN__END },
+		{ "a state that is not known", 1, FOREIGN_STATE__COUNT },
+		{ "a flag that is not known", 2, 16 },
+		{ "a number of an action beyond 31 bits", 8, 128 },
+		{ "a name with an end in it", 64, 0 },
+	};
+	struct rng r = { 78 };
+	struct stored_foreign f = random_foreign(&r);
+	uint8_t id[ID_LEN] = { 1 }, good[256], bad[256];
+	struct bytes v;
+	size_t n;
+
+	(void)state;
+	foreign_put(&txn, id, &f);
+	assert_true(store_get(&txn, STORE_FOREIGN, bytes_of(id, ID_LEN), &v));
+	n = v.n;
+	memcpy(good, v.p, n);
+	for (size_t i = 0; i <= COUNT(rows); i++) {
+		memcpy(bad, good, n);
+		if (i < COUNT(rows))
+			bad[rows[i].at] = rows[i].byte;
+		/* The last one has no name. */
+		store_put(&txn, STORE_FOREIGN, bytes_of(id, ID_LEN),
+			bytes_of(bad, i < COUNT(rows) ? n : 64));
+		if (foreign_get(&txn, id, &f) || txn.err != ERR_CORRUPT)
+			fail_msg("%s", i < COUNT(rows) ? rows[i].why : "no name");
+		txn.err = 0;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +382,8 @@ int main(void)
 		IN_STORE(test_tokens),
 		IN_STORE(test_key_hash),
 		IN_STORE(test_waiting),
+		IN_STORE(test_foreign),
+		IN_STORE(test_foreign_damaged),
 		IN_STORE(test_log),
 		IN_STORE(test_envelopes),
 		IN_STORE(test_numbers),

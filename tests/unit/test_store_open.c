@@ -19,11 +19,11 @@ static void test_other_format(void **state)
 		size_t n;
 		const char *want;
 	} row[] = {
-		{ "the next one", { 0, 0, 0, 4 }, 4,
-			" was written by a newer huidu (format 4, this one knows 3): start that "
+		{ "the next one", { 0, 0, 0, 5 }, 4,
+			" was written by a newer huidu (format 5, this one knows 4): start that "
 			"one" },
 		{ "the last there is", { 255, 255, 255, 254 }, 4,
-			" was written by a newer huidu (format 4294967294, this one knows 3): "
+			" was written by a newer huidu (format 4294967294, this one knows 4): "
 			"start that one" },
 		{ "none", { 0, 0, 0, 0 }, 4, DAMAGED },
 		{ "too long", { 0, 0, 0, 2, 0 }, 5, DAMAGED },

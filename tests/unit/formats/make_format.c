@@ -11,6 +11,7 @@
 
 #include <lmdb.h>
 
+#include "server/store/foreign.h"
 #include "tests/lib/deployment.h"
 
 #define DEVICES 24u
@@ -41,6 +42,32 @@ static void live(struct deployment *d, struct test_device *devices, unsigned hou
 		}
 		deployment_run(d, HOUR, 60000);
 	}
+}
+
+/* Two of them as devices of another protocol. */
+static void translate(struct deployment *d, const struct test_device *devices)
+{
+	struct stored_foreign f = {
+		.state = { .protocol = FOREIGN_DDI,
+			.state = FOREIGN_INSTALLED,
+			.tells_build = true,
+			.counted = 7,
+			.action = 27774400,
+			.build = 20,
+			.counter = 20,
+			.runs = 10,
+			.since_ms = 1795000000000 },
+		.has_token = true,
+		.token = { 1, 2, 3 },
+		.name = "board-0001",
+	};
+	struct store_txn t;
+
+	store_begin(d->server.store, &t, true);
+	foreign_put(&t, devices[0].id, &f);
+	f = (struct stored_foreign){ .state = { .protocol = FOREIGN_MENDER }, .name = "02:00:17" };
+	foreign_put(&t, devices[1].id, &f);
+	deployment_must(store_commit(&t), "write", "foreign");
 }
 
 static void copy(struct deployment *d, const char *path)
@@ -83,6 +110,7 @@ int main(int argc, char **argv)
 		deployment_roll_out(&d, "2.0", products, 1, plan_of(&plan, ladder, 3, 2 * HOUR, 0)),
 		"roll out", d.text);
 	live(&d, devices, 3);
+	translate(&d, devices);
 	copy(&d, argv[1]);
 	for (unsigned i = 0; i < DEVICES; i++)
 		device_forget(&devices[i]);
