@@ -75,22 +75,16 @@ static struct gate_run *run_of(struct control *c, const struct rollout *r)
 
 void gates_mute(const struct control *c, const struct rollout *r, char out[STATE_TEXT])
 {
-	const char *first = NULL;
-	unsigned protocol = 0, n = 0;
+	unsigned n = 0;
 
 	out[0] = '\0';
 	for (size_t i = 0; i < r->n_builds; i++) {
 		const char *name = r->builds[i].build->product;
-		if (!config_is_foreign(c->server->config, name))
-			continue;
-		if (n++ == 0) {
-			first = name;
-			protocol = config_protocol(c->server->config, name);
-		}
+		unsigned protocol = config_protocol(c->server->config, name);
+		if (protocol != 0 && n++ == 0)
+			(void)snprintf(out, STATE_TEXT, "%s (%s)", name,
+				foreign_protocol_str((enum foreign_protocol)protocol));
 	}
-	if (n > 0)
-		(void)snprintf(out, STATE_TEXT, "%s (%s)", first,
-			foreign_protocol_str((enum foreign_protocol)protocol));
 	if (n > 1)
 		(void)snprintf(out + strlen(out), STATE_TEXT - strlen(out),
 			" and %u more product%s", n - 1, n == 2 ? "" : "s");

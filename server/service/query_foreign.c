@@ -67,11 +67,6 @@ Pb__ForeignView *query_foreign(struct query *q, struct store_txn *t, const uint8
 
 /* ---- by its own name ---- */
 
-static bool is_here(struct query *q, const uint8_t id[ID_LEN])
-{
-	return foreign_is_known(q->server, id);
-}
-
 static bool find(struct query *q, enum foreign_protocol protocol, struct bytes name,
 	struct crypto_mac *mac, uint8_t id[ID_LEN])
 {
@@ -80,7 +75,7 @@ static bool find(struct query *q, enum foreign_protocol protocol, struct bytes n
 	for (size_t i = 0; i < c->of[protocol].n; i++)
 		if (foreign_derive(mac, q->server, protocol, c->of[protocol].v[i].product, name,
 			    id) == 0 &&
-			is_here(q, id))
+			foreign_is_known(q->server, id))
 			return true;
 	return false;
 }

@@ -28,7 +28,7 @@ size_t compat_routes(const struct config *c, struct http_route out[COMPAT_ROUTES
 		n = add(out, n, omaha_routes, OMAHA_ROUTES);
 	if (c->compat.n_feeds > 0)
 		n = add(out, n, feed_routes, FEED_ROUTES);
-	if (of[FOREIGN_OMAHA].n > 0 || c->compat.n_feeds > 0)
+	if (of[FOREIGN_MENDER].n > 0 || of[FOREIGN_OMAHA].n > 0 || c->compat.n_feeds > 0)
 		n = add(out, n, link_routes, LINK_ROUTES);
 	/* They take every path: behind all others. */
 	if (of[FOREIGN_DDI].n > 0)

@@ -5,6 +5,7 @@
 
 #include "server/base/clock.h"
 #include "server/http/device_private.h"
+#include "server/metrics/metrics.h"
 
 #define TRIES 3u /* an offer, and what is left of it by then */
 
@@ -88,4 +89,32 @@ void exchange_begin(struct exchange *e)
 		submit(e);
 	else
 		free(e);
+}
+
+/* ---- answers ---- */
+
+void exchange_status(struct http_call *call, unsigned status)
+{
+	struct http_answer answer = { .status = status };
+
+	http_reply(call, &answer);
+}
+
+void exchange_reply(struct http_call *call, const char *type, struct buf *body)
+{
+	struct bytes part = buf_bytes(body);
+	struct http_answer answer = { .status = 200, .type = type, .part = &part, .n_parts = 1 };
+
+	http_reply(call, &answer);
+	buf_release(body);
+}
+
+void exchange_refuse(struct http_call *call, int err)
+{
+	if (err != ERR_BAD_MAC) {
+		device_refuse(call, err);
+		return;
+	}
+	metric_add(METRIC_REFUSED_UNAUTHORISED, 1);
+	exchange_status(call, 401);
 }

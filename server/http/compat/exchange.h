@@ -41,3 +41,11 @@ struct exchange {
 };
 
 void exchange_begin(struct exchange *e);
+
+/* ---- answers that protocols have in common ---- */
+
+void exchange_status(struct http_call *call, unsigned status);
+/* 200 and what is in `body`, which is released. */
+void exchange_reply(struct http_call *call, const char *type, struct buf *body);
+/* Who it is that asks is not known, 401 without a word; else what device_refuse() says. */
+void exchange_refuse(struct http_call *call, int err);

@@ -77,16 +77,16 @@ static void serve(struct http_call *call, const struct config_feed *f, struct by
 	struct feed_ask ask = {
 		.ring = (enum ring)f->ring, .runs = build, .now_s = clock_ms() / 1000
 	};
-	struct buf base = { 0 }, body = { 0 };
-	int err = p != NULL ? link_base(call, &base) : ERR_NOT_FOUND;
+	char base[LINK_BASE_MAX];
+	struct buf body = { 0 };
+	int err = p != NULL ? link_base(call, base) : ERR_NOT_FOUND;
 
 	if (err == 0) {
-		write_list(&body, buf_text(&base), f, p, &ask);
+		write_list(&body, base, f, p, &ask);
 		reply(call, &body);
 	} else {
 		device_refuse(call, err);
 	}
-	buf_release(&base);
 	buf_release(&body);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/compat/hawkbit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -11,12 +12,11 @@
 #include "server/http/compat/exchange.h"
 #include "server/http/compat/link.h"
 #include "server/http/device_private.h"
-#include "server/metrics/metrics.h"
 #include "server/service/digest.h"
 #include "server/service/foreign.h"
 
 #define BODY_MAX (192u * 1024) /* 48 lines of a log of 2 KiB each, and what is around them */
-#define BASE_MAX 1200u
+#define BASE_MAX 1600u
 
 struct ddi_call {
 	struct exchange e; /* first */
@@ -29,37 +29,7 @@ struct ddi_call {
 
 /* ---- answers ---- */
 
-static void reply_json(struct http_call *call, struct buf *body)
-{
-	struct bytes part = buf_bytes(body);
-	struct http_answer answer = {
-		.status = 200, .type = "application/json", .part = &part, .n_parts = 1
-	};
-
-	http_reply(call, &answer);
-	buf_release(body);
-}
-
-/* What swupdate takes for "well": exactly this. */
-static void reply_empty(struct http_call *call)
-{
-	struct http_answer answer = { .status = 200 };
-
-	http_reply(call, &answer);
-}
-
-/* hawkBit says 401 without a word. */
-static void refuse(struct http_call *call, int err)
-{
-	struct http_answer answer = { .status = 401 };
-
-	if (err != ERR_BAD_MAC) {
-		device_refuse(call, err);
-		return;
-	}
-	metric_add(METRIC_REFUSED_UNAUTHORISED, 1);
-	http_reply(call, &answer);
-}
+static const char json[] = "application/json";
 
 static void reply_base(struct ddi_call *c)
 {
@@ -73,7 +43,7 @@ static void reply_base(struct ddi_call *c)
 	};
 
 	ddi_write_base(&body, &links);
-	reply_json(c->e.call, &body);
+	exchange_reply(c->e.call, json, &body);
 }
 
 static void reply_deployment(struct ddi_call *c)
@@ -105,7 +75,7 @@ static void reply_deployment(struct ddi_call *c)
 		.length = b->length,
 	};
 	ddi_write_deployment(&body, &deployment);
-	reply_json(c->e.call, &body);
+	exchange_reply(c->e.call, json, &body);
 }
 
 static void reply_cancel(struct ddi_call *c)
@@ -113,7 +83,7 @@ static void reply_cancel(struct ddi_call *c)
 	struct buf body = { 0 };
 
 	ddi_write_cancel(&body, c->e.x.turn.next.action);
-	reply_json(c->e.call, &body);
+	exchange_reply(c->e.call, json, &body);
 }
 
 static void answer(struct exchange *e)
@@ -122,7 +92,7 @@ static void answer(struct exchange *e)
 	enum foreign_tell tell = c->e.x.turn.tell;
 
 	if (c->err != 0)
-		refuse(c->e.call, c->err);
+		exchange_refuse(c->e.call, c->err);
 	else if (c->resource == DDI_BASE)
 		reply_base(c);
 	else if (tell == FOREIGN_GONE)
@@ -134,10 +104,10 @@ static void answer(struct exchange *e)
 	else if (c->resource == DDI_CANCEL)
 		reply_cancel(c);
 	else
-		reply_empty(c->e.call);
+		exchange_status(c->e.call, 200); /* swupdate takes exactly this for "well" */
 }
 
-static const struct exchange_kind ddi = { answer, refuse, NULL };
+static const struct exchange_kind ddi = { answer, exchange_refuse, NULL };
 
 /* ---- who asks ---- */
 
@@ -184,17 +154,13 @@ static int authenticate(struct http_call *call, const struct tenant *t, struct d
 static int make_base(
 	struct http_call *call, const struct tenant *t, struct bytes spelt, char out[BASE_MAX])
 {
-	struct buf b = { 0 };
-	int err = link_base(call, &b);
+	char host[LINK_BASE_MAX];
+	int err = link_base(call, host);
+	int n = err != 0 ? 0
+			 : snprintf(out, BASE_MAX, "%s/%s/controller/v1/%.*s", host,
+				   t->config->name, (int)spelt.n, (const char *)spelt.p);
 
-	buf_printf(
-		&b, "/%s/controller/v1/%.*s", t->config->name, (int)spelt.n, (const char *)spelt.p);
-	if (err == 0 && b.len >= BASE_MAX)
-		err = ERR_TOO_BIG;
-	if (err == 0)
-		memcpy(out, buf_text(&b), b.len + 1);
-	buf_release(&b);
-	return err;
+	return n < (int)BASE_MAX ? err : ERR_TOO_BIG;
 }
 
 static int identify(struct http_call *call, const struct ddi_path *path, const struct tenant *t,
@@ -272,7 +238,7 @@ static void converse(struct http_call *call, const struct ddi_path *path, const 
 	int err = identify(call, path, t, c);
 
 	if (err != 0) {
-		refuse(call, err);
+		exchange_refuse(call, err);
 		free(c);
 		return;
 	}

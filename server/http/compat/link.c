@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/compat/link.h"
 
+#include <stdio.h>
+
 #include "server/http/device_private.h"
 
 static bool is_host(struct bytes host)
@@ -14,16 +16,17 @@ static bool is_host(struct bytes host)
 	return host.n > 0 && host.n <= LINK_HOST_MAX;
 }
 
-int link_base(const struct http_call *call, struct buf *out)
+int link_base(const struct http_call *call, char out[LINK_BASE_MAX])
 {
 	const char *url = device_desk(call)->image->settings.compat->url;
 	struct bytes host = http_header(call, "Host");
 
 	if (*url != '\0')
-		buf_str(out, url);
+		memcpy(out, url, strlen(url) + 1); /* url_is_folder() */
 	else if (is_host(host))
-		buf_printf(out, "%s://%.*s", device_front_of(call)->plain ? "http" : "https",
-			(int)host.n, (const char *)host.p);
+		(void)snprintf(out, LINK_BASE_MAX, "%s://%.*s",
+			device_front_of(call)->plain ? "http" : "https", (int)host.n,
+			(const char *)host.p);
 	else
 		return ERR_MALFORMED;
 	return 0;

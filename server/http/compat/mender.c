@@ -7,30 +7,11 @@
 #include "server/base/mem.h"
 #include "server/http/compat/mender_private.h"
 #include "server/http/device_private.h"
-#include "server/metrics/metrics.h"
 
 #define AUTH_MAX (16u * 1024)
 #define LOG_MAX  (192u * 1024)
 
 /* ---- answers ---- */
-
-void mender_reply_status(struct http_call *call, unsigned status)
-{
-	struct http_answer answer = { .status = status };
-
-	http_reply(call, &answer);
-}
-
-/* The client asks again; why it must, its people find here. */
-void mender_refuse(struct http_call *call, int err)
-{
-	if (err == ERR_BAD_MAC) {
-		metric_add(METRIC_REFUSED_UNAUTHORISED, 1);
-		mender_reply_status(call, 401);
-	} else {
-		device_refuse(call, err);
-	}
-}
 
 /* Whatever is wrong with what it says, it is its fault. */
 void mender_refuse_body(struct http_call *call)
@@ -40,7 +21,7 @@ void mender_refuse_body(struct http_call *call)
 
 static void answer_empty(struct exchange *e)
 {
-	mender_reply_status(e->call, 200);
+	exchange_status(e->call, 200);
 }
 
 /* ---- who asks ---- */
@@ -81,7 +62,7 @@ const struct image_product *mender_recognise(struct http_call *call, struct bear
 		p = image_number(d->image, b->product);
 	if (p != NULL && mender_tenant(d, p->name) != NULL && foreign_is_known(d->server, b->id))
 		return p;
-	mender_refuse(call, ERR_BAD_MAC);
+	exchange_refuse(call, ERR_BAD_MAC);
 	return NULL;
 }
 
@@ -109,7 +90,7 @@ void mender_names_build(struct foreign_said *said, const char *artifact_name)
 
 /* ---- the rest ---- */
 
-static const struct exchange_kind inventory_kind = { answer_empty, mender_refuse, NULL };
+static const struct exchange_kind inventory_kind = { answer_empty, exchange_refuse, NULL };
 
 static void take_inventory(struct http_call *call)
 {
@@ -129,16 +110,6 @@ static void take_inventory(struct http_call *call)
 	exchange_begin(&c->e);
 }
 
-/* "HASH/NAME.mender"; the name is for people. */
-static void get_artifact(struct http_call *call)
-{
-	struct bytes rest = call->rest;
-	const uint8_t *slash = rest.n > 0 ? memchr(rest.p, '/', rest.n) : NULL;
-
-	device_send_artifact(
-		call, bytes_of(rest.p, slash != NULL ? (size_t)(slash - rest.p) : rest.n), true);
-}
-
 #define API "/api/devices/"
 const struct http_route mender_routes[MENDER_ROUTES] = {
 	{ "POST", API "v1/authentication/auth_requests", false, AUTH_MAX, mender_authenticate },
@@ -151,5 +122,4 @@ const struct http_route mender_routes[MENDER_ROUTES] = {
 	{ "GET", API "v1/deployments/device/deployments/next", false, 0, mender_get_next },
 	{ "PUT", API "v1/deployments/device/deployments/", true, LOG_MAX, mender_put_deployment },
 	{ "GET", API "v2/deployments/device/deployments/", true, 0, mender_get_control },
-	{ "GET", MENDER_ARTIFACTS, true, 0, get_artifact },
 };

@@ -7,5 +7,5 @@
 
 #include "server/http/http.h"
 
-#define MENDER_ROUTES 9u
+#define MENDER_ROUTES 8u
 extern const struct http_route mender_routes[MENDER_ROUTES];

@@ -24,12 +24,12 @@ static void answer(struct exchange *e)
 	err = bearer_write(device_desk(e->call), &bearer, text);
 	part = bytes_of(text, BEARER_LEN);
 	if (err != 0)
-		mender_refuse(e->call, err);
+		exchange_refuse(e->call, err);
 	else
 		http_reply(e->call, &answer);
 }
 
-static const struct exchange_kind authentication = { answer, mender_refuse, NULL };
+static const struct exchange_kind authentication = { answer, exchange_refuse, NULL };
 
 static bool is_here(struct desk *d, const struct image_product *p, const char *name)
 {
@@ -71,7 +71,7 @@ static void begin(struct http_call *call, const struct mender_auth *a)
 	const struct image_product *p = product_of(device_desk(call), a, &enrols);
 
 	if (p == NULL) {
-		mender_refuse(call, ERR_BAD_MAC);
+		exchange_refuse(call, ERR_BAD_MAC);
 		return;
 	}
 	e = mem_zalloc(sizeof(*e));
@@ -108,7 +108,7 @@ void mender_authenticate(struct http_call *call)
 	if (err == 0)
 		begin(call, &a);
 	else
-		mender_refuse(
+		exchange_refuse(
 			call, err == ERR_BAD_KEY || err == ERR_BAD_SIGNATURE ? ERR_BAD_MAC : err);
 	mender_auth_release(&a);
 }

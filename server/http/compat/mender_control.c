@@ -13,19 +13,13 @@ static void reply_map(struct http_call *call, struct bytes id, enum mender_actio
 	char text[MENDER_UUID];
 	struct mender_control control = { .id = text };
 	struct buf body = { 0 };
-	struct bytes part;
-	struct http_answer answer = {
-		.status = 200, .type = "application/json", .part = &part, .n_parts = 1
-	};
 
 	memcpy(text, id.p, id.n);
 	text[id.n] = '\0';
 	for (unsigned i = 0; i < MENDER_STATE__COUNT; i++)
 		control.state[i].action = action;
 	mender_write_control(&body, &control);
-	part = buf_bytes(&body);
-	http_reply(call, &answer);
-	buf_release(&body);
+	exchange_reply(call, "application/json", &body);
 }
 
 static void answer(struct exchange *e)
@@ -42,7 +36,7 @@ static void answer(struct exchange *e)
 		http_reply_error(e->call, 404); /* which ends the map */
 }
 
-static const struct exchange_kind control_kind = { answer, mender_refuse, NULL };
+static const struct exchange_kind control_kind = { answer, exchange_refuse, NULL };
 
 /* "ID/update_control_map" */
 static bool read_path(struct bytes path, const struct bearer *b, uint32_t *action)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "server/base/log.h"
-#include "server/base/mem.h"
 #include "server/http/compat/mender_private.h"
 #include "server/http/device_private.h"
 
@@ -33,33 +32,27 @@ bool mender_read_deployment(struct bytes text, const uint8_t id[ID_LEN], uint32_
 
 static void reply_deployment(struct mender_call *c, const struct image_build *b, const char *suffix)
 {
-	char id[MENDER_UUID], hex[2 * SHA256_LEN + 1];
+	char id[MENDER_UUID];
 	const char *type = c->device_type;
-	char *uri = mem_printf("%s" MENDER_ARTIFACTS "%s/%s%s", c->origin,
-		hex_encode(hex, b->sha256, SHA256_LEN), b->name, suffix);
+	struct buf body = { 0 }, uri = { 0 };
 	/* It names no state: it goes on, and asks for its map before each step. */
 	const struct mender_control control = { .id = id };
 	struct mender_deployment deployment = {
 		.id = id,
 		.artifact_name = b->name,
-		.uri = uri,
 		.expires_ms = c->e.ask.now_ms + LINK_MS,
 		.device_type = &type,
 		.n_device_types = 1,
 		.control = c->control_map ? &control : NULL,
 	};
-	struct buf body = { 0 };
-	struct bytes part;
-	struct http_answer answer = {
-		.status = 200, .type = "application/json", .part = &part, .n_parts = 1
-	};
 
+	link_folder(&uri, c->base, b->sha256);
+	buf_printf(&uri, "%s%s", b->name, suffix);
+	deployment.uri = buf_text(&uri);
 	make_deployment(c->id, c->e.x.turn.next.action, id);
 	mender_write_next(&body, &deployment);
-	part = buf_bytes(&body);
-	http_reply(c->e.call, &answer);
-	buf_release(&body);
-	free(uri);
+	exchange_reply(c->e.call, "application/json", &body);
+	buf_release(&uri);
 }
 
 static void answer_next(struct exchange *e)
@@ -73,7 +66,7 @@ static void answer_next(struct exchange *e)
 	if (e->x.turn.tell == FOREIGN_DEPLOY && b != NULL && b->has_file && t != NULL)
 		reply_deployment(c, b, t->config->suffix);
 	else
-		mender_reply_status(e->call, 204);
+		exchange_status(e->call, 204);
 }
 
 /* A device of another type is heard, and offered nothing. */
@@ -85,20 +78,7 @@ static bool has_type(struct desk *d, const struct image_product *p, const char *
 	return t != NULL && strcmp(t->config->product, p->name) == 0;
 }
 
-static int make_origin(struct http_call *call, struct mender_call *c)
-{
-	struct buf b = { 0 };
-	int err = link_base(call, &b);
-
-	if (err == 0 && b.len >= sizeof(c->origin))
-		err = ERR_TOO_BIG;
-	if (err == 0)
-		memcpy(c->origin, buf_text(&b), b.len + 1);
-	buf_release(&b);
-	return err;
-}
-
-static const struct exchange_kind next_kind = { answer_next, mender_refuse, NULL };
+static const struct exchange_kind next_kind = { answer_next, exchange_refuse, NULL };
 
 /* `err` is what came of reading `asked`. */
 static void ask_next(struct http_call *call, const struct mender_next *asked, int err)
@@ -111,7 +91,7 @@ static void ask_next(struct http_call *call, const struct mender_next *asked, in
 		return;
 	c = mender_new_call(call, &bearer, &next_kind);
 	if (err != 0 || asked->artifact_name[0] == '\0' || asked->device_type[0] == '\0' ||
-		make_origin(call, c) != 0) {
+		link_base(call, c->base) != 0) {
 		mender_refuse_body(call);
 		free(c);
 		return;
@@ -172,10 +152,10 @@ static void answer_status(struct exchange *e)
 	else if (!ends && (tell == FOREIGN_CANCEL || tell == FOREIGN_GONE))
 		http_reply_error(e->call, 409);
 	else
-		mender_reply_status(e->call, 204);
+		exchange_status(e->call, 204);
 }
 
-static const struct exchange_kind status_kind = { answer_status, mender_refuse, NULL };
+static const struct exchange_kind status_kind = { answer_status, exchange_refuse, NULL };
 
 static void take_status(struct http_call *call, const struct bearer *bearer, uint32_t action)
 {
@@ -210,7 +190,7 @@ static void take_log(struct http_call *call, const struct bearer *bearer)
 			*p = ' ';
 	if (err == 0)
 		log_debug("mender: %s: %s", hex_encode(hex, bearer->id, ID_LEN), why);
-	mender_reply_status(call, 204);
+	exchange_status(call, 204);
 }
 
 /* ---- either ---- */

@@ -8,8 +8,6 @@
 #include "server/http/compat/mender_wire.h"
 #include "server/service/tenant.h"
 
-#define MENDER_ARTIFACTS "/api/devices/v1/artifact/"
-
 /* One request of a device that was recognised. */
 struct mender_call {
 	struct exchange e; /* first */
@@ -18,14 +16,11 @@ struct mender_call {
 	bool control_map;              /* it asked for one */
 	char deployment[MENDER_UUID];  /* whose map it asks for */
 	char device_type[MENDER_TEXT]; /* as it spells it */
-	char origin[LINK_HOST_MAX + 9 + 1];
+	char base[LINK_BASE_MAX];      /* https://host */
 };
 
 /* ---- mender.c ---- */
 
-void mender_reply_status(struct http_call *call, unsigned status);
-/* Answers that it cannot be served. */
-void mender_refuse(struct http_call *call, int err);
 /* Answers that what it says cannot be understood. */
 void mender_refuse_body(struct http_call *call);
 /* The first that is of this product; NULL: there is none. */

@@ -16,7 +16,6 @@
 #include "server/service/poll.h"
 
 #define TOKEN_MAX 128u
-#define BASE_MAX  1024u
 #define DAY_S     86400u
 
 /* What came of an app. */
@@ -35,7 +34,7 @@ struct omaha_call {
 	size_t said;                 /* of its events; one more: it has been asked for, too */
 	char token[TOKEN_MAX];
 	size_t token_n;
-	char base[BASE_MAX];          /* https://host */
+	char base[LINK_BASE_MAX];     /* https://host */
 	struct omaha_request request; /* last: large, and not cleared */
 };
 
@@ -95,16 +94,6 @@ static bool describe(struct omaha_call *c, size_t i, struct offer *o)
 	return true;
 }
 
-static void reply(struct http_call *call, struct buf *body)
-{
-	struct bytes part = buf_bytes(body);
-	struct http_answer answer = {
-		.status = 200, .type = "text/xml; charset=utf-8", .part = &part, .n_parts = 1
-	};
-
-	http_reply(call, &answer);
-}
-
 static void answer(struct exchange *e)
 {
 	struct omaha_call *c = (struct omaha_call *)e;
@@ -119,12 +108,11 @@ static void answer(struct exchange *e)
 			.poll_s = c->outcome[i].poll_s,
 		};
 	omaha_write(&body, &c->request, a, (uint32_t)(clock_ms() / 1000 % DAY_S));
-	reply(e->call, &body);
+	exchange_reply(e->call, "text/xml; charset=utf-8", &body);
 	for (size_t i = 0; i < c->request.n_apps; i++) {
 		buf_release(&offer[i].codebase);
 		buf_release(&offer[i].package);
 	}
-	buf_release(&body);
 }
 
 /* ---- what it says ---- */
@@ -246,18 +234,12 @@ static bool is_background(const struct omaha_request *r)
 
 static int open_call(struct http_call *call, struct bytes token, struct omaha_call *c)
 {
-	struct buf base = { 0 };
 	int err = omaha_read(call->body, &c->request);
 
 	if (err == ERR_TOO_BIG)
 		err = ERR_MALFORMED; /* more than a device can have to say is no request */
 	if (err == 0)
-		err = link_base(call, &base);
-	if (err == 0 && base.len >= BASE_MAX)
-		err = ERR_TOO_BIG;
-	if (err == 0)
-		memcpy(c->base, buf_text(&base), base.len + 1);
-	buf_release(&base);
+		err = link_base(call, c->base);
 	memcpy(c->token, token.p, token.n);
 	c->token_n = token.n;
 	c->e.call = call;
